@@ -1,0 +1,106 @@
+#!/usr/bin/env bash
+# Starts and stops the brokers that bench compares: ours, and the peers from Debian's packages.
+#   peers.sh start NAME    in the foreground, on a loopback port of its own
+#   peers.sh stop NAME     ends what `start` started, by the pid that it left, and waits for the end
+#   peers.sh target NAME   the broker as bench wants it named
+#   peers.sh names         all names
+# ferrymq is target/release/ferrymq, and FERRYMQ_ARGS go behind its own; the peers are programs of
+# the packages rabbitmq-server mosquitto nats-server redis-server, whose services need not run.
+# Data and pids are below BENCH_DIR (default: target/bench); a start keeps the data that is there.
+set -euo pipefail
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+dir=${BENCH_DIR:-$root/target/bench}
+epmd_port=5899
+dist_port=5898
+stop_seconds_max=120
+
+target() {
+  case $1 in
+  ferrymq) echo "$1=amqp@127.0.0.1:5800" ;;
+  rabbitmq) echo "$1=amqp@127.0.0.1:5810" ;;
+  mosquitto) echo "$1=mqtt@127.0.0.1:5820" ;;
+  nats) echo "$1=nats@127.0.0.1:5830" ;;
+  redis) echo "$1=redis@127.0.0.1:6400" ;;
+  redis-everysec) echo "$1=redis@127.0.0.1:6401" ;;
+  redis-always) echo "$1=redis@127.0.0.1:6402" ;;
+  *) echo "unknown broker $1" >&2; exit 1 ;;
+  esac
+}
+
+start_rabbitmq() { # PORT
+  printf '%s\n' "listeners.tcp.1 = 127.0.0.1:$1" 'log.file.level = warning' > rabbitmq.conf
+  echo '[].' > plugins
+  mkdir -p mnesia log
+  export HOME=$PWD RABBITMQ_NODENAME=bench@localhost RABBITMQ_PID_FILE=$PWD/node.pid
+  export RABBITMQ_MNESIA_BASE=$PWD/mnesia RABBITMQ_LOG_BASE=$PWD/log
+  export RABBITMQ_CONFIG_FILE=$PWD/rabbitmq.conf RABBITMQ_ENABLED_PLUGINS_FILE=$PWD/plugins
+  export RABBITMQ_DIST_PORT=$dist_port ERL_EPMD_ADDRESS=127.0.0.1 ERL_EPMD_PORT=$epmd_port
+  # not the wrapper in the PATH: that one changes the user and the folder
+  exec /usr/lib/rabbitmq/bin/rabbitmq-server
+}
+
+start_mosquitto() { # PORT
+  printf '%s\n' "listener $1 127.0.0.1" 'allow_anonymous true' "user $(id -un)" 'log_type error' \
+    'persistence true' "persistence_location $PWD/" 'autosave_interval 1800' \
+    'max_inflight_messages 1000' 'max_queued_messages 0' > mosquitto.conf
+  PATH=$PATH:/usr/sbin exec mosquitto -c mosquitto.conf
+}
+
+start_nats() { # PORT
+  printf '%s\n' "listen: 127.0.0.1:$1" \
+    "jetstream { store_dir: \"$PWD\", max_file: 20G }" > nats.conf
+  PATH=$PATH:/usr/sbin exec nats-server -c nats.conf
+}
+
+start_redis() { # PORT FSYNC
+  local append=(--appendonly no)
+  [ -z "$2" ] || append=(--appendonly yes --appendfsync "$2")
+  exec redis-server --bind 127.0.0.1 --port "$1" --save '' "${append[@]}"
+}
+
+start() { # NAME
+  local spec port
+  spec=$(target "$1")
+  port=${spec##*:}
+  mkdir -p "$dir/$1"
+  cd "$dir/$1"
+  echo $$ > pid
+  case $1 in
+  ferrymq) # shellcheck disable=SC2086
+    exec "$root/target/release/ferrymq" serve --data-dir "$PWD/data" --amqp "127.0.0.1:$port" \
+      --http off --mqtt off ${FERRYMQ_ARGS:-} ;;
+  rabbitmq) start_rabbitmq "$port" ;;
+  mosquitto) start_mosquitto "$port" ;;
+  nats) start_nats "$port" ;;
+  redis) start_redis "$port" '' ;;
+  redis-*) start_redis "$port" "${1#redis-}" ;;
+  esac
+}
+
+stop() { # NAME
+  local home=$dir/$1 pid waited=0
+  [ -f "$home/pid" ] || return 0
+  pid=$(cat "$home/pid")
+  # a pid that another program has got since then works in another folder
+  if [ "$(readlink "/proc/$pid/cwd" || true)" = "$(readlink -f "$home")" ]; then
+    kill -TERM "$pid"
+    while [ -d "/proc/$pid" ] && ! grep -q '^State:.Z' "/proc/$pid/status" 2> /dev/null; do
+      sleep 0.1
+      waited=$((waited + 1))
+      if [ $waited -gt $((stop_seconds_max * 10)) ]; then
+        echo "$1 does not end" >&2
+        return 1
+      fi
+    done
+  fi
+  rm -f "$home/pid"
+  # the port mapper that the node started would outlive it; it refuses while a node is left
+  [ "$1" != rabbitmq ] || epmd -port $epmd_port -kill > /dev/null || true
+}
+
+case ${1:-} in
+start | stop | target) "$1" "${2:?a name is wanted}" ;;
+names) echo ferrymq rabbitmq mosquitto nats redis redis-everysec redis-always ;;
+*) sed -n '2,9s/^# \{0,1\}//p' "$0" ;;
+esac

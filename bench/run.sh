@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# Starts brokers, runs a suite on them, writes bench/results/RESULT.md (and .jsonl), stops them.
+#   run.sh RESULT BROKER... [-- OPTION...]
+# BROKER: a name of peers.sh; ratios are to the first one. OPTION: any of `bench suite`.
+#   bench/run.sh 2026-11-first ferrymq rabbitmq nats -- --scenario T1,T3,T7 --rounds 5
+# Build before: cargo build --release -p bench -p ferrymq
+set -euo pipefail
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+cd "$root"
+[ $# -ge 2 ] || { sed -n '2,6s/^# \{0,1\}//p' "$0"; exit 1; }
+result=$1
+shift
+brokers=()
+while [ $# -gt 0 ] && [ "$1" != -- ]; do
+  brokers+=("$1")
+  shift
+done
+[ $# -eq 0 ] || shift
+bench=target/release/bench
+[ -x $bench ] || { echo "$bench is not there: cargo build --release -p bench" >&2; exit 1; }
+dir=${BENCH_DIR:-$root/target/bench}
+export BENCH_DIR=$dir
+
+stop_all() {
+  for name in "${brokers[@]}"; do bench/peers.sh stop "$name" || true; done
+}
+trap stop_all EXIT
+
+targets=()
+for name in "${brokers[@]}"; do
+  target=$(bench/peers.sh target "$name")
+  bench/peers.sh stop "$name"
+  rm -rf "${dir:?}/$name"
+  mkdir -p "$dir/$name"
+  bench/peers.sh start "$name" > "$dir/$name/out" 2>&1 &
+  if [ "$name" = ferrymq ]; then
+    for _ in $(seq 300); do
+      ! grep -qx ready "$dir/$name/out" || break
+      sleep 0.1
+    done
+    grep -qx ready "$dir/$name/out" || { cat "$dir/$name/out" >&2; exit 1; }
+  fi
+  $bench wait "$target" || { cat "$dir/$name/out" >&2; exit 1; }
+  targets+=("$target")
+done
+
+mkdir -p bench/results
+$bench suite "${targets[@]}" --out "bench/results/$result.md" \
+  --start-cmd 'bench/peers.sh start {name} >> $BENCH_DIR/{name}/out 2>&1' \
+  --stop-cmd 'bench/peers.sh stop {name}' "$@" |
+  tee "bench/results/$result.jsonl"

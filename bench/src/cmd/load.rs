@@ -1,0 +1,243 @@
+//! `run` and `compare`, and the rounds of a suite: loads on one or several targets.
+//!
+//! Invariants
+//! - In a round every target has its turn, and the order is turned round from one to the next, so
+//!   that what drifts on the machine falls on all alike.
+//! - A target that fails in a round is out of that scenario; the others go on.
+
+use crate::Res;
+use crate::args::Args;
+use crate::measure::{self, Options};
+use crate::report::{Kind, Record, Report};
+use crate::scenario::{self, Load};
+use crate::stats::{Figures, Ratio, ratio};
+use crate::target::Target;
+
+use super::contestants;
+
+const CPU: &str = "broker_cpu_us_per_message";
+const RATE: &str = "msgs_s";
+
+/// Rounds and length of a run where rounds are compared.
+const ROUNDS: usize = 5;
+const ROUND_S: f64 = 4.0;
+const ROUND_WARMUP_S: f64 = 1.0;
+
+fn plain_loads(args: &Args) -> Res<Vec<String>> {
+    let names = args.text("scenario").unwrap_or("T1");
+    let mut loads = Vec::new();
+    for name in names.split(',') {
+        if scenario::find(name)?.kind != scenario::Kind::Load {
+            return Err(format!(
+                "{name} has a command of its own, or goes into a suite"
+            ));
+        }
+        loads.push(name.to_string());
+    }
+    Ok(loads)
+}
+
+/// `run`: each scenario on each target.
+pub fn run(args: &Args) -> Res<()> {
+    if args.text("rounds").is_some() {
+        return Err("run has no rounds; compare and suite have".into());
+    }
+    let mut report = Report::new(args)?;
+    let targets = contestants(args, 1, &mut report)?;
+    let options = Options {
+        kernel_work: args.on("perf"),
+        retry: !args.on("no-retry"),
+    };
+    let mut failed = false;
+    for scenario in plain_loads(args)? {
+        for target in &targets {
+            let result = Load::of(&scenario, target.proto)
+                .and_then(|load| load.with(args))
+                .and_then(|load| measure::run(target, &load, options));
+            failed |= result.is_err();
+            super::record(&mut report, Kind::Run, &scenario, &target.name, result)?;
+        }
+    }
+    report.finish()?;
+    if failed {
+        Err("not everything could be measured".into())
+    } else {
+        Ok(())
+    }
+}
+
+/// `compare`: two targets, round by round, and the ratio between them.
+pub fn compare(args: &Args) -> Res<()> {
+    let mut report = Report::new(args)?;
+    let targets = contestants(args, 2, &mut report)?;
+    let [a, b] = targets.as_slice() else {
+        return Err("two targets are compared; a suite takes more".into());
+    };
+    for scenario in plain_loads(args)? {
+        let runs = rounds(&[a, b], &scenario, args, &mut report)?;
+        let (a_runs, b_runs) = (&runs[0], &runs[1]);
+        if a_runs.is_empty() || b_runs.is_empty() {
+            continue;
+        }
+        let pair = format!("{} / {}", a.name, b.name);
+        let figures = comparison(a_runs, b_runs);
+        report.add(Record::new(Kind::Compare, &scenario, &pair, figures))?;
+    }
+    report.finish()
+}
+
+fn comparison(a: &[Figures], b: &[Figures]) -> Figures {
+    let mut figures = Figures::default();
+    let mut spread = |names: [&'static str; 3], ratio: Option<Ratio>| {
+        if let Some(ratio) = ratio {
+            figures.put(names[0], ratio.median);
+            figures.put(names[1], ratio.min);
+            figures.put(names[2], ratio.max);
+        }
+    };
+    spread(
+        ["cpu_advantage_a", "cpu_advantage_min", "cpu_advantage_max"],
+        ratio(b, a, CPU),
+    );
+    spread(
+        ["rate_ratio_a_over_b", "rate_ratio_min", "rate_ratio_max"],
+        ratio(a, b, RATE),
+    );
+    for (name, of) in [("p50_advantage_a", "p50_ms"), ("p99_advantage_a", "p99_ms")] {
+        if let Some(ratio) = ratio(b, a, of) {
+            figures.put(name, ratio.median);
+        }
+    }
+    figures.put("rounds", a.len().min(b.len()) as f64);
+    figures
+}
+
+/// Runs a scenario on all targets, round by round, and reports each target's medians. Returns the
+/// figures of every round for every target; none for one that failed.
+pub fn rounds(
+    targets: &[&Target],
+    scenario: &str,
+    args: &Args,
+    report: &mut Report,
+) -> Res<Vec<Vec<Figures>>> {
+    let rounds = args.value("rounds", ROUNDS)?.max(1);
+    let options = Options {
+        kernel_work: args.on("perf"),
+        retry: false,
+    };
+    let mut loads = Vec::new();
+    for target in targets {
+        let mut load = Load::of(scenario, target.proto)?;
+        load.seconds = ROUND_S;
+        load.warmup_s = ROUND_WARMUP_S;
+        loads.push(load.with(args)?);
+    }
+    let mut runs: Vec<Vec<Figures>> = vec![Vec::new(); targets.len()];
+    let mut failed = vec![false; targets.len()];
+    for round in 0..rounds {
+        for n in turn_order(round, targets.len()) {
+            if failed[n] {
+                continue;
+            }
+            let name = &targets[n].name;
+            match measure::run(targets[n], &loads[n], options) {
+                Ok(figures) => {
+                    if args.on("verbose") {
+                        report.add(Record::new(Kind::Round, scenario, name, figures.clone()))?;
+                    }
+                    runs[n].push(figures);
+                }
+                Err(error) => {
+                    failed[n] = true;
+                    runs[n].clear();
+                    report.add(Record::failed(Kind::Run, scenario, name, error))?;
+                }
+            }
+        }
+    }
+    for (target, of_target) in targets.iter().zip(&runs) {
+        if of_target.is_empty() {
+            continue;
+        }
+        let figures = summary(of_target, &runs[0]);
+        report.add(Record::new(Kind::Run, scenario, &target.name, figures))?;
+    }
+    Ok(runs)
+}
+
+/// The targets' turns in a round.
+fn turn_order(round: usize, targets: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..targets).collect();
+    if round % 2 == 1 {
+        order.reverse();
+    }
+    order
+}
+
+/// The medians of a target, and its ratios to the first one.
+fn summary(runs: &[Figures], first: &[Figures]) -> Figures {
+    let mut figures = Figures::medians(runs);
+    for (name, of) in [("cpu_vs_first", CPU), ("rate_vs_first", RATE)] {
+        if let Some(ratio) = ratio(runs, first, of) {
+            figures.put(name, ratio.median);
+        }
+    }
+    figures.put("rounds", runs.len() as f64);
+    figures
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn runs(list: &[(f64, f64)]) -> Vec<Figures> {
+        list.iter()
+            .map(|(cpu, rate)| Figures(vec![(CPU, *cpu), (RATE, *rate)]))
+            .collect()
+    }
+
+    #[test]
+    fn turns_are_reversed_from_round_to_round() {
+        assert_eq!(turn_order(0, 3), [0, 1, 2]);
+        assert_eq!(turn_order(1, 3), [2, 1, 0]);
+        assert_eq!(turn_order(2, 3), [0, 1, 2]);
+    }
+
+    #[test]
+    fn an_advantage_above_one_means_that_the_first_is_cheaper() {
+        let figures = comparison(
+            &runs(&[(1.0, 9.0), (2.0, 9.0)]),
+            &runs(&[(8.0, 3.0), (8.0, 3.0)]),
+        );
+        for (name, expected) in [
+            ("cpu_advantage_a", 6.0),
+            ("cpu_advantage_min", 4.0),
+            ("cpu_advantage_max", 8.0),
+            ("rate_ratio_a_over_b", 3.0),
+            ("rounds", 2.0),
+        ] {
+            assert_eq!(figures.get(name), Some(expected), "{name}");
+        }
+        assert_eq!(figures.get("p99_advantage_a"), None, "not measured");
+    }
+
+    #[test]
+    fn a_summary_relates_a_target_to_the_first() {
+        let first = runs(&[(1.0, 10.0), (2.0, 10.0), (1.0, 10.0)]);
+        let figures = summary(&runs(&[(4.0, 5.0), (8.0, 5.0), (6.0, 5.0)]), &first);
+        assert_eq!(figures.get(CPU), Some(6.0));
+        assert_eq!(figures.get("cpu_vs_first"), Some(4.0));
+        assert_eq!(figures.get("rate_vs_first"), Some(0.5));
+        let own = summary(&first, &first);
+        assert_eq!(own.get("cpu_vs_first"), Some(1.0));
+    }
+
+    #[test]
+    fn scenarios_that_are_no_loads_are_sent_elsewhere() {
+        let args = |line: &str| Args::parse(line.split(' ').map(String::from)).expect("known");
+        let names = plain_loads(&args("run --scenario T1,T7p")).expect("loads");
+        assert_eq!(names, ["T1", "T7p"]);
+        assert!(plain_loads(&args("run --scenario T1,T6")).is_err());
+        assert!(plain_loads(&args("run --scenario T77")).is_err());
+    }
+}

@@ -1,0 +1,93 @@
+//! `bench` puts the same load on any broker and says what it cost the broker.
+//!
+//! Invariants
+//! - The generator is far cheaper than any broker: messages are precomputed, and many go into one
+//!   write; what it costs is measured beside every result.
+//! - The first figure is the CPU time of the broker's processes per message: on a small machine it
+//!   is the one that the generator beside it does not disturb.
+
+#![forbid(unsafe_code)]
+
+mod args;
+mod cmd;
+mod codec;
+mod conn;
+mod engine;
+mod hist;
+mod machine;
+mod measure;
+mod page;
+mod procfs;
+mod proto;
+mod relay;
+mod report;
+mod scenario;
+mod stats;
+mod sys;
+mod target;
+
+use std::process::ExitCode;
+
+use args::Args;
+use scenario::{Kind, SCENARIOS};
+
+/// What goes wrong is told to a person at a terminal: text is enough.
+type Res<T> = Result<T, String>;
+
+const HELP: &str = "bench: puts the same load on any broker and says what it cost the broker
+
+  bench run TARGET... [--scenario T1,T2]      each scenario on each target
+  bench compare A B [--scenario T3]           two targets in turns, and the ratios between them
+  bench suite OURS PEER... [--scenario all]   every scenario, all targets in turns
+  bench backlog | conns | queues | startup TARGET...        T6, T8, T9, T12
+  bench wait TARGET...                        until each answers a handshake
+  bench relay --port P [--threads 1|2]        a target for proto raw: the machine's ceiling
+  bench selftest                              what the generator costs per message
+
+TARGET  name=proto@host:port[,key=value]...   proto: amqp mqtt nats redis raw
+        keys: user pass vhost, pid=N+N (processes to charge; else who listens on the port),
+        ports=P+P (further nodes), setup_port (declare there), qtype, durableq=1, replicas
+results --out FILE.md (a page beside the JSON lines), --verbose (every round), --perf (context
+        switches, read and write calls per message)
+length  --secs --warmup --rounds --quiet-wait S (for a quiet machine) --no-retry
+load    --size --rate --producers --consumers --queues --bindings --confirm --prefetch --inflight
+        --qos --durable 0|1 --ack auto|each|multi:N
+other   --messages (T6) --connections (T8) --declares --window --keep (T9) --settle --rest --limit
+        --start-cmd --stop-cmd (shell; {name} and {port} stand for the target's)
+
+Scenarios:";
+
+fn dispatch(args: &Args) -> Res<()> {
+    match args.words.first().map(String::as_str) {
+        Some("run") => cmd::run(args),
+        Some("compare") => cmd::compare(args),
+        Some("suite") => cmd::suite(args),
+        Some("backlog") => cmd::alone(args, Kind::Backlog),
+        Some("conns") => cmd::alone(args, Kind::Conns),
+        Some("queues") => cmd::alone(args, Kind::Queues),
+        Some("startup") => cmd::alone(args, Kind::Startup),
+        Some("wait") => cmd::wait(args),
+        Some("selftest") => cmd::selftest(args),
+        Some("relay") => relay::run(args.value("port", 5890)?, args.value("threads", 1)?),
+        None | Some("help") => {
+            println!("{HELP}");
+            for scenario in SCENARIOS {
+                println!("  {:4} {}", scenario.name, scenario.title);
+            }
+            Ok(())
+        }
+        Some(other) => Err(format!("there is no command `{other}`; see `bench help`")),
+    }
+}
+
+fn main() -> ExitCode {
+    sys::prepare_process();
+    let result = Args::parse(std::env::args().skip(1)).and_then(|args| dispatch(&args));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,365 @@
+//! The loads, as data: what each scenario asks of a broker.
+//!
+//! Invariants
+//! - A scenario means the same on every protocol that can express it; one that a protocol can not
+//!   express is refused, not bent.
+
+use crate::Res;
+use crate::args::Args;
+use crate::target::Proto;
+
+/// The smallest body: it must have room for a time stamp.
+const BODY_BYTES_MIN: usize = 8;
+
+/// How a consumer acknowledges.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ack {
+    /// Not at all: delivered is done.
+    Auto,
+    /// Each message by itself.
+    Each,
+    /// One acknowledgement for so many messages.
+    Multi(u32),
+}
+
+/// What drives a scenario.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// Producers and consumers for a while.
+    Load,
+    /// Fill, restart, drain.
+    Backlog,
+    /// Many connections that do nothing.
+    Conns,
+    /// Many queues.
+    Queues,
+    /// From start to the first answer.
+    Startup,
+}
+
+/// A scenario's name, what drives it, and what it is, for a reader.
+pub struct Scenario {
+    /// As written on the command line.
+    pub name: &'static str,
+    /// What drives it.
+    pub kind: Kind,
+    /// One line for the result page.
+    pub title: &'static str,
+}
+
+/// All scenarios in the order of a result page.
+pub const SCENARIOS: &[Scenario] = &[
+    load(
+        "T1",
+        "1 producer, 1 consumer, 16 B, transient, no acks, at most 20,000 under way",
+    ),
+    load("T2", "as T1 with 1 KiB"),
+    load(
+        "T3",
+        "durable, persistent, confirms (window 1000), an ack each, prefetch 1000, 1 KiB",
+    ),
+    load("T3s", "as T3 with 16 B"),
+    load("T4", "10 producers, 10 consumers, 10 queues, as T1"),
+    load(
+        "T4p",
+        "10 producers, 10 consumers, 10 queues, as T3 with a confirm window of 200 each",
+    ),
+    load(
+        "T5",
+        "1 producer, fan-out to 100 queues, 16 B; a message is one delivered copy",
+    ),
+    other(
+        "T6",
+        Kind::Backlog,
+        "backlog: fill with persistent 128 B, restart, drain",
+    ),
+    load(
+        "T7",
+        "open loop, 5,000/s, 64 B, transient; latency from the intended send time",
+    ),
+    load(
+        "T7p",
+        "open loop, 5,000/s, 64 B, persistent with confirms and acks",
+    ),
+    other("T8", Kind::Conns, "idle connections"),
+    other("T9", Kind::Queues, "declaring durable queues"),
+    load(
+        "T11",
+        "topic exchange, 10,000 bindings on 10 queues, 16 B; a message matches one",
+    ),
+    other(
+        "T12",
+        Kind::Startup,
+        "start to the first handshake, then idle",
+    ),
+];
+
+const fn load(name: &'static str, title: &'static str) -> Scenario {
+    other(name, Kind::Load, title)
+}
+
+const fn other(name: &'static str, kind: Kind, title: &'static str) -> Scenario {
+    Scenario { name, kind, title }
+}
+
+/// The scenario of this name.
+pub fn find(name: &str) -> Res<&'static Scenario> {
+    let known = || format!("there is no scenario `{name}`");
+    SCENARIOS
+        .iter()
+        .find(|scenario| scenario.name == name)
+        .ok_or_else(known)
+}
+
+/// Can `proto` express the scenario?
+pub fn supports(proto: Proto, name: &str) -> bool {
+    match proto {
+        Proto::Amqp => true,
+        Proto::Mqtt | Proto::Nats => !matches!(name, "T9" | "T11"),
+        Proto::Redis => !matches!(name, "T5" | "T9" | "T11"),
+        Proto::Raw => matches!(name, "T1" | "T2" | "T4" | "T7"),
+    }
+}
+
+/// What a load run looks like, independent of the protocol.
+#[derive(Clone, Debug)]
+pub struct Load {
+    /// The scenario's name; queues and topics are named after it.
+    pub scenario: String,
+    /// Connections that publish.
+    pub producers: usize,
+    /// Connections that consume.
+    pub consumers: usize,
+    /// Queues, or topics.
+    pub queues: usize,
+    /// Body size.
+    pub size_bytes: usize,
+    /// Durable queues and persistent messages.
+    pub durable: bool,
+    /// Unconfirmed messages that a producer may have under way; 0: no confirms.
+    pub confirm_window: usize,
+    /// How consumers acknowledge.
+    pub ack: Ack,
+    /// Unacknowledged messages that a consumer may hold.
+    pub prefetch: u16,
+    /// Copies of a message that the broker hands out (fan-out width).
+    pub copies: usize,
+    /// Bound on published but not delivered messages; 0: none.
+    pub inflight_max: usize,
+    /// Messages per second over all producers in an open loop; 0: closed loop.
+    pub rate_per_s: f64,
+    /// MQTT quality of service.
+    pub qos: u8,
+    /// Bindings of the topic exchange; 0: no topic exchange.
+    pub bindings: usize,
+    /// Measured time.
+    pub seconds: f64,
+    /// Time before the measured time.
+    pub warmup_s: f64,
+    /// Stop after so many published (and, with confirms, confirmed) messages; 0: by time.
+    pub publish_count: u64,
+    /// Stop after so many deliveries; 0: by time.
+    pub drain_count: u64,
+    /// Begin with new, empty queues.
+    pub fresh: bool,
+    /// Wait at most this long for a quiet machine before a run.
+    pub quiet_wait_s: f64,
+}
+
+impl Load {
+    /// The load of a scenario on a protocol.
+    pub fn of(name: &str, proto: Proto) -> Res<Load> {
+        find(name)?;
+        if !supports(proto, name) {
+            return Err(format!("{name} can not be put on {}", proto.name()));
+        }
+        let mut load = Load::plain(name);
+        match name {
+            "T2" => load.size_bytes = 1024,
+            "T3" => load.make_durable(1024),
+            "T3s" => load.make_durable(16),
+            "T4" => load.widen(10),
+            "T4p" => {
+                load.make_durable(1024);
+                load.widen(10);
+                load.confirm_window = 200;
+            }
+            "T5" => {
+                load.queues = 100;
+                // an MQTT client gets one copy, however often it subscribes
+                load.consumers = if proto == Proto::Mqtt { 100 } else { 10 };
+                load.copies = 100;
+                load.inflight_max = 500;
+            }
+            "T6" => {
+                load.make_durable(128);
+                load.ack = Ack::Multi(100);
+                load.inflight_max = 0;
+            }
+            "T7" => load.open_loop(),
+            "T7p" => {
+                load.make_durable(64);
+                load.open_loop();
+                load.confirm_window = 20_000;
+            }
+            "T11" => {
+                load.queues = 10;
+                load.consumers = 10;
+                load.bindings = 10_000;
+            }
+            _ => {}
+        }
+        Ok(load)
+    }
+
+    fn plain(name: &str) -> Load {
+        Load {
+            scenario: name.to_string(),
+            producers: 1,
+            consumers: 1,
+            queues: 1,
+            size_bytes: 16,
+            durable: false,
+            confirm_window: 0,
+            ack: Ack::Auto,
+            prefetch: 1000,
+            copies: 1,
+            inflight_max: 20_000,
+            rate_per_s: 0.0,
+            qos: 0,
+            bindings: 0,
+            seconds: 8.0,
+            warmup_s: 2.0,
+            publish_count: 0,
+            drain_count: 0,
+            fresh: true,
+            quiet_wait_s: 0.0,
+        }
+    }
+
+    fn make_durable(&mut self, size_bytes: usize) {
+        self.size_bytes = size_bytes;
+        self.durable = true;
+        self.confirm_window = 1000;
+        self.ack = Ack::Each;
+        self.qos = 1;
+    }
+
+    fn widen(&mut self, width: usize) {
+        self.producers = width;
+        self.consumers = width;
+        self.queues = width;
+    }
+
+    fn open_loop(&mut self) {
+        self.rate_per_s = 5000.0;
+        self.size_bytes = 64;
+        self.inflight_max = 0;
+    }
+
+    /// What the command line says otherwise.
+    pub fn with(mut self, args: &Args) -> Res<Load> {
+        self.size_bytes = args.value("size", self.size_bytes)?.max(BODY_BYTES_MIN);
+        self.producers = args.value("producers", self.producers)?.max(1);
+        self.consumers = args.value("consumers", self.consumers)?.max(1);
+        self.queues = args.value("queues", self.queues)?.max(1);
+        self.confirm_window = args.value("confirm", self.confirm_window)?;
+        self.prefetch = args.value("prefetch", self.prefetch)?;
+        self.inflight_max = args.value("inflight", self.inflight_max)?;
+        self.bindings = args.value("bindings", self.bindings)?;
+        self.qos = args.value("qos", self.qos)?;
+        self.rate_per_s = args.value("rate", self.rate_per_s)?;
+        self.seconds = args.value("secs", self.seconds)?;
+        self.warmup_s = args.value("warmup", self.warmup_s)?;
+        self.quiet_wait_s = args.value("quiet-wait", self.quiet_wait_s)?;
+        self.durable = args.value("durable", u8::from(self.durable))? == 1;
+        if let Some(text) = args.text("ack") {
+            self.ack = parse_ack(text)?;
+        }
+        if self.qos > 2 {
+            return Err(format!("--qos {} is over 2", self.qos));
+        }
+        Ok(self)
+    }
+}
+
+fn parse_ack(text: &str) -> Res<Ack> {
+    let bad = || format!("--ack {text} is none of auto, each, multi:N");
+    match text {
+        "auto" => Ok(Ack::Auto),
+        "each" => Ok(Ack::Each),
+        _ => {
+            let count = text.strip_prefix("multi:").ok_or_else(bad)?;
+            match count.parse() {
+                Ok(count) if count > 0 => Ok(Ack::Multi(count)),
+                _ => Err(bad()),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_load_scenario_exists_on_amqp_and_differs_from_the_first() {
+        let plain = format!(
+            "{:?}",
+            Load {
+                scenario: String::new(),
+                ..Load::plain("T1")
+            }
+        );
+        for scenario in SCENARIOS
+            .iter()
+            .filter(|s| s.kind == Kind::Load && s.name != "T1")
+        {
+            let load = Load::of(scenario.name, Proto::Amqp).expect("amqp can do all");
+            let shape = format!(
+                "{:?}",
+                Load {
+                    scenario: String::new(),
+                    ..load
+                }
+            );
+            assert_ne!(shape, plain, "{}", scenario.name);
+        }
+    }
+
+    #[test]
+    fn what_a_protocol_can_not_express_is_refused() {
+        assert!(Load::of("T11", Proto::Mqtt).is_err());
+        assert!(Load::of("T5", Proto::Redis).is_err());
+        assert!(Load::of("T99", Proto::Amqp).is_err());
+    }
+
+    #[test]
+    fn the_command_line_overrides_a_scenario() {
+        let line = "run --size 2 --ack multi:50 --rate 10 --durable 0";
+        let args = Args::parse(line.split(' ').map(String::from)).expect("known flags");
+        let load = Load::of("T3", Proto::Amqp)
+            .and_then(|l| l.with(&args))
+            .expect("valid");
+        assert_eq!(
+            (load.size_bytes, load.ack),
+            (BODY_BYTES_MIN, Ack::Multi(50))
+        );
+        assert!(!load.durable);
+        assert_eq!(load.confirm_window, 1000, "kept");
+    }
+
+    #[test]
+    fn acks_are_auto_each_or_multi() {
+        for (text, expected) in [
+            ("auto", Ok(Ack::Auto)),
+            ("each", Ok(Ack::Each)),
+            ("multi:7", Ok(Ack::Multi(7))),
+            ("multi:0", Err(())),
+            ("multi", Err(())),
+            ("all", Err(())),
+        ] {
+            assert_eq!(parse_ack(text).map_err(|_| ()), expected, "{text}");
+        }
+    }
+}

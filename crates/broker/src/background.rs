@@ -1,0 +1,280 @@
+//! What happens by itself: overdue messages, handed-over work, checkpoints, cleaning, spilling.
+//!
+//! Invariants
+//! - An idle broker has no thread that wakes up.
+//! - A segment is removed only when the facts that made it dead are on the disk.
+//!
+//! Not here: what is overdue (`partition`), what is written (`checkpoint`).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use ferry_core::Millis;
+use ferry_log::{Batch as LogBatch, LogError, Need, Position};
+use parking_lot::{Condvar, Mutex};
+
+use crate::Broker;
+use crate::definitions::{KIND_BODY, KIND_CLEAN_STOP, STREAM_BODIES, STREAM_BROKER, live_bytes};
+
+/// Batches that others gathered are then worked off here.
+#[derive(Default)]
+struct Wanted {
+    work: bool,
+    upkeep: bool,
+    stop: bool,
+}
+
+/// How the background thread is told what to do.
+pub(crate) struct Signals {
+    wanted: Mutex<Wanted>,
+    changed: Condvar,
+    /// Until when the thread sleeps.
+    asleep_until: AtomicU64,
+    stopping: AtomicBool,
+}
+
+impl Default for Signals {
+    fn default() -> Signals {
+        Signals {
+            wanted: Mutex::new(Wanted::default()),
+            changed: Condvar::new(),
+            asleep_until: AtomicU64::new(0),
+            stopping: AtomicBool::new(false),
+        }
+    }
+}
+
+impl Signals {
+    fn want(&self, set: impl FnOnce(&mut Wanted)) {
+        set(&mut self.wanted.lock());
+        self.changed.notify_one();
+    }
+
+    /// Somebody else must go on with an inbox.
+    pub fn hand_over(&self) {
+        self.want(|wanted| wanted.work = true);
+    }
+
+    /// Something is overdue earlier than before.
+    pub fn deadline_moved(&self, deadline: Millis) {
+        if deadline < self.asleep_until.load(Ordering::SeqCst) {
+            self.hand_over();
+        }
+    }
+
+    /// A checkpoint, cleaning or spilling may be due.
+    pub fn upkeep(&self) {
+        self.want(|wanted| wanted.upkeep = true);
+    }
+}
+
+/// The broker's own threads; `stop` ends them.
+pub struct Threads {
+    broker: Arc<Broker>,
+    handles: Vec<JoinHandle<()>>,
+}
+
+impl Threads {
+    /// Starts the thread that commits the log and the one for everything else.
+    pub fn start(broker: &Arc<Broker>) -> std::io::Result<Threads> {
+        let mut handles = Vec::new();
+        let spawn = |name: &str, run: fn(&Broker)| {
+            let broker = Arc::clone(broker);
+            std::thread::Builder::new()
+                .name(name.to_owned())
+                .spawn(move || run(&broker))
+        };
+        handles.push(spawn("log", Broker::run_log)?);
+        handles.push(spawn("background", Broker::run_background)?);
+        Ok(Threads {
+            broker: Arc::clone(broker),
+            handles,
+        })
+    }
+
+    /// Ends the threads and closes the log in order: everything accepted is on the disk, and the
+    /// next start knows that nothing was cut short.
+    pub fn stop(self) -> Result<(), LogError> {
+        self.broker.signals.stopping.store(true, Ordering::SeqCst);
+        self.broker.signals.want(|wanted| wanted.stop = true);
+        self.broker.durability.wake_up();
+        for handle in self.handles {
+            if handle.join().is_err() {
+                tracing::error!("a thread of the broker ended in a panic");
+            }
+        }
+        self.broker.close()
+    }
+}
+
+impl Broker {
+    fn run_log(&self) {
+        let stop = || self.signals.stopping.load(Ordering::SeqCst);
+        self.durability.run(stop, |result| {
+            if let Err(error) = result {
+                tracing::error!("the log has failed, nothing is confirmed any more: {error}");
+                self.report_failure(&error.to_string());
+            }
+            self.review_pressure();
+            self.after_work();
+            if self.durability.log.checkpoint_due() {
+                self.signals.upkeep();
+            }
+        });
+    }
+
+    fn run_background(&self) {
+        loop {
+            self.tick();
+            let deadline = self.next_deadline();
+            let mut wanted = self.signals.wanted.lock();
+            self.signals.asleep_until.store(deadline, Ordering::SeqCst);
+            if !wanted.work && !wanted.upkeep && !wanted.stop {
+                let now = self.now();
+                if deadline == Millis::MAX {
+                    self.signals.changed.wait(&mut wanted);
+                } else if deadline > now {
+                    let time = Duration::from_millis(deadline - now);
+                    self.signals.changed.wait_for(&mut wanted, time);
+                }
+            }
+            let now_wanted = std::mem::take(&mut *wanted);
+            drop(wanted);
+            if now_wanted.stop {
+                return;
+            }
+            if now_wanted.upkeep
+                && let Err(error) = self.upkeep()
+            {
+                tracing::error!("upkeep of the log: {error}");
+            }
+        }
+    }
+
+    /// When `tick` has something to do.
+    pub fn next_deadline(&self) -> Millis {
+        self.partitions
+            .iter()
+            .map(|p| p.deadline())
+            .min()
+            .unwrap_or(Millis::MAX)
+    }
+
+    /// Lets everything that is overdue happen.
+    pub fn tick(&self) {
+        let cx = self.context();
+        for partition in &self.partitions {
+            if partition.deadline() <= cx.now {
+                partition.tick(&cx);
+            }
+            partition.drain(&cx);
+        }
+        self.run_afters();
+        self.after_work();
+    }
+
+    /// Writes a checkpoint if one is due, and gives the disk and the memory back that are free.
+    pub fn upkeep(&self) -> Result<(), LogError> {
+        let log = &self.durability.log;
+        if log.checkpoint_due() {
+            self.checkpoint()?;
+        }
+        if let Some(segment) = log.cleaning().evacuate {
+            self.evacuate(segment)?;
+            self.checkpoint()?;
+        }
+        let dead = log.cleaning().dead;
+        if !dead.is_empty() {
+            log.commit_all()?;
+            log.remove_dead()?;
+        }
+        if self.pressure.used_bytes() > self.pressure.high_bytes() / 2 {
+            self.spill()?;
+        }
+        Ok(())
+    }
+
+    /// Copies what is still needed of a sparse segment to the end of the log.
+    fn evacuate(&self, segment: u32) -> Result<(), LogError> {
+        let cx = self.context();
+        let (from, to) = (Position::new(segment, 0).0, Position::new(segment + 1, 0).0);
+        for partition in &self.partitions {
+            partition.call(&cx, |state| {
+                for place in state.places() {
+                    state.evacuate_queue(&cx, place, from, to);
+                }
+            });
+        }
+        self.durability.log.commit_all()?;
+        Ok(())
+    }
+
+    /// Lets bodies go from memory to the log.
+    fn spill(&self) -> Result<(), LogError> {
+        let cx = self.context();
+        for partition in &self.partitions {
+            partition.call(&cx, |state| {
+                for place in state.places() {
+                    state.spill_queue(&cx, place);
+                }
+            });
+            self.durability.log.commit()?;
+        }
+        self.review_pressure();
+        Ok(())
+    }
+
+    /// Closes the log in order.
+    pub fn close(&self) -> Result<(), LogError> {
+        self.run_afters();
+        self.checkpoint()?;
+        let mut batch = LogBatch::new();
+        batch.push(KIND_CLEAN_STOP, STREAM_BROKER, &[]);
+        self.durability.append(&batch, Need::Sync)?;
+        self.durability.log.close()?;
+        Ok(())
+    }
+}
+
+impl crate::partition::State {
+    fn evacuate_queue(
+        &mut self,
+        cx: &crate::partition::StateContext<'_>,
+        place: crate::partition::QueuePlace,
+        from: u64,
+        to: u64,
+    ) {
+        let mut reader = self.take_reader();
+        let log = &cx.durability.log;
+        self.with_queue(cx, place, &[], |queue, context| {
+            let copy = |old: u64, size: u32| {
+                let record = reader.read(Position(old)).ok()?;
+                append_body(log, record.payload, size)
+            };
+            queue.evacuate(from, to, copy, context);
+        });
+        self.give_reader(reader);
+    }
+
+    fn spill_queue(
+        &mut self,
+        cx: &crate::partition::StateContext<'_>,
+        place: crate::partition::QueuePlace,
+    ) {
+        let log = &cx.durability.log;
+        self.with_queue(cx, place, &[], |queue, context| {
+            queue.spill(|bytes, size| append_body(log, bytes, size), context);
+        });
+    }
+}
+
+/// Appends a body that one queue refers to.
+fn append_body(log: &ferry_log::Log, bytes: &[u8], size: u32) -> Option<u64> {
+    let mut batch = LogBatch::new();
+    batch.push(KIND_BODY, STREAM_BODIES, &[bytes]);
+    let appended = log.append(&batch, Need::Lazy).ok()?;
+    log.retain(appended.base, live_bytes(size), 1);
+    Some(appended.base.0)
+}

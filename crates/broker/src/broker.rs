@@ -1,0 +1,333 @@
+//! The broker: its parts, how it is opened, and who may log in.
+
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock, Weak};
+
+use ferry_core::Millis;
+use ferry_core::queue::SyncPolicy;
+use ferry_log::{Disk, Log, LogError, Recovery};
+use parking_lot::{Mutex, RwLock};
+
+use crate::background::Signals;
+use crate::connections::Connections;
+use crate::direct_reply::{DirectReplies, NameMaker};
+use crate::durability::{Durability, DurableWaiter};
+use crate::partition::{After, Partition, State, StateContext};
+use crate::recovery::Recovered;
+use crate::vhost::Map;
+use crate::{
+    ConnectionId, ConnectionInfo, Formats, Metrics, Pressure, Promise, QueueHandle, Vhost,
+};
+
+/// Partitions of a node.
+const PARTITIONS: u16 = 16;
+
+/// The virtual host that is there from the beginning.
+const DEFAULT_VHOST: &str = "/";
+
+/// Tells the time.
+pub trait Clock: Send + Sync {
+    /// Milliseconds since the Unix epoch.
+    fn now(&self) -> Millis;
+}
+
+/// How a broker is opened.
+pub struct Options {
+    /// Where its data is.
+    pub disk: Arc<dyn Disk>,
+    /// How the log works.
+    pub log: ferry_log::Options,
+    /// Its clock.
+    pub clock: Arc<dyn Clock>,
+    /// The formats of messages that doors will bring.
+    pub formats: Formats,
+    /// When a durable message is safe, where a queue does not say otherwise.
+    pub sync: SyncPolicy,
+    /// Memory that messages may take before publishers are held, in bytes.
+    pub memory_high_bytes: u64,
+}
+
+pub(crate) struct Settings {
+    pub formats: Formats,
+    pub sync: SyncPolicy,
+}
+
+/// Why a broker was not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The log could not be opened.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The log says something that can not be.
+    #[error("the data directory contradicts itself: {0}")]
+    Contradiction(String),
+}
+
+/// Who is logged in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// The user's name.
+    pub name: String,
+}
+
+/// Why a log-in was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum LoginError {
+    /// No such user, or another password.
+    #[error("invalid credentials")]
+    Refused,
+    /// The user may only connect via loopback.
+    #[error("user can only connect via localhost")]
+    NotFromHere,
+}
+
+/// One node.
+pub struct Broker {
+    pub(crate) me: Weak<Broker>,
+    pub(crate) durability: Durability,
+    pub(crate) partitions: Vec<Partition>,
+    pub(crate) pressure: Pressure,
+    pub(crate) metrics: Metrics,
+    pub(crate) connections: Connections,
+    pub(crate) direct_replies: DirectReplies,
+    pub(crate) afters: Mutex<Vec<After>>,
+    pub(crate) after_runner: Mutex<()>,
+    pub(crate) transactions: RwLock<()>,
+    pub(crate) next_queue_id: AtomicU64,
+    pub(crate) signals: Signals,
+    pub(crate) options: Settings,
+    vhosts: RwLock<Map<Arc<str>, Arc<Vhost>>>,
+    names: NameMaker,
+    clock: Arc<dyn Clock>,
+    after_work: OnceLock<Box<dyn Fn() + Send + Sync>>,
+    on_failure: OnceLock<Box<dyn Fn(&str) + Send + Sync>>,
+    recovery: Recovery,
+}
+
+impl Broker {
+    /// Opens the data directory and brings everything back that was in it.
+    pub fn open(options: Options) -> Result<Arc<Broker>, OpenError> {
+        let mut recovered = Recovered::new(options.clock.now(), PARTITIONS);
+        let (log, recovery) = Log::open(options.disk, options.log, &mut recovered)?;
+        let broker = Arc::new_cyclic(|me: &Weak<Broker>| Broker {
+            me: me.clone(),
+            partitions: (0..PARTITIONS)
+                .map(|number| Partition::new(State::new(number, Arc::clone(&log))))
+                .collect(),
+            durability: Durability::new(log),
+            pressure: Pressure::new(options.memory_high_bytes),
+            metrics: Metrics::default(),
+            connections: Connections::default(),
+            direct_replies: DirectReplies::default(),
+            afters: Mutex::new(Vec::new()),
+            after_runner: Mutex::new(()),
+            transactions: RwLock::new(()),
+            next_queue_id: AtomicU64::new(1),
+            signals: Signals::default(),
+            options: Settings {
+                formats: options.formats,
+                sync: options.sync,
+            },
+            vhosts: RwLock::new(Map::default()),
+            names: NameMaker::default(),
+            clock: options.clock,
+            after_work: OnceLock::new(),
+            on_failure: OnceLock::new(),
+            recovery,
+        });
+        broker.make_vhost(DEFAULT_VHOST);
+        let summary = recovered
+            .install(&broker)
+            .map_err(OpenError::Contradiction)?;
+        let Recovery {
+            torn_bytes,
+            replayed_bytes,
+            ..
+        } = broker.recovery;
+        tracing::info!(
+            queues = summary.queues,
+            messages = summary.messages,
+            clean = summary.clean,
+            replayed_bytes,
+            torn_bytes,
+            "data directory opened"
+        );
+        Ok(broker)
+    }
+
+    /// The time.
+    pub fn now(&self) -> Millis {
+        self.clock.now()
+    }
+
+    /// What the start found on the disk.
+    pub fn recovery(&self) -> &Recovery {
+        &self.recovery
+    }
+
+    /// Whether a promise is kept already.
+    pub fn kept(&self, promise: Promise) -> bool {
+        self.durability.kept(promise)
+    }
+
+    /// Tells `waiter` when a promise is kept, perhaps at once on this thread.
+    pub fn when_kept(&self, promise: Promise, waiter: Arc<dyn DurableWaiter>) {
+        self.durability.when_kept(promise, waiter);
+    }
+
+    /// Commits the log once; what `Threads` do all the time, for those who have no threads.
+    pub fn commit_log(&self) -> Result<(), LogError> {
+        self.durability.commit()?;
+        self.review_pressure();
+        self.after_work();
+        Ok(())
+    }
+
+    /// The log, to be looked at.
+    pub fn log(&self) -> &Arc<Log> {
+        &self.durability.log
+    }
+
+    /// Why nothing can be stored any more, if that is so.
+    pub fn failed(&self) -> Option<String> {
+        self.durability.log.failure().map(|cause| cause.to_string())
+    }
+
+    /// Sets what is called when the log fails; the node stops then.
+    pub fn set_on_failure(&self, on_failure: Box<dyn Fn(&str) + Send + Sync>) {
+        let _first_wins = self.on_failure.set(on_failure);
+    }
+
+    pub(crate) fn report_failure(&self, cause: &str) {
+        if let Some(on_failure) = self.on_failure.get() {
+            on_failure(cause);
+        }
+    }
+
+    /// Sets what is called at the end of each piece of work that the broker does by itself.
+    pub fn set_after_work(&self, after_work: Box<dyn Fn() + Send + Sync>) {
+        let _first_wins = self.after_work.set(after_work);
+    }
+
+    pub(crate) fn after_work(&self) {
+        if let Some(after_work) = self.after_work.get() {
+            after_work();
+        }
+    }
+
+    /// Logs a user in.
+    pub fn login(
+        &self,
+        user: &str,
+        password: &[u8],
+        loopback: bool,
+    ) -> Result<Arc<User>, LoginError> {
+        if user != "guest" || password != b"guest" {
+            return Err(LoginError::Refused);
+        }
+        if !loopback {
+            return Err(LoginError::NotFromHere);
+        }
+        Ok(Arc::new(User {
+            name: user.to_owned(),
+        }))
+    }
+
+    /// A virtual host by name.
+    pub fn vhost(&self, name: &str) -> Option<Arc<Vhost>> {
+        self.vhosts.read().get(name).cloned()
+    }
+
+    /// All virtual hosts, in order of their names.
+    pub fn vhosts(&self) -> Vec<Arc<Vhost>> {
+        let mut vhosts: Vec<_> = self.vhosts.read().values().cloned().collect();
+        vhosts.sort_by(|a, b| a.name.cmp(&b.name));
+        vhosts
+    }
+
+    pub(crate) fn make_vhost(&self, name: &str) -> Arc<Vhost> {
+        let mut vhosts = self.vhosts.write();
+        if let Some(vhost) = vhosts.get(name) {
+            return Arc::clone(vhost);
+        }
+        let vhost = Arc::new(Vhost::new(name, self.me.clone()));
+        vhosts.insert(Arc::clone(&vhost.name), Arc::clone(&vhost));
+        vhost
+    }
+
+    /// The account of memory and the alarm.
+    pub fn memory(&self) -> &Pressure {
+        &self.pressure
+    }
+
+    /// The counters.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// A connection has logged in.
+    pub fn connection_opened(&self, info: ConnectionInfo) -> ConnectionId {
+        Metrics::add(&self.metrics.connections_opened, 1);
+        self.connections.open(info)
+    }
+
+    /// A connection has ended, after it gave back what it held: its own queues go.
+    pub fn connection_closed(&self, id: ConnectionId) {
+        Metrics::add(&self.metrics.connections_closed, 1);
+        for queue in self.connections.close(id) {
+            if let Some(vhost) = self.vhost(&queue.vhost) {
+                vhost.delete_if(&queue, |_| true);
+            }
+        }
+        self.run_afters();
+    }
+
+    /// How many connections there are.
+    pub fn connection_count(&self) -> usize {
+        self.connections.count()
+    }
+
+    /// What is known of every connection.
+    pub fn connections(&self) -> Vec<ConnectionInfo> {
+        self.connections.list()
+    }
+
+    /// A name that nobody guesses.
+    pub fn made_up_name(&self, prefix: &str) -> String {
+        self.names.name(prefix)
+    }
+
+    pub(crate) fn partition(&self, queue: &QueueHandle) -> &Partition {
+        &self.partitions[usize::from(queue.partition)]
+    }
+
+    pub(crate) fn context(&self) -> StateContext<'_> {
+        StateContext {
+            now: self.now(),
+            durability: &self.durability,
+            pressure: &self.pressure,
+            metrics: &self.metrics,
+            afters: &self.afters,
+            signals: &self.signals,
+        }
+    }
+
+    /// Sets the alarm by what is used, and has memory given back when half of it is.
+    pub(crate) fn review_pressure(&self) {
+        let backlog_bytes = self.durability.log.backlog_bytes();
+        let disk_full = self.durability.log.disk_full();
+        let disk_alarm = self.pressure.blocked() == Some(crate::BlockReason::Disk);
+        if (self.pressure.needs_review(backlog_bytes) || disk_full != disk_alarm)
+            && self.pressure.review(backlog_bytes, disk_full)
+        {
+            tracing::warn!(
+                blocked = ?self.pressure.blocked(),
+                used_bytes = self.pressure.used_bytes(),
+                high_bytes = self.pressure.high_bytes(),
+                "publishers are {}",
+                if self.pressure.blocked().is_some() { "held" } else { "free again" }
+            );
+            self.signals.upkeep();
+        }
+    }
+}

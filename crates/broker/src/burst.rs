@@ -1,0 +1,226 @@
+//! All that one socket read brought, handed to the partitions at once.
+//!
+//! Invariants
+//! - Nothing of a burst is visible before `submit`; then its commands reach each partition in
+//!   the order in which they were added.
+//! - A body that must be durable is in the log before any queue hears of it, once, however many
+//!   queues it goes to.
+//! - A burst is empty again after `submit`, and keeps its space.
+
+use std::sync::Arc;
+
+use ferry_core::message::{Draft, Message, NOT_LOGGED};
+use ferry_core::queue::{Incoming, Outcome, SyncPolicy};
+use ferry_log::{Batch as LogBatch, LogError, Need, Position};
+
+use crate::definitions::{KIND_BODY, STREAM_BODIES, live_bytes};
+use crate::partition::{Batch, Command};
+use crate::{Broker, ConfirmTag, Delivery, Lease, Metrics, Outlet, Published, QueueHandle, Ticket};
+
+/// Staged bytes whose space is kept for the next burst.
+const STAGED_BYTES_KEPT: usize = 1 << 20;
+
+struct DirectReply {
+    outlet: Arc<dyn Outlet>,
+    offset: usize,
+    len: usize,
+}
+
+/// A burst in the making.
+#[derive(Default)]
+pub struct Burst {
+    pub(crate) staged: Vec<u8>,
+    /// Commands by partition.
+    pub(crate) parts: Vec<Vec<Command>>,
+    /// Partitions that have commands, in the order of their first.
+    pub(crate) touched: Vec<u16>,
+    pub(crate) bodies: LogBatch,
+    body_refs: u64,
+    body_bytes: u64,
+    direct: Vec<DirectReply>,
+    pub(crate) confirms: bool,
+    pub(crate) published: u64,
+}
+
+impl Burst {
+    /// An empty burst.
+    pub fn new() -> Burst {
+        Burst::default()
+    }
+
+    /// Whether nothing was added.
+    pub fn is_empty(&self) -> bool {
+        self.touched.is_empty() && self.direct.is_empty() && !self.confirms
+    }
+
+    /// Bytes of messages that were added.
+    pub fn staged_bytes(&self) -> usize {
+        self.staged.len()
+    }
+
+    /// Forgets everything, as a rolled-back transaction does.
+    pub fn clear(&mut self) {
+        self.staged.clear();
+        self.staged.shrink_to(STAGED_BYTES_KEPT);
+        for partition in self.touched.drain(..) {
+            self.parts[usize::from(partition)].clear();
+        }
+        if self.bodies.log_bytes() > STAGED_BYTES_KEPT {
+            self.bodies = LogBatch::new();
+        }
+        self.bodies.clear();
+        (self.body_refs, self.body_bytes, self.published) = (0, 0, 0);
+        self.direct.clear();
+        self.confirms = false;
+    }
+
+    pub(crate) fn stage(
+        &mut self,
+        draft: &Draft<'_>,
+        queues: &[Arc<QueueHandle>],
+        confirm: Option<ConfirmTag>,
+    ) {
+        let offset = self.staged.len();
+        draft.encode(&mut self.staged);
+        let len = self.staged.len() - offset;
+        let size = draft.body.len() as u32;
+        // One more than the place in the batch, so that it is never `NOT_LOGGED`.
+        let mut logged = NOT_LOGGED;
+        for queue in queues {
+            let durable = draft.persistent && queue.durable && queue.sync != SyncPolicy::Memory;
+            if durable {
+                if logged == NOT_LOGGED {
+                    let bytes = &self.staged[offset..];
+                    let place = self.bodies.push(KIND_BODY, STREAM_BODIES, &[bytes]);
+                    logged = u64::from(place) + 1;
+                }
+                self.body_refs += 1;
+                self.body_bytes += live_bytes(size);
+            }
+            let incoming = Incoming {
+                offset: offset as u32,
+                len: len as u32,
+                position: if durable { logged } else { NOT_LOGGED },
+                size,
+                priority: draft.priority,
+                ttl_ms: draft.ttl_ms,
+                recorded: false,
+            };
+            let command = Command::Enqueue {
+                queue: queue.place(),
+                incoming,
+                confirm,
+            };
+            self.add(queue.partition, command);
+        }
+    }
+
+    /// Ends a lease.
+    pub fn settle(&mut self, queue: &QueueHandle, lease: Lease, outcome: Outcome) {
+        let command = Command::Settle {
+            queue: queue.place(),
+            lease: lease.0,
+            outcome,
+        };
+        self.add(queue.partition, command);
+    }
+
+    pub(crate) fn add(&mut self, partition: u16, command: Command) {
+        let index = usize::from(partition);
+        if self.parts.len() <= index {
+            self.parts.resize_with(index + 1, Vec::new);
+        }
+        if self.parts[index].is_empty() {
+            self.touched.push(partition);
+        }
+        self.parts[index].push(command);
+    }
+
+    pub(crate) fn reply_directly(&mut self, broker: &Broker, draft: &Draft<'_>) -> Published {
+        let Some(outlet) = broker.direct_replies.find(draft.routing_key) else {
+            return Published::Unroutable;
+        };
+        let offset = self.staged.len();
+        draft.encode(&mut self.staged);
+        let len = self.staged.len() - offset;
+        self.direct.push(DirectReply {
+            outlet,
+            offset,
+            len,
+        });
+        Published::Routed
+    }
+
+    /// Appends the bodies and tells every command where its body is.
+    pub(crate) fn log_bodies(&mut self, broker: &Broker) -> Result<(), LogError> {
+        if self.bodies.is_empty() {
+            return Ok(());
+        }
+        let appended = broker.durability.log.append(&self.bodies, Need::Lazy)?;
+        broker
+            .durability
+            .log
+            .retain(appended.base, self.body_bytes, self.body_refs);
+        let base: Position = appended.base;
+        for partition in &self.touched {
+            for command in &mut self.parts[usize::from(*partition)] {
+                if let Command::Enqueue { incoming, .. } = command
+                    && incoming.position != NOT_LOGGED
+                {
+                    incoming.position = base.plus((incoming.position - 1) as u32).0;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands everything to the partitions, which apply it here and now where they are free. The
+    /// ticket tells what became of it; none if no publish asked for a confirm.
+    pub fn submit(&mut self, broker: &Broker) -> Option<Arc<Ticket>> {
+        Metrics::add(&broker.metrics.messages_published, self.published);
+        if let Err(error) = self.log_bodies(broker) {
+            tracing::error!("publishes are not stored and will not be confirmed: {error}");
+            let never = self.confirms.then(|| Ticket::new(1));
+            self.clear();
+            return never;
+        }
+        let ticket = self.confirms.then(|| Ticket::new(self.touched.len()));
+        self.apply(broker, ticket.as_ref());
+        for direct in &self.direct {
+            let bytes = &self.staged[direct.offset..direct.offset + direct.len];
+            let message = Message::parse(bytes).expect("what was staged is a message");
+            direct.outlet.deliver(Delivery {
+                message,
+                lease: None,
+                queue: None,
+                redelivered: false,
+                delivery_count: 0,
+                stamp_count: false,
+                ready_left: 0,
+            });
+        }
+        self.clear();
+        broker.run_afters();
+        broker.review_pressure();
+        ticket
+    }
+
+    fn apply(&mut self, broker: &Broker, ticket: Option<&Arc<Ticket>>) {
+        let cx = broker.context();
+        let mut shared: Option<Arc<[u8]>> = None;
+        for number in &self.touched {
+            let commands = &mut self.parts[usize::from(*number)];
+            let partition = &broker.partitions[usize::from(*number)];
+            if partition.try_apply(&cx, &self.staged, commands, ticket) {
+                continue;
+            }
+            let staged = shared.get_or_insert_with(|| Arc::from(self.staged.as_slice()));
+            let batch = Batch {
+                staged: Arc::clone(staged),
+                commands: std::mem::take(commands),
+                ticket: ticket.cloned(),
+            };
+            partition.submit(&cx, batch);
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! A checkpoint: definitions and the durable part of every queue, so that a start reads little.
+//!
+//! ```text
+//!  section of a partition: | queue id | length | image | ...        (varints)
+//!  section of definitions: a `DefinitionsImage` (postcard)
+//! ```
+//!
+//! Invariants
+//! - Each section covers exactly the records of its stream before its `as_of`: it is taken while
+//!   nothing can be appended to the stream.
+//! - No transaction is half applied while sections are taken.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use ferry_core::routing::QueueId;
+use ferry_core::wire::{Cursor, put_varint};
+use ferry_log::{LogError, Section};
+
+use crate::Broker;
+use crate::definitions::{
+    Definition, DefinitionsImage, STREAM_BODIES, STREAM_BROKER, STREAM_DEFINITIONS,
+};
+use crate::queues::queue_definition;
+use crate::recovery::declared;
+use crate::vhost::outlives;
+
+/// Hands every image of a section to `each`, until it declines.
+pub(crate) fn split_images(
+    bytes: &[u8],
+    mut each: impl FnMut(QueueId, &[u8]) -> bool,
+) -> Result<(), String> {
+    let cut = || "a section of queues is cut".to_owned();
+    let mut cursor = Cursor::new(bytes);
+    while !cursor.is_empty() {
+        let id = QueueId(cursor.varint().map_err(|_| cut())?);
+        let len = cursor.varint().map_err(|_| cut())? as usize;
+        let image = cursor.bytes(len).map_err(|_| cut())?;
+        if !each(id, image) {
+            return Err(format!("the image of queue {} is cut", id.0));
+        }
+    }
+    Ok(())
+}
+
+impl Broker {
+    /// Writes a checkpoint of everything.
+    pub fn checkpoint(&self) -> Result<(), LogError> {
+        let sections = {
+            let _no_transaction = self.transactions.write();
+            let mut sections = vec![self.definitions_section()];
+            for number in 0..self.partitions.len() as u16 {
+                sections.push(self.partition_section(number));
+            }
+            for stream in [STREAM_BODIES, STREAM_BROKER] {
+                let as_of = self.durability.log.end();
+                sections.push(Section {
+                    stream,
+                    as_of,
+                    bytes: Vec::new(),
+                });
+            }
+            sections
+        };
+        self.durability.log.commit_all()?;
+        self.durability.log.write_checkpoint(sections)?;
+        Ok(())
+    }
+
+    fn partition_section(&self, number: u16) -> Section {
+        let cx = self.context();
+        self.partitions[usize::from(number)].call(&cx, |state| {
+            state.finish(&cx, None, &mut Vec::new());
+            let as_of = self.durability.log.end();
+            let mut bytes = Vec::new();
+            let mut image = Vec::new();
+            state.images(|id, queue| {
+                image.clear();
+                queue.write_image(&mut image);
+                put_varint(&mut bytes, id.0);
+                put_varint(&mut bytes, image.len() as u64);
+                bytes.extend_from_slice(&image);
+            });
+            Section {
+                stream: number,
+                as_of,
+                bytes,
+            }
+        })
+    }
+
+    /// All virtual hosts are locked for reading together, so that no definition is written
+    /// between the first and the last.
+    fn definitions_section(&self) -> Section {
+        let vhosts = self.vhosts();
+        let locked: Vec<_> = vhosts
+            .iter()
+            .map(|vhost| (vhost, vhost.definitions.read()))
+            .collect();
+        let as_of = self.durability.log.end();
+        let mut definitions = Vec::new();
+        for (vhost, all) in &locked {
+            let name = || Arc::clone(&vhost.name);
+            let mut queues: Vec<_> = all.by_id.values().filter(|queue| queue.durable).collect();
+            queues.sort_unstable_by_key(|queue| queue.id);
+            definitions.extend(queues.into_iter().map(|queue| queue_definition(queue)));
+            let exchanges = all
+                .topology
+                .exchanges()
+                .filter(|exchange| declared(exchange));
+            definitions.extend(exchanges.map(|exchange| Definition::Exchange {
+                vhost: name(),
+                exchange: exchange.clone(),
+            }));
+            let bindings = all.topology.bindings().map(|view| view.to_binding());
+            let kept = bindings.filter(|binding| outlives(all, binding));
+            definitions.extend(kept.map(|binding| Definition::Binding {
+                vhost: name(),
+                binding,
+            }));
+        }
+        let next_queue_id = self.next_queue_id.load(Ordering::Relaxed);
+        let image = DefinitionsImage {
+            next_queue_id,
+            definitions,
+        };
+        let bytes = postcard::to_stdvec(&image).expect("definitions are plain data");
+        Section {
+            stream: STREAM_DEFINITIONS,
+            as_of,
+            bytes,
+        }
+    }
+}

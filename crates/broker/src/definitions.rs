@@ -1,0 +1,90 @@
+//! The records of the log: what each kind means, and definitions as they are written down.
+//!
+//! Invariants
+//! - A definition is written under the lock of its virtual host, so that the order of records is
+//!   the order of changes.
+//! - Only what outlives the broker is written.
+
+use std::sync::Arc;
+
+use ferry_core::arguments::Arguments;
+use ferry_core::queue::Options;
+use ferry_core::routing::{Binding, Exchange, QueueId};
+use ferry_log::{Batch, Need};
+use serde::{Deserialize, Serialize};
+
+use crate::durability::Durability;
+use crate::{DefinitionError, Promise};
+
+/// The body of a message in its stored form.
+pub(crate) const KIND_BODY: u8 = 1;
+/// The facts of one step of one partition.
+pub(crate) const KIND_FACTS: u8 = 2;
+/// One definition.
+pub(crate) const KIND_DEFINITION: u8 = 3;
+/// The facts of a transaction over all its partitions.
+pub(crate) const KIND_TRANSACTION: u8 = 4;
+/// The broker stopped in order, and everything before is whole.
+pub(crate) const KIND_CLEAN_STOP: u8 = 5;
+
+/// The stream of definitions; partitions have the streams of their numbers.
+pub(crate) const STREAM_DEFINITIONS: u16 = 0xfff0;
+/// The stream of bodies.
+pub(crate) const STREAM_BODIES: u16 = 0xfff1;
+/// The stream of transactions, and of the clean stop.
+pub(crate) const STREAM_BROKER: u16 = 0xfff2;
+
+/// What a body record counts for in its segment, by the length of the body alone, so that both
+/// ends of its life agree.
+pub(crate) fn live_bytes(size: u32) -> u64 {
+    u64::from(size) + 96
+}
+
+/// A durable queue as it was declared.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct QueueDefinition {
+    pub vhost: Arc<str>,
+    pub id: QueueId,
+    pub name: Arc<str>,
+    pub partition: u16,
+    pub auto_delete: bool,
+    pub arguments: Arguments,
+    pub options: Options,
+}
+
+/// A change of the definitions.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) enum Definition {
+    Exchange { vhost: Arc<str>, exchange: Exchange },
+    ExchangeDeleted { vhost: Arc<str>, name: Arc<str> },
+    Binding { vhost: Arc<str>, binding: Binding },
+    BindingDeleted { vhost: Arc<str>, binding: Binding },
+    Queue(QueueDefinition),
+    QueueDeleted { vhost: Arc<str>, id: QueueId },
+}
+
+/// Everything that a checkpoint says of the definitions.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct DefinitionsImage {
+    pub next_queue_id: u64,
+    pub definitions: Vec<Definition>,
+}
+
+/// Writes definitions down; the promise is kept when they are durable.
+pub(crate) fn write(
+    durability: &Durability,
+    definitions: &[Definition],
+) -> Result<Promise, DefinitionError> {
+    if definitions.is_empty() {
+        return Ok(Promise::Now);
+    }
+    let mut batch = Batch::new();
+    for definition in definitions {
+        let bytes = postcard::to_stdvec(definition).map_err(DefinitionError::log)?;
+        batch.push(KIND_DEFINITION, STREAM_DEFINITIONS, &[&bytes]);
+    }
+    let appended = durability
+        .append(&batch, Need::Sync)
+        .map_err(DefinitionError::log)?;
+    Ok(Durability::promise(&appended, Need::Sync))
+}

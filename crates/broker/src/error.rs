@@ -1,0 +1,132 @@
+//! Why a definition was refused, in the words that clients of RabbitMQ know.
+//!
+//! Invariants
+//! - The text is what stands after the code in a reply; the kind tells a door which code.
+
+use std::fmt;
+
+use ferry_core::arguments::Inequivalent;
+use ferry_core::routing::{BindError, DeclareExchangeError, DeleteExchangeError};
+
+/// What a refusal is, for a door to choose its own code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// There is no such thing.
+    NotFound,
+    /// It may not be done by anybody.
+    AccessRefused,
+    /// Another connection has it for itself.
+    ResourceLocked,
+    /// It contradicts what there is.
+    PreconditionFailed,
+    /// The node can not do it now.
+    Internal,
+}
+
+/// A definition was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DefinitionError {
+    /// There is none of that name.
+    #[error("no {what} '{name}' in vhost '{vhost}'")]
+    NotFound {
+        /// `queue` or `exchange`.
+        what: &'static str,
+        /// The name.
+        name: String,
+        /// The virtual host.
+        vhost: String,
+    },
+    /// Another connection declared it as exclusive.
+    #[error(
+        "cannot obtain exclusive access to locked queue '{name}' in vhost '{vhost}'. It could be \
+         originally declared on another connection or the exclusive property value does not match \
+         that of the original declaration."
+    )]
+    Locked {
+        /// The name.
+        name: String,
+        /// The virtual host.
+        vhost: String,
+    },
+    /// The declaration differs from the one there is.
+    #[error(transparent)]
+    Inequivalent(#[from] Inequivalent),
+    /// An argument makes no sense.
+    #[error("invalid arg '{argument}' for queue '{name}' in vhost '{vhost}': {why}")]
+    InvalidArgument {
+        /// The argument.
+        argument: String,
+        /// The queue.
+        name: String,
+        /// The virtual host.
+        vhost: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// It was to be deleted only if nobody uses it.
+    #[error("{what} '{name}' in vhost '{vhost}' in use")]
+    InUse {
+        /// `queue` or `exchange`.
+        what: &'static str,
+        /// The name.
+        name: String,
+        /// The virtual host.
+        vhost: String,
+    },
+    /// It was to be deleted only if nothing is in it.
+    #[error("queue '{name}' in vhost '{vhost}' not empty")]
+    NotEmpty {
+        /// The name.
+        name: String,
+        /// The virtual host.
+        vhost: String,
+    },
+    /// An exchange was refused.
+    #[error(transparent)]
+    Exchange(#[from] DeclareExchangeError),
+    /// A binding was refused.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The log does not take it.
+    #[error("{0}")]
+    Log(String),
+}
+
+impl DefinitionError {
+    /// What it is.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            DefinitionError::NotFound { .. }
+            | DefinitionError::Bind(BindError::NoSuchExchange { .. }) => ErrorKind::NotFound,
+            DefinitionError::Locked { .. } => ErrorKind::ResourceLocked,
+            DefinitionError::Inequivalent(_)
+            | DefinitionError::InvalidArgument { .. }
+            | DefinitionError::InUse { .. }
+            | DefinitionError::NotEmpty { .. }
+            | DefinitionError::Exchange(_)
+            | DefinitionError::Bind(_) => ErrorKind::PreconditionFailed,
+            DefinitionError::Log(_) => ErrorKind::Internal,
+        }
+    }
+
+    pub(crate) fn log(error: impl fmt::Display) -> DefinitionError {
+        DefinitionError::Log(error.to_string())
+    }
+}
+
+impl From<DeleteExchangeError> for DefinitionError {
+    fn from(error: DeleteExchangeError) -> DefinitionError {
+        match error {
+            DeleteExchangeError::NotFound { name, vhost } => DefinitionError::NotFound {
+                what: "exchange",
+                name,
+                vhost: vhost.to_string(),
+            },
+            DeleteExchangeError::InUse { name, vhost } => DefinitionError::InUse {
+                what: "exchange",
+                name,
+                vhost: vhost.to_string(),
+            },
+        }
+    }
+}

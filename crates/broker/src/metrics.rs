@@ -1,0 +1,65 @@
+//! Counters of the whole node, for the metrics page.
+//!
+//! Invariants
+//! - Counters only grow; what there is now is counted where it is.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
+        /// Counters since the start, each by its own.
+        #[derive(Debug, Default)]
+        pub struct Metrics { $($(#[$doc])* pub $name: AtomicU64,)* }
+
+        impl Metrics {
+            /// Every counter with its name.
+            pub fn all(&self) -> Vec<(&'static str, u64)> {
+                vec![$((stringify!($name), self.$name.load(Ordering::Relaxed)),)*]
+            }
+        }
+    };
+}
+
+counters! {
+    /// Connections that were accepted.
+    connections_opened,
+    /// Connections that ended.
+    connections_closed,
+    /// Channels that were opened.
+    channels_opened,
+    /// Channels that were closed.
+    channels_closed,
+    /// Messages that publishers sent.
+    messages_published,
+    /// Messages that no queue was found for.
+    messages_unroutable,
+    /// Publishes that were confirmed.
+    messages_confirmed,
+    /// Messages that were handed to consumers that settle them.
+    messages_delivered,
+    /// Messages that were handed to consumers that do not settle.
+    messages_delivered_auto_ack,
+    /// Deliveries of messages that may have been delivered before.
+    messages_redelivered,
+    /// Messages that consumers settled as done.
+    messages_acknowledged,
+    /// Messages that became dead letters.
+    messages_dead_lettered,
+    /// Messages whose body could not be read back.
+    messages_damaged,
+    /// Publishes that a full queue refused.
+    messages_rejected,
+    /// Queues that were declared.
+    queues_declared,
+    /// Queues that went.
+    queues_deleted,
+}
+
+impl Metrics {
+    /// Adds to a counter.
+    pub fn add(counter: &AtomicU64, count: u64) {
+        if count > 0 {
+            counter.fetch_add(count, Ordering::Relaxed);
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! A partition: the queues that one thread at a time may change.
+//!
+//! Whoever brings a batch and finds the partition free does the work, its own and what gathered
+//! meanwhile; whoever finds it taken leaves the batch in the inbox and goes on. The holder looks
+//! into the inbox once more after it has let go, so nothing is stranded.
+//!
+//! Invariants
+//! - `state` is locked while a batch is applied, and batches are applied in the order of the
+//!   inbox; a batch that is applied directly comes after all that the inbox held.
+//! - Nobody holds two partitions, and nothing that is called under the lock takes the lock of a
+//!   definition or another partition: such work is left as [`After`] and done later.
+//!
+//! Not here: what a command does to a queue (`ferry-core`), how results leave (`effects`).
+
+mod effects;
+mod inbox;
+mod state;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ferry_core::Millis;
+use ferry_core::queue::{ConsumerSlot, DeadLetterReason, Incoming, LeaseId, Outcome};
+use ferry_core::routing::QueueId;
+use parking_lot::Mutex;
+
+use crate::{ConfirmTag, QueueHandle, Ticket};
+pub(crate) use inbox::Inbox;
+pub(crate) use state::{State, StateContext, Target};
+
+/// Where a queue is within its partition.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct QueuePlace {
+    pub slot: u32,
+    pub id: QueueId,
+}
+
+/// Something that changes one queue.
+#[derive(Debug)]
+pub(crate) enum Command {
+    Enqueue {
+        queue: QueuePlace,
+        incoming: Incoming,
+        confirm: Option<ConfirmTag>,
+    },
+    Settle {
+        queue: QueuePlace,
+        lease: LeaseId,
+        outcome: Outcome,
+    },
+    Resume {
+        queue: QueuePlace,
+        consumer: ConsumerSlot,
+    },
+}
+
+/// Commands with the bytes they point into.
+pub(crate) struct Batch {
+    pub staged: Arc<[u8]>,
+    pub commands: Vec<Command>,
+    pub ticket: Option<Arc<Ticket>>,
+}
+
+/// Work that must wait until no partition is held.
+pub(crate) enum After {
+    DeadLetter {
+        queue: Arc<QueueHandle>,
+        lease: Option<LeaseId>,
+        message: Vec<u8>,
+        reason: DeadLetterReason,
+    },
+    /// What departed has arrived.
+    Settle {
+        queue: Arc<QueueHandle>,
+        lease: LeaseId,
+    },
+    /// The queue has not been used for its time.
+    Expired { queue: Arc<QueueHandle> },
+}
+
+/// One partition.
+pub(crate) struct Partition {
+    inbox: Inbox<Batch>,
+    state: Mutex<State>,
+    /// When `tick` is due; `Millis::MAX` for never.
+    deadline: AtomicU64,
+}
+
+/// Batches that one thread applies for others before it hands the rest over.
+const BATCHES_IN_A_ROW_MAX: usize = 64;
+
+impl Partition {
+    pub fn new(state: State) -> Partition {
+        Partition {
+            inbox: Inbox::default(),
+            state: Mutex::new(state),
+            deadline: AtomicU64::new(Millis::MAX),
+        }
+    }
+
+    /// When something is overdue here.
+    pub fn deadline(&self) -> Millis {
+        self.deadline.load(Ordering::Relaxed)
+    }
+
+    /// Applies commands here and now if the partition is free. False if it is not: the caller
+    /// then gives them as a batch to `submit`.
+    pub fn try_apply(
+        &self,
+        cx: &StateContext<'_>,
+        staged: &[u8],
+        commands: &mut Vec<Command>,
+        ticket: Option<&Arc<Ticket>>,
+    ) -> bool {
+        let Some(mut state) = self.state.try_lock() else {
+            return false;
+        };
+        for batch in self.inbox.take() {
+            state.apply_batch(cx, batch);
+        }
+        state.step(cx, staged, commands.drain(..), ticket);
+        self.let_go(cx, state);
+        self.drain(cx);
+        true
+    }
+
+    /// Leaves a batch, and applies it if the partition is free.
+    pub fn submit(&self, cx: &StateContext<'_>, batch: Batch) {
+        self.inbox.push(batch);
+        self.drain(cx);
+    }
+
+    /// Applies what is in the inbox as long as the partition is free.
+    pub fn drain(&self, cx: &StateContext<'_>) {
+        let mut done = 0;
+        while !self.inbox.is_empty() {
+            if done >= BATCHES_IN_A_ROW_MAX {
+                cx.signals.hand_over();
+                return;
+            }
+            let Some(mut state) = self.state.try_lock() else {
+                return;
+            };
+            for batch in self.inbox.take() {
+                done += 1;
+                state.apply_batch(cx, batch);
+            }
+            self.let_go(cx, state);
+        }
+    }
+
+    /// Runs `call` on the state, after all that the inbox holds. Waits for the partition: the
+    /// caller must not hold another one, nor anything that is taken under its lock.
+    pub fn call<R>(&self, cx: &StateContext<'_>, call: impl FnOnce(&mut State) -> R) -> R {
+        let mut state = self.state.lock();
+        for batch in self.inbox.take() {
+            state.apply_batch(cx, batch);
+        }
+        let result = call(&mut state);
+        state.finish(cx, None, &mut Vec::new());
+        self.let_go(cx, state);
+        self.drain(cx);
+        result
+    }
+
+    /// Lets what is overdue happen.
+    pub fn tick(&self, cx: &StateContext<'_>) {
+        self.call(cx, |state| state.tick(cx));
+    }
+
+    fn let_go(&self, cx: &StateContext<'_>, state: parking_lot::MutexGuard<'_, State>) {
+        let deadline = state.deadline();
+        if self.deadline.swap(deadline, Ordering::Relaxed) > deadline {
+            cx.signals.deadline_moved(deadline);
+        }
+        drop(state);
+    }
+}

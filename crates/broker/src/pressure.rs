@@ -1,0 +1,139 @@
+//! How much memory messages take, and whether publishers are held for it.
+//!
+//! Invariants
+//! - Publishers are held from the high watermark until use is a tenth below it again, or while
+//!   the disk has no space; nothing else is ever held.
+//! - Every waiter is told of each change, once.
+
+use std::sync::Weak;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+
+/// Why publishers are held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BlockReason {
+    /// Messages take more memory than allowed.
+    Memory,
+    /// The disk is full.
+    Disk,
+}
+
+/// Is told when publishers are held or free again.
+pub trait PressureWaiter: Send + Sync {
+    /// Publishers are held for this reason, or free.
+    fn pressure(&self, blocked: Option<BlockReason>);
+}
+
+/// The account of memory, and the state of the alarm.
+pub struct Pressure {
+    used_bytes: AtomicI64,
+    high_bytes: AtomicU64,
+    memory: AtomicBool,
+    disk: AtomicBool,
+    waiters: Mutex<Vec<Weak<dyn PressureWaiter>>>,
+    /// Held while waiters are told, so that they hear changes in order.
+    telling: Mutex<()>,
+}
+
+impl Pressure {
+    pub(crate) fn new(high_bytes: u64) -> Pressure {
+        Pressure {
+            used_bytes: AtomicI64::new(0),
+            high_bytes: AtomicU64::new(high_bytes),
+            memory: AtomicBool::new(false),
+            disk: AtomicBool::new(false),
+            waiters: Mutex::new(Vec::new()),
+            telling: Mutex::new(()),
+        }
+    }
+
+    /// Bytes that messages take in memory, in queues and on their way out.
+    pub fn used_bytes(&self) -> u64 {
+        self.used_bytes.load(Ordering::Relaxed).max(0) as u64
+    }
+
+    /// The high watermark, in bytes.
+    pub fn high_bytes(&self) -> u64 {
+        self.high_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Counts bytes that were taken or, below zero, given back.
+    pub fn account(&self, bytes: i64) {
+        self.used_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Why publishers are held, if they are.
+    pub fn blocked(&self) -> Option<BlockReason> {
+        if self.disk.load(Ordering::Acquire) {
+            Some(BlockReason::Disk)
+        } else if self.memory.load(Ordering::Acquire) {
+            Some(BlockReason::Memory)
+        } else {
+            None
+        }
+    }
+
+    /// Keeps telling `waiter` until it is gone.
+    pub fn subscribe(&self, waiter: Weak<dyn PressureWaiter>) {
+        let mut waiters = self.waiters.lock();
+        if waiters.len() == waiters.capacity() {
+            waiters.retain(|waiter| waiter.strong_count() > 0);
+        }
+        waiters.push(waiter);
+    }
+
+    /// Whether the state of the alarm no longer fits the account.
+    pub(crate) fn needs_review(&self, backlog_bytes: u64) -> bool {
+        let used = self.used_bytes() + backlog_bytes;
+        let high = self.high_bytes();
+        if self.memory.load(Ordering::Relaxed) {
+            used < high - high / 10
+        } else {
+            used > high
+        }
+    }
+
+    /// Sets the alarm by the account and the disk, and tells everybody if that changed anything.
+    pub(crate) fn review(&self, backlog_bytes: u64, disk_full: bool) -> bool {
+        let _telling = self.telling.lock();
+        let before = self.blocked();
+        if self.needs_review(backlog_bytes) {
+            self.memory.fetch_xor(true, Ordering::AcqRel);
+        }
+        self.disk.store(disk_full, Ordering::Release);
+        let now = self.blocked();
+        if now == before {
+            return false;
+        }
+        let waiters = self.waiters.lock().clone();
+        waiters
+            .iter()
+            .filter_map(Weak::upgrade)
+            .for_each(|waiter| waiter.pressure(now));
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn publishers_are_held_at_the_mark_and_freed_a_tenth_below() {
+        let pressure = Pressure::new(1000);
+        for (change, blocked) in [
+            (1000, None),
+            (1, Some(BlockReason::Memory)),
+            (-100, Some(BlockReason::Memory)),
+            (-2, None),
+        ] {
+            pressure.account(change);
+            pressure.review(0, false);
+            assert_eq!(pressure.blocked(), blocked, "after {change}");
+        }
+        assert!(pressure.review(0, true));
+        assert_eq!(pressure.blocked(), Some(BlockReason::Disk));
+        assert!(pressure.review(0, false));
+    }
+}

@@ -1,0 +1,306 @@
+//! Declaring, finding, purging and deleting queues.
+//!
+//! Invariants
+//! - A queue is in its partition before its name can be found, and its name is gone before it
+//!   leaves its partition.
+//! - An exclusive queue is known to its connection, and to nobody else's commands.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use ferry_core::arguments::{Resource, assert_equivalent, assert_field_equivalent};
+use ferry_core::queue::Queue;
+use ferry_core::routing::QueueId;
+
+use crate::arguments::{self, COMPARED, Flags};
+use crate::definitions::{self, Definition, QueueDefinition};
+use crate::handle::HandleSpec;
+use crate::vhost::Definitions;
+use crate::{
+    Broker, ConnectionId, DefinitionError, Metrics, Promise, QueueDeclared, QueueHandle, QueueSpec,
+    Vhost,
+};
+
+impl Vhost {
+    /// Declares a queue, or checks that the one there is equivalent.
+    pub fn declare_queue(
+        &self,
+        spec: QueueSpec,
+        connection: ConnectionId,
+    ) -> Result<QueueDeclared, DefinitionError> {
+        let broker = self.broker();
+        let mut definitions = self.definitions.write();
+        if let Some(queue) = definitions.queues.get(spec.name.as_str()) {
+            self.check_equivalent(queue, &spec, connection)?;
+            let queue = Arc::clone(queue);
+            drop(definitions);
+            return Ok(broker.declared(queue, Promise::Now));
+        }
+        let queue = self.make(&broker, spec, connection)?;
+        broker.partition(&queue).call(&broker.context(), |state| {
+            let core = Queue::new(queue.id, queue.options.clone(), broker.now());
+            state.add_queue(core, &queue);
+        });
+        definitions
+            .queues
+            .insert(Arc::clone(&queue.name), Arc::clone(&queue));
+        definitions.by_id.insert(queue.id, Arc::clone(&queue));
+        Metrics::add(&broker.metrics.queues_declared, 1);
+        if let Some(owner) = queue.owner {
+            broker.connections.own(owner, &queue);
+        }
+        let durable_at = match queue.durable {
+            true => definitions::write(&broker.durability, &[queue_definition(&queue)])?,
+            false => Promise::Now,
+        };
+        Ok(QueueDeclared {
+            queue,
+            messages: 0,
+            consumers: 0,
+            durable_at,
+        })
+    }
+
+    fn make(
+        &self,
+        broker: &Broker,
+        spec: QueueSpec,
+        connection: ConnectionId,
+    ) -> Result<Arc<QueueHandle>, DefinitionError> {
+        let flags = Flags {
+            // What belongs to a connection can not outlive the broker.
+            durable: spec.durable && !spec.exclusive,
+            exclusive: spec.exclusive,
+            auto_delete: spec.auto_delete,
+            sync_default: broker.options.sync,
+        };
+        let options = arguments::options(&spec.arguments, flags).map_err(|refused| {
+            DefinitionError::InvalidArgument {
+                argument: refused.argument,
+                name: spec.name.clone(),
+                vhost: self.name.to_string(),
+                why: refused.why,
+            }
+        })?;
+        let id = QueueId(broker.next_queue_id.fetch_add(1, Ordering::Relaxed));
+        let name = match spec.name.is_empty() {
+            true => Arc::from(broker.made_up_name("amq.gen-").as_str()),
+            false => Arc::from(spec.name.as_str()),
+        };
+        Ok(Arc::new(QueueHandle::new(HandleSpec {
+            id,
+            name,
+            vhost: Arc::clone(&self.name),
+            partition: (id.0 % broker.partitions.len() as u64) as u16,
+            declared_durable: spec.durable,
+            auto_delete: spec.auto_delete,
+            owner: spec.exclusive.then_some(connection),
+            arguments: spec.arguments,
+            options,
+        })))
+    }
+
+    fn check_equivalent(
+        &self,
+        queue: &QueueHandle,
+        spec: &QueueSpec,
+        connection: ConnectionId,
+    ) -> Result<(), DefinitionError> {
+        if queue.owner != spec.exclusive.then_some(connection) {
+            return Err(self.locked(queue));
+        }
+        let resource = Resource {
+            kind: "queue",
+            name: &queue.name,
+            vhost: &self.name,
+        };
+        assert_field_equivalent(resource, "durable", queue.declared_durable, spec.durable)?;
+        assert_field_equivalent(resource, "auto_delete", queue.auto_delete, spec.auto_delete)?;
+        assert_equivalent(resource, &queue.arguments, &spec.arguments, COMPARED)?;
+        Ok(())
+    }
+
+    /// A queue by name, as anybody may use it.
+    pub fn queue(
+        &self,
+        name: &str,
+        connection: ConnectionId,
+    ) -> Result<Arc<QueueHandle>, DefinitionError> {
+        self.find_queue(&self.definitions.read(), name, connection)
+    }
+
+    /// A queue by name with its counts: a passive declaration.
+    pub fn check_queue(
+        &self,
+        name: &str,
+        connection: ConnectionId,
+    ) -> Result<QueueDeclared, DefinitionError> {
+        let queue = self.queue(name, connection)?;
+        Ok(self.broker().declared(queue, Promise::Now))
+    }
+
+    pub(crate) fn find_queue(
+        &self,
+        definitions: &Definitions,
+        name: &str,
+        connection: ConnectionId,
+    ) -> Result<Arc<QueueHandle>, DefinitionError> {
+        let queue = definitions
+            .queues
+            .get(name)
+            .ok_or_else(|| self.no_queue(name))?;
+        match queue.owner {
+            Some(owner) if owner != connection => Err(self.locked(queue)),
+            _ => Ok(Arc::clone(queue)),
+        }
+    }
+
+    /// Drops the ready messages of a queue and says how many.
+    pub fn purge_queue(
+        &self,
+        name: &str,
+        connection: ConnectionId,
+    ) -> Result<(u64, Promise), DefinitionError> {
+        let broker = self.broker();
+        let queue = self.queue(name, connection)?;
+        let cx = broker.context();
+        let purged = broker.partition(&queue).call(&cx, |state| {
+            state.with_queue(&cx, queue.place(), &[], |queue, context| {
+                queue.purge(context)
+            })
+        });
+        broker.run_afters();
+        Ok((purged.unwrap_or(0), Promise::Now))
+    }
+
+    /// Deletes a queue and says how many ready messages it had; one that is not there is deleted.
+    pub fn delete_queue(
+        &self,
+        name: &str,
+        if_unused: bool,
+        if_empty: bool,
+        connection: ConnectionId,
+    ) -> Result<(u64, Promise), DefinitionError> {
+        let broker = self.broker();
+        let mut definitions = self.definitions.write();
+        let queue = match self.find_queue(&definitions, name, connection) {
+            Ok(queue) => queue,
+            Err(DefinitionError::NotFound { .. }) => return Ok((0, Promise::Now)),
+            Err(error) => return Err(error),
+        };
+        let found = broker.declared(Arc::clone(&queue), Promise::Now);
+        let vhost = self.name.to_string();
+        if if_unused && found.consumers > 0 {
+            return Err(DefinitionError::InUse {
+                what: "queue",
+                name: name.to_owned(),
+                vhost,
+            });
+        }
+        if if_empty && found.messages > 0 {
+            return Err(DefinitionError::NotEmpty {
+                name: name.to_owned(),
+                vhost,
+            });
+        }
+        let result = self.remove(&broker, &mut definitions, &queue);
+        drop(definitions);
+        broker.run_afters();
+        result
+    }
+
+    /// Deletes a queue for a reason of its own, if `still` holds when nobody can change it.
+    pub(crate) fn delete_if(
+        &self,
+        queue: &Arc<QueueHandle>,
+        still: impl FnOnce(&Queue) -> bool,
+    ) -> bool {
+        let broker = self.broker();
+        let mut definitions = self.definitions.write();
+        let known = definitions.by_id.contains_key(&queue.id);
+        let cx = broker.context();
+        let holds = known
+            && broker.partition(queue).call(&cx, |state| {
+                state.with_queue(&cx, queue.place(), &[], |queue, _| still(queue)) == Some(true)
+            });
+        if holds && let Err(error) = self.remove(&broker, &mut definitions, queue) {
+            tracing::error!(
+                queue = queue.name(),
+                "the end of a queue is not written: {error}"
+            );
+        }
+        holds
+    }
+
+    fn remove(
+        &self,
+        broker: &Broker,
+        definitions: &mut Definitions,
+        queue: &Arc<QueueHandle>,
+    ) -> Result<(u64, Promise), DefinitionError> {
+        let removed = definitions.topology.remove_queue(queue.id);
+        definitions.queues.remove(&queue.name);
+        self.changed();
+        let mut promise = self.write_removed(broker, definitions, &removed)?;
+        definitions.by_id.remove(&queue.id);
+        if let Some(owner) = queue.owner {
+            broker.connections.disown(owner, queue);
+        }
+        let cx = broker.context();
+        let dropped = broker
+            .partition(queue)
+            .call(&cx, |state| state.remove_queue(&cx, queue.place()));
+        if queue.durable {
+            let vhost = Arc::clone(&self.name);
+            let definition = Definition::QueueDeleted {
+                vhost,
+                id: queue.id,
+            };
+            promise = promise.max(definitions::write(&broker.durability, &[definition])?);
+        }
+        Metrics::add(&broker.metrics.queues_deleted, 1);
+        Ok((dropped, promise))
+    }
+
+    fn locked(&self, queue: &QueueHandle) -> DefinitionError {
+        DefinitionError::Locked {
+            name: queue.name.to_string(),
+            vhost: self.name.to_string(),
+        }
+    }
+}
+
+pub(crate) fn queue_definition(queue: &QueueHandle) -> Definition {
+    Definition::Queue(QueueDefinition {
+        vhost: Arc::clone(&queue.vhost),
+        id: queue.id,
+        name: Arc::clone(&queue.name),
+        partition: queue.partition,
+        auto_delete: queue.auto_delete,
+        arguments: queue.arguments.clone(),
+        options: queue.options.clone(),
+    })
+}
+
+impl Broker {
+    /// A queue with the counts it has after everything that was submitted before.
+    pub(crate) fn declared(&self, queue: Arc<QueueHandle>, durable_at: Promise) -> QueueDeclared {
+        let now = self.now();
+        let cx = self.context();
+        let counts = self.partition(&queue).call(&cx, |state| {
+            state.with_queue(&cx, queue.place(), &[], |queue, context| {
+                queue.touch(now);
+                queue.tick(context);
+                queue.counts()
+            })
+        });
+        let (messages, consumers) =
+            counts.map_or((0, 0), |counts| (counts.ready, counts.consumers));
+        QueueDeclared {
+            queue,
+            messages,
+            consumers,
+            durable_at,
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! Consumers: coming, going, asking for more; and taking single messages.
+//!
+//! Invariants
+//! - A consumer is told that it consumes before its first delivery.
+//! - A queue that goes with its last consumer goes when that one does, never before it had one.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use ferry_core::queue::{ConsumerId, ConsumerSlot, SubscribeError, Subscription};
+
+use crate::partition::{Batch, Command, State, StateContext, Target};
+use crate::{Broker, Delivery, Outlet, QueueHandle};
+
+/// What a consumer asks for.
+pub struct ConsumerSpec {
+    /// Its name on its channel, for listings.
+    pub tag: String,
+    /// Whether deliveries need no settling.
+    pub no_ack: bool,
+    /// Whether nobody else may consume.
+    pub exclusive: bool,
+    /// Higher is served first.
+    pub priority: i32,
+    /// Most unsettled messages; 0 for no limit.
+    pub prefetch: u32,
+    /// Where its deliveries go.
+    pub outlet: Arc<dyn Outlet>,
+}
+
+/// A consumer, for its door.
+#[derive(Clone)]
+pub struct ConsumerHandle {
+    queue: Arc<QueueHandle>,
+    id: ConsumerId,
+    slot: ConsumerSlot,
+}
+
+impl ConsumerHandle {
+    /// The queue it consumes from.
+    pub fn queue(&self) -> &Arc<QueueHandle> {
+        &self.queue
+    }
+}
+
+/// Why a consumer was not let in.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConsumeError {
+    /// The queue is in exclusive use, or was to be.
+    #[error("queue '{name}' in vhost '{vhost}' in exclusive use")]
+    ExclusiveUse {
+        /// The queue.
+        name: String,
+        /// Its virtual host.
+        vhost: String,
+    },
+    /// The queue went meanwhile.
+    #[error("no queue '{name}' in vhost '{vhost}'")]
+    Gone {
+        /// The queue.
+        name: String,
+        /// Its virtual host.
+        vhost: String,
+    },
+}
+
+impl ConsumeError {
+    fn gone(queue: &QueueHandle) -> ConsumeError {
+        let (name, vhost) = (queue.name().to_owned(), queue.vhost().to_owned());
+        ConsumeError::Gone { name, vhost }
+    }
+}
+
+impl Broker {
+    /// Lets a consumer in. `started` runs before its first delivery, under the partition's lock.
+    pub fn consume(
+        &self,
+        queue: &Arc<QueueHandle>,
+        spec: ConsumerSpec,
+        started: &mut dyn FnMut(),
+    ) -> Result<ConsumerHandle, ConsumeError> {
+        let cx = self.context();
+        let result = self
+            .partition(queue)
+            .call(&cx, |state| state.subscribe(&cx, queue, spec, started));
+        self.run_afters();
+        let (id, slot) = result?;
+        Ok(ConsumerHandle {
+            queue: Arc::clone(queue),
+            id,
+            slot,
+        })
+    }
+
+    /// Lets a consumer go; what it holds stays leased.
+    pub fn cancel(&self, consumer: &ConsumerHandle) {
+        let cx = self.context();
+        let queue = &consumer.queue;
+        let last = self.partition(queue).call(&cx, |state| {
+            state.unsubscribe(&cx, queue, consumer.id, consumer.slot)
+        });
+        if last
+            && queue.auto_delete
+            && let Some(vhost) = self.vhost(&queue.vhost)
+        {
+            vhost.delete_if(queue, |queue| queue.counts().consumers == 0);
+        }
+        self.run_afters();
+    }
+
+    /// The outlets of these consumers have room again.
+    pub fn resume(&self, consumers: &[ConsumerHandle]) {
+        let cx = self.context();
+        for consumer in consumers {
+            let queue = consumer.queue.place();
+            let command = Command::Resume {
+                queue,
+                consumer: consumer.slot,
+            };
+            let batch = Batch {
+                staged: Arc::from([]),
+                commands: vec![command],
+                ticket: None,
+            };
+            self.partition(&consumer.queue).submit(&cx, batch);
+        }
+        self.run_afters();
+    }
+
+    /// The tags of a queue's consumers, for listings.
+    pub fn consumer_tags(&self, queue: &QueueHandle) -> Vec<String> {
+        let cx = self.context();
+        self.partition(queue).call(&cx, |state| state.consumer_tags(queue.place()))
+    }
+
+    /// Takes one message, if there is one, and hands it to `deliver`.
+    pub fn get(
+        &self,
+        queue: &Arc<QueueHandle>,
+        no_ack: bool,
+        deliver: &mut dyn FnMut(Delivery<'_>),
+    ) -> Result<bool, ConsumeError> {
+        let cx = self.context();
+        let taken = self
+            .partition(queue)
+            .call(&cx, |state| state.get(&cx, queue.place(), no_ack, deliver));
+        self.run_afters();
+        taken.ok_or_else(|| ConsumeError::gone(queue))
+    }
+}
+
+impl State {
+    fn subscribe(
+        &mut self,
+        cx: &StateContext<'_>,
+        queue: &Arc<QueueHandle>,
+        spec: ConsumerSpec,
+        started: &mut dyn FnMut(),
+    ) -> Result<(ConsumerId, ConsumerSlot), ConsumeError> {
+        let id = self.next_consumer_id();
+        let ConsumerSpec {
+            no_ack,
+            exclusive,
+            priority,
+            prefetch,
+            ..
+        } = spec;
+        let subscription = Subscription {
+            id,
+            no_ack,
+            exclusive,
+            priority,
+            prefetch,
+        };
+        let slot = self
+            .with_queue(cx, queue.place(), &[], |core, _| {
+                core.subscribe(subscription, cx.now)
+            })
+            .ok_or_else(|| ConsumeError::gone(queue))?
+            .map_err(|_: SubscribeError| {
+                let (name, vhost) = (queue.name().to_owned(), queue.vhost().to_owned());
+                ConsumeError::ExclusiveUse { name, vhost }
+            })?;
+        queue.had_consumer.store(true, Ordering::Relaxed);
+        self.add_target(
+            id,
+            Target {
+                outlet: spec.outlet,
+                tag: spec.tag,
+            },
+        );
+        started();
+        self.with_queue(cx, queue.place(), &[], |core, context| {
+            core.deliver_ready(context)
+        });
+        Ok((id, slot))
+    }
+
+    /// True if that was the last consumer of the queue.
+    fn unsubscribe(
+        &mut self,
+        cx: &StateContext<'_>,
+        queue: &Arc<QueueHandle>,
+        id: ConsumerId,
+        slot: ConsumerSlot,
+    ) -> bool {
+        self.remove_target(id);
+        let last = self.with_queue(cx, queue.place(), &[], |core, context| {
+            core.unsubscribe(slot, context) && core.counts().consumers == 0
+        });
+        last == Some(true)
+    }
+}

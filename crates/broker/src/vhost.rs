@@ -1,0 +1,375 @@
+//! A virtual host: its exchanges, bindings and the names of its queues.
+//!
+//! Invariants
+//! - A change of definitions and its record are made under one lock; nobody waits for the disk.
+//! - The lock of definitions may be held while a partition is asked, never the other way round.
+//! - The epoch grows before anybody can act on a change that may alter a route.
+//!
+//! Not here: declaring and deleting queues (`queues`), what a route costs (`ferry-core`).
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+
+use ferry_core::arguments::Arguments;
+use ferry_core::routing::{
+    Binding, Destination, Exchange, ExchangeKind, HeaderView, NoSuchExchange, QueueId, Removed,
+    Topology,
+};
+use hashbrown::HashMap;
+use parking_lot::RwLock;
+
+use crate::definitions::{self, Definition};
+use crate::{Broker, ConnectionId, DefinitionError, Promise, QueueHandle};
+
+pub(crate) type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
+
+/// What a declaration of a queue asks for.
+#[derive(Debug, Clone)]
+pub struct QueueSpec {
+    /// Its name; empty for one that the broker makes up.
+    pub name: String,
+    /// Whether it outlives the broker.
+    pub durable: bool,
+    /// Whether it belongs to the connection alone, and goes with it.
+    pub exclusive: bool,
+    /// Whether it goes with its last consumer.
+    pub auto_delete: bool,
+    /// Everything else.
+    pub arguments: Arguments,
+}
+
+/// A queue that was declared or looked up.
+#[derive(Debug, Clone)]
+pub struct QueueDeclared {
+    /// The queue.
+    pub queue: Arc<QueueHandle>,
+    /// Messages that wait.
+    pub messages: u64,
+    /// Its consumers.
+    pub consumers: u32,
+    /// When the declaration may be reported.
+    pub durable_at: Promise,
+}
+
+/// A binding as a client names it.
+#[derive(Debug, Clone)]
+pub struct BindingSpec<'a> {
+    /// The exchange that messages come from.
+    pub source: &'a str,
+    /// The queue that they go to, by name; or none.
+    pub queue: Option<&'a str>,
+    /// The exchange that they go to, if they go to no queue.
+    pub exchange: Option<&'a str>,
+    /// The routing key.
+    pub routing_key: &'a [u8],
+    /// Everything else.
+    pub arguments: Arguments,
+    /// Who asks.
+    pub connection: ConnectionId,
+}
+
+pub(crate) struct Definitions {
+    pub topology: Topology,
+    pub queues: Map<Arc<str>, Arc<QueueHandle>>,
+    pub by_id: Map<QueueId, Arc<QueueHandle>>,
+}
+
+/// A virtual host.
+pub struct Vhost {
+    pub(crate) name: Arc<str>,
+    pub(crate) broker: Weak<Broker>,
+    pub(crate) definitions: RwLock<Definitions>,
+    epoch: AtomicU64,
+}
+
+/// What a route found.
+pub(crate) struct Routed {
+    /// Whether the same exchange and key lead to the same queues until the epoch changes.
+    pub cacheable: bool,
+}
+
+impl Vhost {
+    pub(crate) fn new(name: &str, broker: Weak<Broker>) -> Vhost {
+        Vhost {
+            name: name.into(),
+            broker,
+            definitions: RwLock::new(Definitions {
+                topology: Topology::new(name),
+                queues: Map::default(),
+                by_id: Map::default(),
+            }),
+            epoch: AtomicU64::new(1),
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn broker(&self) -> Arc<Broker> {
+        self.broker
+            .upgrade()
+            .expect("a virtual host is used while its broker lives")
+    }
+
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn changed(&self) {
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Declares an exchange, or checks that the one there is equivalent.
+    pub fn declare_exchange(&self, exchange: Exchange) -> Result<Promise, DefinitionError> {
+        let broker = self.broker();
+        let mut definitions = self.definitions.write();
+        if !definitions
+            .topology
+            .declare_exchange(exchange.clone())?
+            .created
+        {
+            return Ok(Promise::Now);
+        }
+        self.changed();
+        if !exchange.durable {
+            return Ok(Promise::Now);
+        }
+        let definition = Definition::Exchange {
+            vhost: Arc::clone(&self.name),
+            exchange,
+        };
+        definitions::write(&broker.durability, &[definition])
+    }
+
+    /// An exchange by name.
+    pub fn exchange(&self, name: &str) -> Result<Exchange, DefinitionError> {
+        let definitions = self.definitions.read();
+        definitions
+            .topology
+            .exchange(name)
+            .cloned()
+            .ok_or_else(|| self.no_exchange(name))
+    }
+
+    /// Deletes an exchange; one that is not there is deleted already.
+    pub fn delete_exchange(&self, name: &str, if_unused: bool) -> Result<Promise, DefinitionError> {
+        let broker = self.broker();
+        let mut definitions = self.definitions.write();
+        if definitions.topology.exchange(name).is_none() {
+            return Ok(Promise::Now);
+        }
+        let removed = definitions.topology.delete_exchange(name, if_unused)?;
+        self.changed();
+        self.write_removed(&broker, &definitions, &removed)
+    }
+
+    /// Binds a queue or an exchange to an exchange.
+    pub fn bind(&self, spec: &BindingSpec<'_>) -> Result<Promise, DefinitionError> {
+        let broker = self.broker();
+        let mut definitions = self.definitions.write();
+        let destination = self.destination(&definitions, spec)?;
+        let BindingSpec {
+            source,
+            routing_key,
+            arguments,
+            ..
+        } = spec;
+        let new = definitions
+            .topology
+            .bind(source, &destination, routing_key, arguments)?;
+        if !new {
+            return Ok(Promise::Now);
+        }
+        self.changed();
+        let binding = Binding {
+            source: Arc::from(*source),
+            destination,
+            routing_key: routing_key.to_vec(),
+            arguments: arguments.clone(),
+        };
+        if !outlives(&definitions, &binding) {
+            return Ok(Promise::Now);
+        }
+        let definition = Definition::Binding {
+            vhost: Arc::clone(&self.name),
+            binding,
+        };
+        definitions::write(&broker.durability, &[definition])
+    }
+
+    /// Unbinds; a binding that is not there is gone already.
+    pub fn unbind(&self, spec: &BindingSpec<'_>) -> Result<Promise, DefinitionError> {
+        let broker = self.broker();
+        let mut definitions = self.definitions.write();
+        let destination = self.destination(&definitions, spec)?;
+        if definitions.topology.exchange(spec.source).is_none() {
+            return Err(self.no_exchange(spec.source));
+        }
+        let BindingSpec {
+            source,
+            routing_key,
+            arguments,
+            ..
+        } = spec;
+        let removed = definitions
+            .topology
+            .unbind(source, &destination, routing_key, arguments);
+        self.changed();
+        self.write_removed(&broker, &definitions, &removed)
+    }
+
+    fn destination(
+        &self,
+        definitions: &Definitions,
+        spec: &BindingSpec<'_>,
+    ) -> Result<Destination, DefinitionError> {
+        match (spec.queue, spec.exchange) {
+            (Some(name), _) => {
+                let queue = self.find_queue(definitions, name, spec.connection)?;
+                Ok(Destination::Queue(queue.id))
+            }
+            (None, Some(name)) => Ok(Destination::Exchange(name.into())),
+            (None, None) => Err(self.no_queue("")),
+        }
+    }
+
+    /// All exchanges, in order of their names.
+    pub fn exchanges(&self) -> Vec<Exchange> {
+        let definitions = self.definitions.read();
+        let mut exchanges: Vec<_> = definitions.topology.exchanges().cloned().collect();
+        exchanges.sort_by(|a, b| a.name.cmp(&b.name));
+        exchanges
+    }
+
+    /// All bindings, with the names of their destinations.
+    pub fn bindings(&self) -> Vec<(Binding, String)> {
+        let definitions = self.definitions.read();
+        let named = |binding: Binding| {
+            let name = match &binding.destination {
+                Destination::Queue(id) => definitions.by_id.get(id)?.name().to_owned(),
+                Destination::Exchange(name) => name.to_string(),
+            };
+            Some((binding, name))
+        };
+        definitions
+            .topology
+            .bindings()
+            .filter_map(|view| named(view.to_binding()))
+            .collect()
+    }
+
+    /// All queues, in order of their names.
+    pub fn queues(&self) -> Vec<Arc<QueueHandle>> {
+        let mut queues: Vec<_> = self.definitions.read().queues.values().cloned().collect();
+        queues.sort_by(|a, b| a.name.cmp(&b.name));
+        queues
+    }
+
+    /// Replaces `out` by the queues that a message goes to.
+    pub(crate) fn route(
+        &self,
+        exchange: &str,
+        routing_keys: &[&[u8]],
+        headers: &dyn HeaderView,
+        out: &mut Vec<Arc<QueueHandle>>,
+    ) -> Result<Routed, NoSuchExchange> {
+        out.clear();
+        let definitions = self.definitions.read();
+        if exchange.is_empty() {
+            let by_name = |key: &&[u8]| {
+                let name = std::str::from_utf8(key).ok()?;
+                definitions.queues.get(name).cloned()
+            };
+            out.extend(routing_keys.iter().filter_map(by_name));
+            out.sort_by_key(|queue| queue.id);
+            out.dedup_by_key(|queue| queue.id);
+            return Ok(Routed {
+                cacheable: !out.is_empty(),
+            });
+        }
+        let mut ids = Vec::new();
+        let info = definitions
+            .topology
+            .route_many(exchange, routing_keys, headers, &mut ids)?;
+        out.extend(
+            ids.iter()
+                .filter_map(|id| definitions.by_id.get(id).cloned()),
+        );
+        Ok(Routed {
+            cacheable: !info.uses_headers,
+        })
+    }
+
+    pub(crate) fn write_removed(
+        &self,
+        broker: &Broker,
+        definitions: &Definitions,
+        removed: &Removed,
+    ) -> Result<Promise, DefinitionError> {
+        let vhost = || Arc::clone(&self.name);
+        let mut changes: Vec<Definition> = Vec::new();
+        for exchange in removed.exchanges.iter().filter(|exchange| exchange.durable) {
+            let name = Arc::clone(&exchange.name);
+            changes.push(Definition::ExchangeDeleted {
+                vhost: vhost(),
+                name,
+            });
+        }
+        for binding in &removed.bindings {
+            if removed
+                .exchanges
+                .iter()
+                .all(|exchange| exchange.name != binding.source)
+                && outlives(definitions, binding)
+            {
+                let binding = binding.clone();
+                changes.push(Definition::BindingDeleted {
+                    vhost: vhost(),
+                    binding,
+                });
+            }
+        }
+        definitions::write(&broker.durability, &changes)
+    }
+
+    pub(crate) fn no_queue(&self, name: &str) -> DefinitionError {
+        let vhost = self.name.to_string();
+        DefinitionError::NotFound {
+            what: "queue",
+            name: name.to_owned(),
+            vhost,
+        }
+    }
+
+    fn no_exchange(&self, name: &str) -> DefinitionError {
+        let vhost = self.name.to_string();
+        DefinitionError::NotFound {
+            what: "exchange",
+            name: name.to_owned(),
+            vhost,
+        }
+    }
+}
+
+/// Whether a binding survives a restart: both of its ends do.
+pub(crate) fn outlives(definitions: &Definitions, binding: &Binding) -> bool {
+    let durable = |name: &str| {
+        definitions
+            .topology
+            .exchange(name)
+            .is_some_and(|exchange| exchange.durable)
+    };
+    durable(&binding.source)
+        && match &binding.destination {
+            Destination::Queue(id) => definitions.by_id.get(id).is_some_and(|queue| queue.durable),
+            Destination::Exchange(name) => durable(name),
+        }
+}
+
+/// Whether an exchange is one of those that every virtual host has.
+pub(crate) fn predeclared(exchange: &Exchange) -> bool {
+    exchange.name.starts_with("amq.") && exchange.kind != ExchangeKind::Direct
+        || &*exchange.name == "amq.direct"
+}

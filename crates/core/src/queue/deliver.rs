@@ -1,0 +1,119 @@
+//! Handing messages to consumers: straight through an empty queue, or from its head.
+//!
+//! Invariants
+//! - Who is handed a message has said yes to its size just before.
+//! - A delivery that must be settled has a lease before its effect is made.
+
+use super::Queue;
+use super::consumer::{ConsumerSlot, Subscription};
+use super::effect::{Context, Effect, Incoming, Outgoing};
+use super::entry::{BodyRef, Entry};
+use super::lease::Holder;
+use crate::facts::Mark;
+
+/// Bytes that a delivery takes on its way besides its body, for the room of an outlet.
+const DELIVERY_OVERHEAD_BYTES: usize = 256;
+
+impl Queue {
+    /// Hands ready messages out until none is left or nobody is willing.
+    pub fn deliver_ready(&mut self, cx: &mut Context<'_>) {
+        if self.ready.count() == 0 || self.consumers.count() == 0 {
+            return;
+        }
+        self.expire(cx);
+        while let Some(size) = self.ready.front().map(|entry| entry.size) {
+            let Some((slot, subscription)) = self.willing(size, cx) else {
+                return;
+            };
+            let entry = self.ready.pop_front().expect("the front was just there");
+            let holder = Holder::Consumer(slot);
+            let outgoing = self.hand_out(entry, subscription.no_ack, holder, cx);
+            cx.effects.push(Effect::Deliver(subscription.id, outgoing));
+            self.consumers.served(slot);
+            self.expire(cx);
+        }
+    }
+
+    /// Hands an arriving message straight to a consumer. False if nobody is willing.
+    pub(super) fn pass_through(&mut self, incoming: &Incoming, cx: &mut Context<'_>) -> bool {
+        let Some((slot, subscription)) = self.willing(incoming.size, cx) else {
+            return false;
+        };
+        let body = BodyRef::Staged {
+            offset: incoming.offset,
+            len: incoming.len,
+        };
+        let lease = if subscription.no_ack {
+            self.release(incoming.position, incoming.size, incoming.recorded, cx);
+            None
+        } else {
+            let entry = self.admit(incoming, cx);
+            *cx.memory += entry.memory_bytes() as i64;
+            if entry.durable {
+                self.mark_delivered(&entry, cx);
+            }
+            Some(self.leases.open(entry, Holder::Consumer(slot)))
+        };
+        let outgoing = Outgoing {
+            lease,
+            body,
+            redelivered: false,
+            returns: 0,
+        };
+        cx.effects.push(Effect::Deliver(subscription.id, outgoing));
+        self.consumers.served(slot);
+        true
+    }
+
+    /// The consumer whose turn it is and that can take a message of `size`.
+    fn willing(&mut self, size: u32, cx: &mut Context<'_>) -> Option<(ConsumerSlot, Subscription)> {
+        while let Some((slot, subscription)) = self.consumers.next() {
+            if cx
+                .gate
+                .admit(subscription.id, size as usize + DELIVERY_OVERHEAD_BYTES)
+            {
+                return Some((slot, subscription));
+            }
+            self.consumers.gate(slot);
+        }
+        None
+    }
+
+    /// Turns a message that left the ready ones into a delivery.
+    pub(super) fn hand_out(
+        &mut self,
+        entry: Entry,
+        no_ack: bool,
+        holder: Holder,
+        cx: &mut Context<'_>,
+    ) -> Outgoing {
+        let body = BodyRef::from(&entry.body);
+        let redelivered = entry.redelivered || entry.seq < self.suspect_below;
+        let returns = entry.returns;
+        let lease = if no_ack {
+            self.gone(&entry, cx);
+            None
+        } else {
+            if entry.durable {
+                self.mark_delivered(&entry, cx);
+            }
+            Some(self.leases.open(entry, holder))
+        };
+        Outgoing {
+            lease,
+            body,
+            redelivered,
+            returns,
+        }
+    }
+
+    fn mark_delivered(&self, entry: &Entry, cx: &mut Context<'_>) {
+        if let Some(position) = entry.position() {
+            cx.facts.delivered.push(Mark {
+                queue: self.id,
+                position,
+                size: entry.size,
+            });
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! What must happen outside when a queue has changed, and what a queue is given to change.
+//!
+//! Invariants
+//! - Effects are carried out in the order in which they were made.
+//! - A queue touches nothing outside: what it needs of the world is in its [`Context`].
+
+use std::sync::Arc;
+
+use super::entry::BodyRef;
+use super::lease::LeaseId;
+use crate::Millis;
+use crate::facts::{Facts, Mark};
+use crate::message::Position;
+use crate::routing::QueueId;
+
+/// Names a consumer within its partition; never used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConsumerId(pub u64);
+
+/// Why a message became a dead letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeadLetterReason {
+    /// A consumer rejected it without asking for it to be requeued.
+    Rejected,
+    /// Its time to live ran out.
+    Expired,
+    /// The queue was at its maximum length.
+    MaxLength,
+    /// It came back more often than the queue allows.
+    DeliveryLimit,
+}
+
+impl DeadLetterReason {
+    /// The reason as it stands in the message's history.
+    pub fn name(self) -> &'static str {
+        match self {
+            DeadLetterReason::Rejected => "rejected",
+            DeadLetterReason::Expired => "expired",
+            DeadLetterReason::MaxLength => "maxlen",
+            DeadLetterReason::DeliveryLimit => "delivery_limit",
+        }
+    }
+}
+
+/// A message on its way to a consumer.
+#[derive(Debug)]
+pub struct Outgoing {
+    /// Its lease; none if it needs no settling.
+    pub lease: Option<LeaseId>,
+    /// Its body.
+    pub body: BodyRef,
+    /// Whether it may have been delivered before.
+    pub redelivered: bool,
+    /// How often it came back.
+    pub returns: u32,
+}
+
+/// Something that must happen outside.
+#[derive(Debug)]
+pub enum Effect {
+    /// Hand the message to the consumer.
+    Deliver(ConsumerId, Outgoing),
+    /// Route the message to the queue's dead-letter exchange. With a lease: settle that as
+    /// accepted once the message is where it goes.
+    DeadLetter {
+        /// The message's hold on its queue until it has arrived.
+        lease: Option<LeaseId>,
+        /// Its body.
+        body: BodyRef,
+        /// Why.
+        reason: DeadLetterReason,
+    },
+}
+
+/// Asks whether a consumer can take more, which only its connection knows.
+pub trait Gate {
+    /// Whether `bytes` more may be handed to the consumer now; a yes reserves them.
+    fn admit(&self, consumer: ConsumerId, bytes: usize) -> bool;
+}
+
+/// What one command is given: the time, the bytes that came with it, and where results go.
+pub struct Context<'a> {
+    /// The time of the step.
+    pub now: Millis,
+    /// Stored forms that `BodyRef::Staged` points into.
+    pub staged: &'a [u8],
+    /// Who can take more.
+    pub gate: &'a dyn Gate,
+    /// What must happen outside.
+    pub effects: &'a mut Vec<Effect>,
+    /// What must be written down.
+    pub facts: &'a mut Facts,
+    /// Bodies in the log that no queue needs any more on account of this one.
+    pub released: &'a mut Vec<Mark>,
+    /// Change of the memory that bodies take, in bytes; a shared body counts for each queue.
+    pub memory: &'a mut i64,
+    /// The last body that was copied out of the staged bytes and where it stands there: the
+    /// queues that one message goes to share the copy.
+    pub copied: &'a mut Option<(u32, Arc<[u8]>)>,
+}
+
+impl Context<'_> {
+    /// A copy of staged bytes that outlives the step.
+    pub(super) fn copy(&mut self, offset: u32, len: u32) -> Arc<[u8]> {
+        if let Some((at, bytes)) = &*self.copied
+            && *at == offset
+        {
+            return Arc::clone(bytes);
+        }
+        let bytes: Arc<[u8]> = Arc::from(&self.staged[offset as usize..(offset + len) as usize]);
+        *self.copied = Some((offset, Arc::clone(&bytes)));
+        bytes
+    }
+}
+
+/// A message that was routed to a queue.
+#[derive(Debug, Clone, Copy)]
+pub struct Incoming {
+    /// Where its stored form starts in the staged bytes.
+    pub offset: u32,
+    /// Length of its stored form, in bytes.
+    pub len: u32,
+    /// Where its body is in the log, `NOT_LOGGED` if it is not.
+    pub position: Position,
+    /// Length of its body, in bytes.
+    pub size: u32,
+    /// As published.
+    pub priority: u8,
+    /// Its own time to live, in milliseconds.
+    pub ttl_ms: Option<u32>,
+    /// That it entered has been written already, by a transaction.
+    pub recorded: bool,
+}
+
+/// How a lease ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Done: the message is gone.
+    Accept,
+    /// Back to its place.
+    Requeue,
+    /// Dead-lettered or dropped.
+    Reject,
+}
+
+/// What a queue says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counts {
+    /// The queue.
+    pub id: QueueId,
+    /// Messages that wait.
+    pub ready: u64,
+    /// Messages that were delivered and not settled.
+    pub unsettled: u64,
+    /// Bytes of the bodies that wait.
+    pub ready_bytes: u64,
+    /// Its consumers.
+    pub consumers: u32,
+}

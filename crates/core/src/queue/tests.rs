@@ -1,0 +1,407 @@
+//! What a queue does, command by command, seen through its effects and facts.
+
+use super::*;
+use crate::facts::{Fact, Facts};
+use crate::wire::Cursor;
+
+struct Open(usize);
+
+impl Gate for Open {
+    fn admit(&self, consumer: ConsumerId, _bytes: usize) -> bool {
+        consumer.0 as usize != self.0
+    }
+}
+
+/// A queue with everything around it that a partition would have.
+struct Bench {
+    queue: Queue,
+    now: Millis,
+    shut: usize,
+    effects: Vec<Effect>,
+    facts: Facts,
+    released: Vec<Mark>,
+    memory: i64,
+    published: u64,
+    history: Vec<Fact>,
+}
+
+impl Bench {
+    fn new(options: Options) -> Bench {
+        Bench {
+            queue: Queue::new(QueueId(1), options, 1000),
+            now: 1000,
+            shut: usize::MAX,
+            effects: Vec::new(),
+            facts: Facts::default(),
+            released: Vec::new(),
+            memory: 0,
+            published: 0,
+            history: Vec::new(),
+        }
+    }
+
+    fn run<R>(&mut self, command: impl FnOnce(&mut Queue, &mut Context<'_>) -> R) -> R {
+        let gate = Open(self.shut);
+        let mut cx = Context {
+            now: self.now,
+            staged: b"0123456789",
+            gate: &gate,
+            effects: &mut self.effects,
+            facts: &mut self.facts,
+            released: &mut self.released,
+            memory: &mut self.memory,
+            copied: &mut None,
+        };
+        let result = command(&mut self.queue, &mut cx);
+        let mut record = Vec::new();
+        self.facts.encode(&mut record);
+        self.facts.clear();
+        let history = &mut self.history;
+        Facts::decode(&record, |fact| history.push(fact)).unwrap();
+        result
+    }
+
+    fn publish(&mut self, durable: bool) -> Enqueued {
+        self.publish_with(durable, 0, None)
+    }
+
+    fn publish_with(&mut self, durable: bool, priority: u8, ttl_ms: Option<u32>) -> Enqueued {
+        self.published += 1;
+        let position = if durable {
+            (1 << 32) + self.published * 100
+        } else {
+            NOT_LOGGED
+        };
+        let incoming = Incoming {
+            offset: 0,
+            len: 10,
+            position,
+            size: 10,
+            priority,
+            ttl_ms,
+            recorded: false,
+        };
+        self.run(|queue, cx| queue.enqueue(&incoming, cx))
+    }
+
+    fn subscribe(&mut self, id: u64, no_ack: bool, prefetch: u32) -> ConsumerSlot {
+        let subscription = Subscription {
+            id: ConsumerId(id),
+            no_ack,
+            exclusive: false,
+            priority: 0,
+            prefetch,
+        };
+        let now = self.now;
+        let slot = self.queue.subscribe(subscription, now).unwrap();
+        self.run(|queue, cx| queue.deliver_ready(cx));
+        slot
+    }
+
+    fn deliveries(&mut self) -> Vec<(u64, Outgoing)> {
+        let take = |effect| match effect {
+            Effect::Deliver(consumer, outgoing) => Some((consumer.0, outgoing)),
+            Effect::DeadLetter { .. } => None,
+        };
+        self.effects.drain(..).filter_map(take).collect()
+    }
+
+    fn leases(&mut self) -> Vec<LeaseId> {
+        self.deliveries()
+            .into_iter()
+            .filter_map(|(_, outgoing)| outgoing.lease)
+            .collect()
+    }
+
+    fn settle(&mut self, lease: LeaseId, outcome: Outcome) -> bool {
+        self.run(|queue, cx| queue.settle(lease, outcome, cx))
+    }
+
+    fn counts(&self) -> (u64, u64) {
+        let counts = self.queue.counts();
+        (counts.ready, counts.unsettled)
+    }
+
+    /// The queue that a restart would make of the facts so far.
+    fn recovered(&self, clean: bool) -> Queue {
+        let mut recovering = Recovering::new(QueueId(1), self.queue.options().clone(), 0);
+        for fact in &self.history {
+            match fact {
+                Fact::Entered(entered) => recovering.entered(entered),
+                Fact::Moved(_, from, to) => recovering.moved(*from, *to),
+                Fact::Delivered(_, position) => recovering.delivered(*position),
+                Fact::Gone(_, position) => recovering.gone(*position),
+            }
+        }
+        recovering.finish(clean, |_| ())
+    }
+}
+
+fn dead_letters() -> Option<DeadLetterTarget> {
+    Some(DeadLetterTarget {
+        exchange: "dlx".into(),
+        routing_key: None,
+    })
+}
+
+fn reasons(effects: &[Effect]) -> Vec<&'static str> {
+    let reason = |effect: &Effect| match effect {
+        Effect::DeadLetter { reason, .. } => Some(reason.name()),
+        Effect::Deliver(..) => None,
+    };
+    effects.iter().filter_map(reason).collect()
+}
+
+#[test]
+fn a_message_without_need_of_settling_passes_through_and_leaves_no_fact() {
+    let mut bench = Bench::new(Options::default());
+    bench.subscribe(7, true, 0);
+    bench.publish(true);
+    bench.publish(false);
+    let delivered = bench.deliveries();
+    assert_eq!(delivered.len(), 2);
+    assert!(
+        delivered
+            .iter()
+            .all(|(_, out)| matches!(out.body, BodyRef::Staged { .. }))
+    );
+    assert!(bench.history.is_empty());
+    assert_eq!(
+        bench.released.len(),
+        1,
+        "the body in the log is not needed any more"
+    );
+    assert_eq!((bench.counts(), bench.memory), ((0, 0), 0));
+}
+
+#[test]
+fn a_requeued_message_comes_back_to_its_place_marked() {
+    let mut bench = Bench::new(Options::default());
+    bench.subscribe(7, false, 2);
+    (0..4).for_each(|_| assert_eq!(bench.publish(true), Enqueued::Taken));
+    let leases = bench.leases();
+    assert_eq!((leases.len(), bench.counts()), (2, (2, 2)));
+    assert!(bench.settle(leases[0], Outcome::Requeue));
+    let again = bench.deliveries();
+    assert_eq!(again.len(), 1);
+    assert!(again[0].1.redelivered);
+    assert_eq!(again[0].1.returns, 1);
+    assert!(matches!(again[0].1.body, BodyRef::Log(at) if at == (1 << 32) + 100));
+    assert!(
+        !bench.settle(leases[0], Outcome::Accept),
+        "that lease has ended"
+    );
+}
+
+#[test]
+fn a_full_outlet_stops_deliveries_until_it_has_room() {
+    let mut bench = Bench::new(Options::default());
+    bench.shut = 7;
+    let slot = bench.subscribe(7, true, 0);
+    (0..3).for_each(|_| assert_eq!(bench.publish(false), Enqueued::Taken));
+    assert_eq!((bench.deliveries().len(), bench.counts()), (0, (3, 0)));
+    assert_eq!(bench.memory, 30);
+    bench.shut = usize::MAX;
+    bench.run(|queue, cx| queue.resume(slot, cx));
+    assert_eq!(
+        (bench.deliveries().len(), bench.counts(), bench.memory),
+        (3, (0, 0), 0)
+    );
+}
+
+#[test]
+fn the_head_goes_when_the_queue_is_too_long() {
+    let options = Options {
+        max_length: Some(2),
+        dead_letter: dead_letters(),
+        ..Options::default()
+    };
+    let mut bench = Bench::new(options);
+    (0..3).for_each(|_| assert_eq!(bench.publish(true), Enqueued::Taken));
+    assert_eq!(reasons(&bench.effects), ["maxlen"]);
+    assert_eq!(
+        bench.counts(),
+        (2, 0),
+        "what departs is neither ready nor unsettled"
+    );
+    let Some(Effect::DeadLetter {
+        lease: Some(lease), ..
+    }) = bench.effects.pop()
+    else {
+        panic!("a dead letter keeps its hold until it has arrived");
+    };
+    assert_eq!(
+        bench.recovered(true).counts().ready,
+        3,
+        "not gone before it has arrived"
+    );
+    bench.settle(lease, Outcome::Accept);
+    assert_eq!(bench.recovered(true).counts().ready, 2);
+}
+
+#[test]
+fn a_full_queue_that_rejects_says_so_and_stores_nothing() {
+    for (overflow, dead) in [
+        (Overflow::RejectPublish, vec![]),
+        (Overflow::RejectPublishDlx, vec!["maxlen"]),
+    ] {
+        let options = Options {
+            max_length_bytes: Some(25),
+            overflow,
+            dead_letter: dead_letters(),
+            ..Options::default()
+        };
+        let mut bench = Bench::new(options);
+        let taken: Vec<_> = (0..3).map(|_| bench.publish(true)).collect();
+        assert_eq!(
+            taken,
+            [Enqueued::Taken, Enqueued::Taken, Enqueued::Rejected]
+        );
+        assert_eq!(reasons(&bench.effects), dead);
+        assert_eq!(bench.counts(), (2, 0));
+        assert_eq!(bench.released.len(), 1);
+    }
+}
+
+#[test]
+fn messages_expire_at_the_head_and_say_when() {
+    let options = Options {
+        message_ttl_ms: Some(500),
+        dead_letter: dead_letters(),
+        ..Options::default()
+    };
+    let mut bench = Bench::new(options);
+    bench.publish(false);
+    bench.publish_with(false, 0, Some(100));
+    assert_eq!(bench.queue.next_expiry(), Some(1500));
+    bench.now = 1200;
+    bench.run(|queue, cx| queue.tick(cx));
+    assert_eq!(bench.counts(), (2, 0), "only the head expires");
+    bench.now = 1500;
+    bench.run(|queue, cx| queue.tick(cx));
+    assert_eq!(bench.counts(), (0, 0));
+    assert_eq!(reasons(&bench.effects), ["expired", "expired"]);
+}
+
+#[test]
+fn a_zero_time_to_live_reaches_only_who_waits_for_it() {
+    let options = Options {
+        message_ttl_ms: Some(0),
+        ..Options::default()
+    };
+    let mut bench = Bench::new(options);
+    bench.publish(false);
+    bench.subscribe(7, true, 0);
+    assert!(bench.deliveries().is_empty());
+    bench.publish(false);
+    assert_eq!(bench.deliveries().len(), 1);
+}
+
+#[test]
+fn a_message_that_comes_back_too_often_is_dead_lettered() {
+    let options = Options {
+        delivery_limit: Some(1),
+        dead_letter: dead_letters(),
+        ..Options::default()
+    };
+    let mut bench = Bench::new(options);
+    bench.subscribe(7, false, 1);
+    bench.publish(true);
+    for expected in [vec![], vec!["delivery_limit"]] {
+        let lease = bench.leases()[0];
+        bench.settle(lease, Outcome::Requeue);
+        assert_eq!(reasons(&bench.effects), expected);
+    }
+}
+
+#[test]
+fn purge_takes_the_ready_ones_and_delete_takes_all() {
+    let mut bench = Bench::new(Options::default());
+    bench.subscribe(7, false, 1);
+    (0..3).for_each(|_| assert_eq!(bench.publish(true), Enqueued::Taken));
+    assert_eq!(bench.run(|queue, cx| queue.purge(cx)), 2);
+    assert_eq!(bench.counts(), (0, 1));
+    assert_eq!(bench.recovered(true).counts().ready, 1);
+    bench.publish(false);
+    let queue = std::mem::replace(
+        &mut bench.queue,
+        Queue::new(QueueId(2), Options::default(), 0),
+    );
+    assert_eq!(bench.run(|_, cx| queue.delete(cx)), 1);
+    assert_eq!(bench.released.len(), 3);
+    assert_eq!(bench.memory, 0);
+}
+
+#[test]
+fn recovery_keeps_what_is_not_settled_and_counts_what_was_delivered() {
+    let mut bench = Bench::new(Options {
+        max_priority: 2,
+        ..Options::default()
+    });
+    for priority in [0, 2, 1, 0] {
+        bench.publish_with(true, priority, None);
+    }
+    bench.publish(false);
+    bench.subscribe(7, false, 2);
+    let leases = bench.leases();
+    bench.settle(leases[1], Outcome::Accept);
+    let mut queue = bench.recovered(true);
+    let mut seen = Vec::new();
+    queue.visit_ready(|entry| {
+        seen.push((entry.seq, entry.redelivered, entry.returns));
+        true
+    });
+    assert_eq!(seen, [(2, true, 1), (1, true, 1), (4, false, 0)]);
+    let mut image = Vec::new();
+    queue.write_image(&mut image);
+    let mut again = Recovering::new(QueueId(1), queue.options().clone(), 0);
+    again.read_image(&mut Cursor::new(&image)).unwrap();
+    let mut again = again.finish(false, |_| ());
+    assert_eq!(again.counts().ready, 3);
+    std::mem::swap(&mut bench.queue, &mut again);
+    let first = bench.run(|queue, cx| queue.get(true, cx)).unwrap();
+    assert!(first.redelivered);
+    assert_eq!(first.returns, 1);
+    std::mem::swap(&mut bench.queue, &mut queue);
+}
+
+#[test]
+fn an_image_holds_leased_messages_at_their_place() {
+    let mut bench = Bench::new(Options::default());
+    bench.subscribe(7, false, 3);
+    (0..2_000).for_each(|_| assert_eq!(bench.publish(true), Enqueued::Taken));
+    let leases = bench.leases();
+    bench.settle(leases[1], Outcome::Accept);
+    let mut image = Vec::new();
+    bench.queue.write_image(&mut image);
+    let mut again = Recovering::new(QueueId(1), Options::default(), 0);
+    again.read_image(&mut Cursor::new(&image)).unwrap();
+    let mut kept = 0;
+    let again = again.finish(true, |_| kept += 1);
+    let mut order = Vec::new();
+    again.visit_ready(|entry| {
+        order.push(entry.position().unwrap() - (1 << 32));
+        true
+    });
+    let expected: Vec<u64> = (1..=2_000).filter(|i| *i != 2).map(|i| i * 100).collect();
+    assert_eq!(order, expected);
+    assert_eq!(kept, 1_999);
+}
+
+#[test]
+fn bodies_move_with_their_messages() {
+    let mut bench = Bench::new(Options::default());
+    bench.subscribe(7, false, 1);
+    (0..3).for_each(|_| assert_eq!(bench.publish(true), Enqueued::Taken));
+    let (from, to) = ((1 << 32), (1 << 32) + 250);
+    bench.run(|queue, cx| queue.evacuate(from, to, |old, _| Some(old + (1 << 40)), cx));
+    assert_eq!(bench.released.len(), 2);
+    let lease = bench.leases()[0];
+    bench.settle(lease, Outcome::Accept);
+    let mut positions = Vec::new();
+    bench.recovered(false).visit_ready(|entry| {
+        positions.push(entry.position().unwrap());
+        true
+    });
+    assert_eq!(positions, [(1 << 40) + (1 << 32) + 200, (1 << 32) + 300]);
+}

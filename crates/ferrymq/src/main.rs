@@ -1,0 +1,2 @@
+//! The FerryMQ binary: command line, configuration, signals, wiring.
+fn main() {}

@@ -1,0 +1,314 @@
+//! Consumers, gets and settlements.
+//!
+//! Invariants
+//! - An unknown delivery tag closes the channel and settles nothing.
+//! - In a transaction settlements are only noted; the commit makes them.
+//! - `consume-ok` is written before the consumer's first delivery, because the broker calls for it
+//!   under the partition's lock.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use amqp091::method::basic;
+use amqp091::{Method, ShortStr};
+use ferry_broker::{ConsumeError, ConsumerSpec, Lease, Outcome, Promise};
+use ferry_core::arguments::Arguments;
+
+use super::arguments;
+use super::channel::{Channel, Common, Consumer};
+use super::deliver::ConsumerOutlet;
+use super::errors::{
+    Refusal, access_refused, not_allowed, not_found, not_implemented, precondition_failed,
+};
+use super::lane::Unsettled;
+use super::reply_to::REPLY_TO;
+use super::turn::Turn;
+
+const PRIORITY: &str = "x-priority";
+const STREAM_OFFSET: &str = "x-stream-offset";
+
+impl Channel {
+    /// `basic.ack`, `basic.nack`, `basic.reject`
+    pub(crate) fn settle(
+        &mut self,
+        common: &Common,
+        turn: &mut Turn<'_>,
+        tag: u64,
+        multiple: bool,
+        outcome: Outcome,
+    ) -> Result<(), Refusal> {
+        let lane_id = self.lane;
+        let mut tx = self.tx.as_deref_mut();
+        let (known, credit) = common.link.with(|state| {
+            let Some(lane) = state.lanes.get(lane_id) else {
+                return (true, false);
+            };
+            let mut many = Vec::new();
+            let (one, known) = if multiple {
+                let known = lane.unacked.take_upto(tag, |tag, entry| many.push((tag, entry)));
+                (None, known)
+            } else {
+                let one = lane.unacked.take(tag).map(|entry| (tag, entry));
+                let known = one.is_some();
+                (one, known)
+            };
+            for (tag, entry) in one.into_iter().chain(many) {
+                match &mut tx {
+                    Some(tx) => tx.settled.push((tag, entry, outcome)),
+                    None => {
+                        let queue = lane.settled(entry.slot);
+                        turn.staging().settle(&queue, entry.lease, outcome);
+                    }
+                }
+            }
+            (known, lane.take_credit_starved())
+        });
+        if credit {
+            common.link.notify(crate::link::event::RESUME);
+        }
+        if known {
+            return Ok(());
+        }
+        Err(precondition_failed(format!("unknown delivery tag {tag}")))
+    }
+
+    /// `basic.get`
+    pub(crate) fn get(
+        &mut self,
+        common: &Common,
+        turn: &mut Turn<'_>,
+        method: &basic::Get<'_>,
+    ) -> Result<(), Refusal> {
+        turn.submit(common);
+        let name = self.queue_name(method.queue)?;
+        let queue = common.vhost.queue(&name, common.connection)?;
+        let slot = common.link.with(|state| {
+            let lane = state.lanes.get(self.lane)?;
+            Some(lane.slot_for_get(&queue, |known| Arc::ptr_eq(known, &queue)))
+        });
+        let Some(slot) = slot else {
+            return Ok(());
+        };
+        let address = self.address(common);
+        let found = common.broker.get(&queue, method.no_ack, &mut |delivery| {
+            address.answer_get(&delivery, slot);
+        });
+        common.link.with(|state| {
+            if let Some(lane) = state.lanes.get(self.lane) {
+                lane.close_slot(slot);
+            }
+        });
+        match found {
+            Ok(true) => Ok(()),
+            Ok(false) => {
+                let reply = basic::GetEmpty { cluster_id: ShortStr::EMPTY };
+                self.reply(common, Promise::Now, Method::BasicGetEmpty(reply));
+                Ok(())
+            }
+            Err(error) => Err(refuse(&error)),
+        }
+    }
+
+    /// `basic.consume`
+    pub(crate) fn consume(
+        &mut self,
+        common: &Common,
+        turn: &mut Turn<'_>,
+        method: &basic::Consume<'_>,
+    ) -> Result<(), Refusal> {
+        if self.knows_consumer(method.consumer_tag.as_bytes()) {
+            let tag = method.consumer_tag.as_str_lossy();
+            return Err(not_allowed(format!("attempt to reuse consumer tag '{tag}'")));
+        }
+        if method.queue.as_bytes() == REPLY_TO.as_bytes() {
+            return self.consume_replies(common, turn, method);
+        }
+        turn.submit(common);
+        let name = self.queue_name(method.queue)?;
+        let queue = common.vhost.queue(&name, common.connection)?;
+        let arguments = arguments::read(method.arguments)?;
+        let priority = priority_of(&arguments, &name, common)?;
+        let tag = self.tag_for(method.consumer_tag);
+        let slot = common.link.with(|state| {
+            state.lanes.get(self.lane).map(|lane| lane.open_slot(Arc::clone(&queue)))
+        });
+        let Some(slot) = slot else {
+            return Ok(());
+        };
+        let address = self.address(common);
+        let notify_cancel = common.notify_cancel;
+        let outlet =
+            Arc::new(ConsumerOutlet::new(address, &tag, slot, method.no_ack, notify_cancel));
+        let spec = ConsumerSpec {
+            tag: String::from_utf8_lossy(&tag).into_owned(),
+            no_ack: method.no_ack,
+            exclusive: method.exclusive,
+            priority,
+            prefetch: self.prefetch,
+            outlet: outlet.clone(),
+        };
+        let mut started = || {
+            if !method.no_wait {
+                self.reply_unpaid(common, &tag);
+            }
+        };
+        match common.broker.consume(&queue, spec, &mut started) {
+            Ok(handle) => {
+                self.consumers.insert(tag, Consumer { handle, outlet });
+                Ok(())
+            }
+            Err(error) => {
+                self.close_slot(common, slot);
+                Err(refuse(&error))
+            }
+        }
+    }
+
+    /// Writes `consume-ok`, or adds it to what the channel owes. Called under a partition's lock.
+    fn reply_unpaid(&self, common: &Common, tag: &[u8]) {
+        common.link.with(|state| {
+            state.reply(self.lane, Promise::Now, true, |out| {
+                let reply = basic::ConsumeOk { consumer_tag: ShortStr::clipped(tag) };
+                Method::BasicConsumeOk(reply).write_frame(out, self.number);
+            })
+        });
+    }
+
+    fn close_slot(&self, common: &Common, slot: u32) {
+        common.link.with(|state| {
+            if let Some(lane) = state.lanes.get(self.lane) {
+                lane.close_slot(slot);
+            }
+        });
+    }
+
+    fn knows_consumer(&self, tag: &[u8]) -> bool {
+        let reply = self.reply_consumer.as_ref().is_some_and(|consumer| *consumer.tag == *tag);
+        !tag.is_empty() && (reply || self.consumers.contains_key(tag))
+    }
+
+    /// The client's consumer tag, or one of ours.
+    pub(crate) fn tag_for(&self, wanted: ShortStr<'_>) -> Box<[u8]> {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        if !wanted.is_empty() {
+            return wanted.as_bytes().into();
+        }
+        // Unique among all consumers of this run, and hard to mistake for a client's own tag.
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let salt = std::hash::BuildHasher::hash_one(self.consumers.hasher(), number);
+        format!("amq.ctag-{salt:016x}{number:08x}").into_bytes().into()
+    }
+
+    /// `basic.cancel`
+    pub(crate) fn cancel(
+        &mut self,
+        common: &Common,
+        turn: &mut Turn<'_>,
+        method: &basic::Cancel<'_>,
+    ) -> Result<(), Refusal> {
+        turn.submit(common);
+        let tag = method.consumer_tag.as_bytes();
+        if self.reply_consumer.as_ref().is_some_and(|consumer| *consumer.tag == *tag) {
+            self.close_replies(common);
+        } else if let Some(consumer) = self.consumers.remove(tag) {
+            common.broker.cancel(&consumer.handle);
+            self.close_slot(common, consumer.outlet.slot());
+        }
+        if !method.no_wait {
+            let reply = basic::CancelOk { consumer_tag: method.consumer_tag };
+            self.reply(common, Promise::Now, Method::BasicCancelOk(reply));
+        }
+        Ok(())
+    }
+
+    /// A queue has dropped this consumer.
+    pub(crate) fn consumer_dropped(&mut self, common: &Common, tag: &[u8]) {
+        if let Some(consumer) = self.consumers.remove(tag) {
+            self.close_slot(common, consumer.outlet.slot());
+        }
+    }
+
+    /// `basic.qos`
+    pub(crate) fn qos(
+        &mut self,
+        common: &Common,
+        turn: &mut Turn<'_>,
+        method: &basic::Qos,
+    ) -> Result<(), Refusal> {
+        if method.prefetch_size != 0 {
+            return Err(not_implemented(format!("prefetch_size!=0 ({})", method.prefetch_size)));
+        }
+        turn.submit(common);
+        let count = u32::from(method.prefetch_count);
+        let global = if method.global { count } else { 0 };
+        if !method.global {
+            self.prefetch = count;
+        }
+        common.link.with(|state| {
+            if let Some(lane) = state.lanes.get(self.lane) {
+                lane.set_global_limit(global);
+            }
+        });
+        self.reply(common, Promise::Now, Method::BasicQosOk(basic::QosOk {}));
+        common.resume_credit(self.lane);
+        Ok(())
+    }
+
+    /// `basic.recover`
+    pub(crate) fn recover(
+        &mut self,
+        common: &Common,
+        turn: &mut Turn<'_>,
+        requeue: bool,
+        answer: bool,
+    ) -> Result<(), Refusal> {
+        if !requeue {
+            return Err(not_implemented("requeue=false"));
+        }
+        let mut unacked: Vec<Unsettled<Lease>> = Vec::new();
+        common.link.with(|state| {
+            if let Some(lane) = state.lanes.get(self.lane) {
+                lane.unacked.take_upto(0, |_, unsettled| unacked.push(unsettled));
+                for unsettled in unacked {
+                    let queue = lane.settled(unsettled.slot);
+                    turn.staging().settle(&queue, unsettled.lease, Outcome::Requeue);
+                }
+            }
+        });
+        turn.submit(common);
+        if answer {
+            self.reply(common, Promise::Now, Method::BasicRecoverOk(basic::RecoverOk {}));
+        }
+        common.resume_credit(self.lane);
+        Ok(())
+    }
+}
+
+fn refuse(error: &ConsumeError) -> Refusal {
+    match error {
+        ConsumeError::Gone { .. } => not_found(error.to_string()),
+        ConsumeError::ExclusiveUse { .. } => access_refused(error.to_string()),
+    }
+}
+
+/// The priority that a consumer asks for.
+fn priority_of(arguments: &Arguments, queue: &str, common: &Common) -> Result<i32, Refusal> {
+    let invalid = |argument: &str, why: String| {
+        precondition_failed(format!(
+            "invalid arg '{argument}' for queue '{queue}' in vhost '{}': {why}",
+            common.vhost.name()
+        ))
+    };
+    if arguments.contains(STREAM_OFFSET) {
+        return Err(invalid(STREAM_OFFSET, "the queue is not a stream".into()));
+    }
+    match arguments.get(PRIORITY) {
+        None => Ok(0),
+        Some(value) => match value.as_integer() {
+            Some(priority) => Ok(priority.clamp(i32::MIN.into(), i32::MAX.into()) as i32),
+            None => {
+                Err(invalid(PRIORITY, format!("{{unacceptable_type,{}}}", value.type_name())))
+            }
+        },
+    }
+}

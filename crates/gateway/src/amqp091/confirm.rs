@@ -1,0 +1,317 @@
+//! What a connection owes its client once the disk has caught up: confirms and held replies.
+//!
+//! Invariants
+//! - What is owed is paid in the order in which it was incurred.
+//! - Nothing is paid before the promise behind it is kept.
+//! - At most one wait is armed, for the oldest debt; paying stops there.
+//! - Confirms of one channel that are paid together and follow each other are one `basic.ack` with
+//!   `multiple` set; a rejected tag is nacked in its place.
+//!
+//! Not here: who waits for the disk (`link`), whether the channel is still the one that published.
+
+use std::collections::VecDeque;
+
+use ferry_broker::Promise;
+
+use super::lane::LaneId;
+
+/// Confirm tags of one burst on one channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ConfirmRange {
+    /// The channel's lane, to know whether the channel is still the same.
+    pub(crate) lane: LaneId,
+    /// The channel's number.
+    pub(crate) channel: u16,
+    /// First tag of the burst.
+    pub(crate) first: u64,
+    /// Last tag of the burst.
+    pub(crate) last: u64,
+}
+
+/// A reply that waits.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct HeldReply {
+    /// The channel's lane.
+    pub(crate) lane: LaneId,
+    /// The frame.
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// When the work behind a debt is done, and which tags were refused.
+pub(crate) trait Pledge {
+    /// What the confirms wait for, once all of it is applied.
+    fn resolved(&self) -> Option<Promise>;
+    /// Refused tags, with their channels.
+    fn rejected(&self) -> Vec<(u16, u64)>;
+}
+
+#[derive(Debug)]
+enum Debt<P> {
+    Confirms { pledge: P, ranges: Vec<ConfirmRange> },
+    Reply { promise: Promise, reply: HeldReply },
+}
+
+/// What is to be sent now.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Payment {
+    /// `basic.ack`.
+    Ack { lane: LaneId, channel: u16, tag: u64, multiple: bool },
+    /// `basic.nack`.
+    Nack { lane: LaneId, channel: u16, tag: u64, multiple: bool },
+    /// A held reply.
+    Reply(HeldReply),
+}
+
+/// What the caller has to wait for.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Wait<P> {
+    /// Nothing: all is paid, or a wait is armed already.
+    Nothing,
+    /// The log.
+    Kept(Promise),
+    /// The partitions.
+    Resolved(P),
+}
+
+/// The debts of one connection, oldest first.
+#[derive(Debug)]
+pub(crate) struct Debts<P> {
+    queue: VecDeque<Debt<P>>,
+    armed: bool,
+}
+
+impl<P> Default for Debts<P> {
+    fn default() -> Self {
+        Debts { queue: VecDeque::new(), armed: false }
+    }
+}
+
+impl<P: Pledge + Clone> Debts<P> {
+    /// Owes confirms for a burst.
+    pub(crate) fn owe_confirms(&mut self, pledge: P, ranges: Vec<ConfirmRange>) {
+        self.queue.push_back(Debt::Confirms { pledge, ranges });
+    }
+
+    /// Owes a reply once the promise is kept.
+    pub(crate) fn owe_reply(&mut self, promise: Promise, reply: HeldReply) {
+        self.queue.push_back(Debt::Reply { promise, reply });
+    }
+
+    /// Whether nothing is owed.
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// The armed wait is over, or came to nothing.
+    pub(crate) fn disarm(&mut self) {
+        self.armed = false;
+    }
+
+    /// Forgets everything that is owed.
+    pub(crate) fn clear(&mut self) {
+        self.queue = VecDeque::new();
+    }
+
+    /// Pays what can be paid and says what to wait for next; that wait counts as armed.
+    pub(crate) fn pay(
+        &mut self,
+        kept: impl Fn(Promise) -> bool,
+        mut emit: impl FnMut(Payment),
+    ) -> Wait<P> {
+        let mut runs: Vec<ConfirmRange> = Vec::new();
+        let wait = loop {
+            let Some(debt) = self.queue.front() else {
+                break Wait::Nothing;
+            };
+            let due = match debt {
+                Debt::Reply { promise, .. } => Some(*promise),
+                Debt::Confirms { pledge, .. } => pledge.resolved(),
+            };
+            match (due, debt) {
+                (None, Debt::Confirms { pledge, .. }) => break Wait::Resolved(pledge.clone()),
+                (Some(promise), _) if !kept(promise) => break Wait::Kept(promise),
+                _ => {}
+            }
+            match self.queue.pop_front().expect("the front was just seen") {
+                Debt::Reply { reply, .. } => {
+                    emit_runs(&mut runs, &mut emit);
+                    emit(Payment::Reply(reply));
+                }
+                Debt::Confirms { pledge, ranges } => {
+                    let mut rejected = pledge.rejected();
+                    rejected.sort_unstable();
+                    for range in ranges {
+                        settle_range(range, &rejected, &mut runs, &mut emit);
+                    }
+                }
+            }
+        };
+        emit_runs(&mut runs, &mut emit);
+        if self.queue.is_empty() && self.queue.capacity() > 64 {
+            self.queue = VecDeque::new();
+        }
+        let waits = !matches!(wait, Wait::Nothing);
+        if waits && std::mem::replace(&mut self.armed, true) { Wait::Nothing } else { wait }
+    }
+}
+
+/// Adds a range to the runs, cut where tags of it were rejected.
+fn settle_range(
+    range: ConfirmRange,
+    rejected: &[(u16, u64)],
+    runs: &mut Vec<ConfirmRange>,
+    emit: &mut impl FnMut(Payment),
+) {
+    let mut next = range.first;
+    let mine = rejected
+        .iter()
+        .filter(|(channel, tag)| *channel == range.channel && (range.first..=range.last).contains(tag));
+    for (_, tag) in mine {
+        if next < *tag {
+            add_run(ConfirmRange { first: next, last: tag - 1, ..range }, runs);
+        }
+        emit_runs(runs, emit);
+        emit(Payment::Nack {
+            lane: range.lane,
+            channel: range.channel,
+            tag: *tag,
+            multiple: false,
+        });
+        next = tag + 1;
+    }
+    if next <= range.last {
+        add_run(ConfirmRange { first: next, ..range }, runs);
+    }
+}
+
+fn add_run(range: ConfirmRange, runs: &mut Vec<ConfirmRange>) {
+    match runs.iter_mut().find(|run| run.lane == range.lane && run.last + 1 == range.first) {
+        Some(run) => run.last = range.last,
+        None => runs.push(range),
+    }
+}
+
+fn emit_runs(runs: &mut Vec<ConfirmRange>, emit: &mut impl FnMut(Payment)) {
+    for run in runs.drain(..) {
+        emit(Payment::Ack {
+            lane: run.lane,
+            channel: run.channel,
+            tag: run.last,
+            multiple: run.first < run.last,
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::rc::Rc;
+
+    use ferry_broker::Position;
+
+    use super::*;
+
+    #[derive(Debug, Clone, PartialEq, Default)]
+    struct Ticket {
+        promise: Rc<Cell<Option<Promise>>>,
+        rejected: Vec<(u16, u64)>,
+    }
+
+    impl Pledge for Ticket {
+        fn resolved(&self) -> Option<Promise> {
+            self.promise.get()
+        }
+        fn rejected(&self) -> Vec<(u16, u64)> {
+            self.rejected.clone()
+        }
+    }
+
+    fn synced(position: u64) -> Promise {
+        Promise::Synced(Position(position))
+    }
+
+    fn at(position: u64) -> Ticket {
+        Ticket { promise: Rc::new(Cell::new(Some(synced(position)))), rejected: Vec::new() }
+    }
+
+    fn range(channel: u16, first: u64, last: u64) -> ConfirmRange {
+        ConfirmRange { lane: LaneId::new(u32::from(channel), 0), channel, first, last }
+    }
+
+    fn reply(channel: u16) -> HeldReply {
+        HeldReply { lane: LaneId::new(u32::from(channel), 0), bytes: vec![channel as u8] }
+    }
+
+    /// Payments as text: `+2:7m` is an ack on channel 2 up to 7, `-` a nack, `r2` a reply.
+    fn pay(debts: &mut Debts<Ticket>, durable: u64) -> (String, Wait<Ticket>) {
+        let mut said = Vec::new();
+        let kept = |promise: Promise| match promise {
+            Promise::Now => true,
+            Promise::Written(position) | Promise::Synced(position) => position.0 <= durable,
+        };
+        let wait = debts.pay(kept, |payment| {
+            said.push(match payment {
+                Payment::Ack { channel, tag, multiple, .. } => {
+                    format!("+{channel}:{tag}{}", if multiple { "m" } else { "" })
+                }
+                Payment::Nack { channel, tag, multiple, .. } => {
+                    format!("-{channel}:{tag}{}", if multiple { "m" } else { "" })
+                }
+                Payment::Reply(reply) => format!("r{}", reply.bytes[0]),
+            });
+        });
+        (said.join(" "), wait)
+    }
+
+    #[test]
+    fn nothing_is_paid_before_it_is_durable() {
+        let mut debts = Debts::default();
+        debts.owe_confirms(at(10), vec![range(1, 1, 3)]);
+        debts.owe_reply(synced(20), reply(1));
+        assert_eq!(pay(&mut debts, 9), (String::new(), Wait::Kept(synced(10))));
+        assert_eq!(pay(&mut debts, 9), (String::new(), Wait::Nothing), "one wait is enough");
+        debts.disarm();
+        assert_eq!(pay(&mut debts, 10), ("+1:3m".into(), Wait::Kept(synced(20))));
+        debts.disarm();
+        assert_eq!(pay(&mut debts, 25), ("r1".into(), Wait::Nothing));
+        assert!(debts.is_empty());
+    }
+
+    #[test]
+    fn an_unresolved_burst_holds_back_what_follows() {
+        let mut debts = Debts::default();
+        let first = Ticket::default();
+        debts.owe_confirms(first.clone(), vec![range(1, 1, 1)]);
+        debts.owe_confirms(at(0), vec![range(1, 2, 2)]);
+        assert_eq!(pay(&mut debts, 100), (String::new(), Wait::Resolved(first.clone())));
+        first.promise.set(Some(synced(50)));
+        debts.disarm();
+        assert_eq!(pay(&mut debts, 100).0, "+1:2m");
+    }
+
+    #[test]
+    fn bursts_paid_together_are_one_ack_per_channel() {
+        let mut debts = Debts::default();
+        debts.owe_confirms(at(1), vec![range(1, 1, 1), range(2, 1, 4)]);
+        debts.owe_confirms(at(2), vec![range(1, 2, 2), range(2, 5, 5)]);
+        assert_eq!(pay(&mut debts, 9).0, "+1:2m +2:5m");
+        debts.owe_confirms(at(3), vec![range(1, 3, 3)]);
+        assert_eq!(pay(&mut debts, 9).0, "+1:3");
+    }
+
+    #[test]
+    fn a_rejected_tag_is_nacked_in_its_place() {
+        for (rejected, expected) in [
+            (vec![(1, 3)], "+1:2m -1:3 +1:5m"),
+            (vec![(1, 1)], "-1:1 +1:5m"),
+            (vec![(1, 5), (1, 4)], "+1:3m -1:4 -1:5"),
+            (vec![(2, 3), (1, 99)], "+1:5m"),
+        ] {
+            let mut debts = Debts::default();
+            let ticket = Ticket { rejected: rejected.clone(), ..at(1) };
+            debts.owe_confirms(ticket, vec![range(1, 1, 5)]);
+            assert_eq!(pay(&mut debts, 1).0, expected, "{rejected:?}");
+        }
+    }
+}

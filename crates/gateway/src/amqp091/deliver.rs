@@ -1,0 +1,233 @@
+//! Deliveries: from a partition into the connection's outbox.
+//!
+//! Invariants
+//! - Called under a partition's lock; takes the link's lock and never calls the broker.
+//! - What comes for a channel that is closed is not sent: its lease is left for the task, which
+//!   gives it back.
+//! - No delivery overtakes a reply that waits for the disk on its channel.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use amqp091::deliver::{Content, write_deliver, write_get_ok};
+use amqp091::method::basic;
+use amqp091::properties::{Change, EMPTY, Edit, Properties, edit};
+use amqp091::{Method, RawTable, ShortStr, Table};
+use ferry_broker::{Delivery, Outlet};
+use ferry_core::message::{FORMAT_AMQP091, Message};
+
+use super::lane::{LaneGate, LaneId};
+use crate::link::{Link, event};
+
+/// The header that tells a consumer how often a message came back.
+const DELIVERY_COUNT_HEADER: &str = "x-delivery-count";
+
+/// The slot of a consumer whose deliveries need no settling and have no queue.
+pub(crate) const NO_SLOT: u32 = u32::MAX;
+
+/// Where one channel's deliveries go.
+#[derive(Clone)]
+pub(crate) struct Address {
+    /// The connection.
+    pub(crate) link: Arc<Link>,
+    /// The channel's lane.
+    pub(crate) lane: LaneId,
+    /// What consumers look at without a lock.
+    pub(crate) gate: Arc<LaneGate>,
+    /// The channel's number.
+    pub(crate) channel: u16,
+    /// Largest frame that the client takes.
+    pub(crate) frame_bytes_max: u32,
+}
+
+/// The way out to one consumer.
+pub(crate) struct ConsumerOutlet {
+    address: Address,
+    tag: Box<[u8]>,
+    slot: u32,
+    no_ack: bool,
+    notify_cancel: bool,
+    starved: AtomicBool,
+}
+
+impl ConsumerOutlet {
+    /// An outlet for the consumer of that tag.
+    pub(crate) fn new(
+        address: Address,
+        tag: &[u8],
+        slot: u32,
+        no_ack: bool,
+        notify_cancel: bool,
+    ) -> ConsumerOutlet {
+        let starved = AtomicBool::new(false);
+        ConsumerOutlet { address, tag: tag.into(), slot, no_ack, notify_cancel, starved }
+    }
+
+    /// Whether it was refused room since the last call.
+    pub(crate) fn take_starved(&self) -> bool {
+        self.starved.load(Ordering::SeqCst) && self.starved.swap(false, Ordering::SeqCst)
+    }
+
+    /// The place of its queue in the lane.
+    pub(crate) fn slot(&self) -> u32 {
+        self.slot
+    }
+
+    fn passes_gate(&self) -> bool {
+        if !self.address.gate.is_held() {
+            return true;
+        }
+        self.starved.store(true, Ordering::SeqCst);
+        !self.address.gate.is_held()
+    }
+
+    fn passes_global_limit(&self) -> bool {
+        if self.no_ack || self.address.gate.global_limit() == 0 {
+            return true;
+        }
+        self.address.link.with(|state| {
+            let fits =
+                state.lanes.get(self.address.lane).is_none_or(|lane| lane.reserve_credit());
+            if !fits {
+                self.starved.store(true, Ordering::SeqCst);
+            }
+            fits
+        })
+    }
+}
+
+impl Outlet for ConsumerOutlet {
+    fn admit(&self, _bytes: usize) -> bool {
+        self.address.link.has_room(&self.starved)
+            && self.passes_gate()
+            && self.passes_global_limit()
+    }
+
+    fn deliver(&self, delivery: Delivery<'_>) {
+        let address = &self.address;
+        let orphaned = address.link.with(|state| {
+            let Some(lane) = state.lanes.get(address.lane) else {
+                return state.leftovers.keep(&delivery);
+            };
+            if !self.no_ack {
+                lane.spend_credit();
+            }
+            let message = &delivery.message;
+            let method = basic::Deliver {
+                consumer_tag: ShortStr::clipped(&self.tag),
+                delivery_tag: lane.next_delivery(self.slot, delivery.lease),
+                redelivered: delivery.redelivered,
+                exchange: ShortStr::clipped(message.exchange()),
+                routing_key: ShortStr::clipped(message.routing_key()),
+            };
+            let properties = properties_of(message, &delivery);
+            let content = Content { properties: &properties, body: message.body() };
+            let out = state.outbox.buffer();
+            write_deliver(out, address.channel, method, content, address.frame_bytes_max);
+            false
+        });
+        if orphaned {
+            address.link.notify(event::LEFTOVERS);
+        }
+    }
+
+    fn cancelled(&self) {
+        let address = &self.address;
+        address.link.with(|state| {
+            if state.lanes.get(address.lane).is_none() {
+                return;
+            }
+            if self.notify_cancel {
+                let consumer_tag = ShortStr::clipped(&self.tag);
+                Method::BasicCancel(basic::Cancel { consumer_tag, no_wait: true })
+                    .write_frame(state.outbox.buffer(), address.channel);
+            }
+            state.leftovers.cancelled.push((address.lane, self.tag.clone()));
+        });
+        address.link.notify(event::LEFTOVERS);
+    }
+}
+
+impl Address {
+    /// Answers `basic.get` with this message; whether its lease was left for the task.
+    pub(crate) fn answer_get(&self, delivery: &Delivery<'_>, slot: u32) {
+        let orphaned = self.link.with(|state| {
+            let Some(lane) = state.lanes.get(self.lane) else {
+                return state.leftovers.keep(delivery);
+            };
+            let message = &delivery.message;
+            let method = basic::GetOk {
+                delivery_tag: lane.next_delivery(slot, delivery.lease),
+                redelivered: delivery.redelivered,
+                exchange: ShortStr::clipped(message.exchange()),
+                routing_key: ShortStr::clipped(message.routing_key()),
+                message_count: u32::try_from(delivery.ready_left).unwrap_or(u32::MAX),
+            };
+            let properties = properties_of(message, delivery);
+            let content = Content { properties: &properties, body: message.body() };
+            state.reply(self.lane, ferry_broker::Promise::Now, true, |out| {
+                write_get_ok(out, self.channel, method, content, self.frame_bytes_max);
+            });
+            false
+        });
+        if orphaned {
+            self.link.notify(event::LEFTOVERS);
+        }
+    }
+}
+
+impl crate::link::Leftovers {
+    /// Keeps the lease of a delivery that nobody is there for; whether there was one.
+    fn keep(&mut self, delivery: &Delivery<'_>) -> bool {
+        match (delivery.lease, delivery.queue) {
+            (Some(lease), Some(queue)) => {
+                self.leases.push((queue.clone(), lease));
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+/// The properties to send: as stored, with the delivery count where the consumer is told it.
+fn properties_of<'a>(message: &Message<'a>, delivery: &Delivery<'_>) -> Cow<'a, [u8]> {
+    if message.format() != FORMAT_AMQP091 {
+        return Cow::Borrowed(&EMPTY);
+    }
+    let properties = message.properties();
+    if !delivery.stamp_count {
+        return Cow::Borrowed(properties);
+    }
+    Cow::Owned(stamped(properties, delivery.delivery_count))
+}
+
+fn stamped(properties: &[u8], delivery_count: u32) -> Vec<u8> {
+    let Ok(before) = Properties::parse(properties) else {
+        return properties.to_vec();
+    };
+    let headers = before.headers().and_then(|headers| headers.decode().ok());
+    let mut table = headers.unwrap_or_else(Table::new);
+    table.set(ShortStr::lit(DELIVERY_COUNT_HEADER), i64::from(delivery_count));
+    let headers = table.to_bytes();
+    let change = Edit { headers: Change::Set(RawTable::new(&headers)), ..Edit::default() };
+    let mut out = Vec::with_capacity(properties.len() + headers.len());
+    edit(&before, &change, &mut out);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_delivery_count_is_put_among_the_headers() {
+        for count in [1, 5] {
+            let once = stamped(&EMPTY, 9);
+            let twice = stamped(&once, count);
+            let headers = Properties::parse(&twice).unwrap().headers().unwrap();
+            let value = headers.get(DELIVERY_COUNT_HEADER.as_bytes()).unwrap();
+            assert_eq!((value.as_i64(), headers.iter().count()), (Some(i64::from(count)), 1));
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Exchanges: declare, delete, bind, unbind.
+//!
+//! Invariants
+//! - The default exchange can be published to and nothing else.
+//! - Names that start with `amq.` can be declared again as they are, never anew or away.
+
+use amqp091::method::exchange;
+use amqp091::{Method, ReplyCode};
+use ferry_broker::{Exchange, ExchangeKind, Promise};
+
+use super::arguments;
+use super::channel::{Channel, Common, plain_name};
+use super::errors::{Refusal, access_refused, precondition_failed};
+use super::queue::BindingChange;
+use super::turn::Turn;
+
+const ALTERNATE_EXCHANGE: &str = "alternate-exchange";
+
+impl Channel {
+    /// `exchange.declare`
+    pub(crate) fn exchange_declare(
+        &mut self,
+        common: &Common,
+        turn: &mut Turn<'_>,
+        method: &exchange::Declare<'_>,
+    ) -> Result<(), Refusal> {
+        turn.submit(common);
+        let name = plain_name(method.exchange);
+        let promise = if method.passive {
+            refuse_default(&name)?;
+            common.vhost.exchange(&name)?;
+            Promise::Now
+        } else {
+            declare(common, name, method)?
+        };
+        if !method.no_wait {
+            self.reply(common, promise, Method::ExchangeDeclareOk(exchange::DeclareOk {}));
+        }
+        Ok(())
+    }
+
+    /// `exchange.delete`
+    pub(crate) fn exchange_delete(
+        &mut self,
+        common: &Common,
+        turn: &mut Turn<'_>,
+        method: &exchange::Delete<'_>,
+    ) -> Result<(), Refusal> {
+        turn.submit(common);
+        let name = plain_name(method.exchange);
+        refuse_default(&name)?;
+        if name.starts_with("amq.") {
+            let vhost = common.vhost.name();
+            return Err(access_refused(format!(
+                "deletion of system exchange '{name}' in vhost '{vhost}' not allowed"
+            )));
+        }
+        let promise = common.vhost.delete_exchange(&name, method.if_unused)?;
+        if !method.no_wait {
+            self.reply(common, promise, Method::ExchangeDeleteOk(exchange::DeleteOk {}));
+        }
+        Ok(())
+    }
+
+    /// `exchange.bind`
+    pub(crate) fn exchange_bind(
+        &mut self,
+        common: &Common,
+        turn: &mut Turn<'_>,
+        method: &exchange::Bind<'_>,
+    ) -> Result<(), Refusal> {
+        turn.submit(common);
+        let change = BindingChange {
+            add: true,
+            source: method.source,
+            key: method.routing_key.as_bytes().to_vec(),
+            table: method.arguments,
+        };
+        let destination = plain_name(method.destination);
+        let promise = common.change_binding("exchange", &destination, change)?;
+        if !method.no_wait {
+            self.reply(common, promise, Method::ExchangeBindOk(exchange::BindOk {}));
+        }
+        Ok(())
+    }
+
+    /// `exchange.unbind`
+    pub(crate) fn exchange_unbind(
+        &mut self,
+        common: &Common,
+        turn: &mut Turn<'_>,
+        method: &exchange::Unbind<'_>,
+    ) -> Result<(), Refusal> {
+        turn.submit(common);
+        let change = BindingChange {
+            add: false,
+            source: method.source,
+            key: method.routing_key.as_bytes().to_vec(),
+            table: method.arguments,
+        };
+        let destination = plain_name(method.destination);
+        let promise = common.change_binding("exchange", &destination, change)?;
+        if !method.no_wait {
+            self.reply(common, promise, Method::ExchangeUnbindOk(exchange::UnbindOk {}));
+        }
+        Ok(())
+    }
+}
+
+fn declare(
+    common: &Common,
+    name: String,
+    method: &exchange::Declare<'_>,
+) -> Result<Promise, Refusal> {
+    let kind = method.kind.as_str_lossy();
+    let kind: ExchangeKind = kind
+        .parse()
+        .map_err(|error| Refusal::new(ReplyCode::CommandInvalid, format!("{error}")))?;
+    refuse_default(&name)?;
+    let vhost = common.vhost.name();
+    let known = common.vhost.exchange(&name).is_ok();
+    if !known && name.starts_with("amq.") {
+        return Err(access_refused(format!(
+            "exchange name '{name}' contains reserved prefix 'amq.*'"
+        )));
+    }
+    let arguments = arguments::read(method.arguments)?;
+    if let Some(alternate) = arguments.get(ALTERNATE_EXCHANGE).filter(|_| !known) {
+        if alternate.as_str().is_none() {
+            return Err(precondition_failed(format!(
+                "invalid type '{}' for arg '{ALTERNATE_EXCHANGE}' in exchange '{name}' in vhost \
+                 '{vhost}'",
+                alternate.type_name()
+            )));
+        }
+    }
+    let exchange = Exchange {
+        name: name.into(),
+        kind,
+        durable: method.durable,
+        auto_delete: method.auto_delete,
+        internal: method.internal,
+        arguments,
+    };
+    Ok(common.vhost.declare_exchange(exchange)?)
+}
+
+fn refuse_default(name: &str) -> Result<(), Refusal> {
+    if name.is_empty() {
+        return Err(access_refused("operation not permitted on the default exchange"));
+    }
+    Ok(())
+}

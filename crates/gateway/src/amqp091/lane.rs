@@ -1,0 +1,313 @@
+//! Lanes: what deliveries need of a channel, behind the connection's lock.
+//!
+//! A channel's own state lives with the connection's task; a lane is the part that partitions
+//! touch from other threads: the next delivery tag, the unacked ring, and which queue each
+//! consumer takes from.
+//!
+//! Invariants
+//! - A [`LaneId`] is never used twice: a delivery for a closed channel finds no lane.
+//! - A slot stays as long as its consumer, or an unacked delivery of it, is there; so an unacked
+//!   delivery always knows its queue.
+//! - Delivery tags rise by one from 1, over all consumers and gets of the channel.
+//!
+//! Not here: the channel's state, encoding.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::unacked::Unacked;
+
+/// Names a lane for good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LaneId {
+    index: u32,
+    generation: u32,
+}
+
+impl LaneId {
+    /// A lane id; only lanes make real ones.
+    #[cfg(test)]
+    pub(crate) const fn new(index: u32, generation: u32) -> LaneId {
+        LaneId { index, generation }
+    }
+}
+
+/// A delivery that is not settled.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Unsettled<L> {
+    /// The broker's lease.
+    pub(crate) lease: L,
+    /// Where its queue is remembered.
+    pub(crate) slot: u32,
+}
+
+/// What consumers look at without a lock.
+#[derive(Debug, Default)]
+pub(crate) struct LaneGate {
+    /// Replies that wait; no delivery may overtake them.
+    held_replies: AtomicU32,
+    /// The channel-wide prefetch limit; 0 for none.
+    global_limit: AtomicU32,
+}
+
+impl LaneGate {
+    /// Whether replies wait.
+    pub(crate) fn is_held(&self) -> bool {
+        self.held_replies.load(Ordering::SeqCst) > 0
+    }
+
+    /// The channel-wide prefetch limit; 0 for none.
+    pub(crate) fn global_limit(&self) -> u32 {
+        self.global_limit.load(Ordering::SeqCst)
+    }
+}
+
+#[derive(Debug)]
+struct Slot<Q> {
+    queue: Q,
+    unacked: u32,
+    live: bool,
+    get: bool,
+}
+
+/// One channel's lane: `Q` is a queue handle, `L` a lease.
+#[derive(Debug)]
+pub(crate) struct Lane<Q, L> {
+    /// What consumers look at without a lock.
+    pub(crate) gate: Arc<LaneGate>,
+    /// Unsettled deliveries.
+    pub(crate) unacked: Unacked<Unsettled<L>>,
+    next_tag: u64,
+    slots: Vec<Option<Slot<Q>>>,
+    /// Deliveries that were let pass by the channel-wide limit and have not come yet.
+    reserved: u32,
+    /// A consumer was refused by the channel-wide limit.
+    credit_starved: bool,
+}
+
+impl<Q: Clone, L> Lane<Q, L> {
+    fn new() -> Lane<Q, L> {
+        Lane {
+            gate: Arc::default(),
+            unacked: Unacked::default(),
+            next_tag: 1,
+            slots: Vec::new(),
+            reserved: 0,
+            credit_starved: false,
+        }
+    }
+
+    /// A place for a consumer's queue.
+    pub(crate) fn open_slot(&mut self, queue: Q) -> u32 {
+        self.add_slot(Slot { queue, unacked: 0, live: true, get: false })
+    }
+
+    /// The consumer is gone; its unacked deliveries stay.
+    pub(crate) fn close_slot(&mut self, slot: u32) {
+        if let Some(Some(found)) = self.slots.get_mut(slot as usize) {
+            found.live = false;
+        }
+        self.drop_unused(slot);
+    }
+
+    /// The place for gets from a queue, which stays while a delivery of it is unacked.
+    pub(crate) fn slot_for_get(&mut self, queue: &Q, same: impl Fn(&Q) -> bool) -> u32 {
+        let found = self
+            .slots
+            .iter()
+            .position(|slot| slot.as_ref().is_some_and(|slot| slot.get && same(&slot.queue)));
+        match found {
+            Some(index) => index as u32,
+            None => {
+                self.add_slot(Slot { queue: queue.clone(), unacked: 0, live: false, get: true })
+            }
+        }
+    }
+
+    fn add_slot(&mut self, slot: Slot<Q>) -> u32 {
+        let index = match self.slots.iter().position(Option::is_none) {
+            Some(free) => {
+                self.slots[free] = Some(slot);
+                free
+            }
+            None => {
+                self.slots.push(Some(slot));
+                self.slots.len() - 1
+            }
+        };
+        u32::try_from(index).expect("fewer slots than memory has bytes")
+    }
+
+    fn drop_unused(&mut self, slot: u32) {
+        let place = &mut self.slots[slot as usize];
+        if place.as_ref().is_some_and(|slot| !slot.live && slot.unacked == 0) {
+            *place = None;
+        }
+    }
+
+    /// The tag of a delivery that goes out now; with a lease it is remembered as unacked.
+    pub(crate) fn next_delivery(&mut self, slot: u32, lease: Option<L>) -> u64 {
+        let tag = self.next_tag;
+        self.next_tag += 1;
+        if let Some(lease) = lease {
+            self.unacked.push(tag, Unsettled { lease, slot });
+            self.count_in(slot);
+        }
+        tag
+    }
+
+    fn count_in(&mut self, slot: u32) {
+        let place = self.slots.get_mut(slot as usize).and_then(Option::as_mut);
+        place.expect("a slot outlives its deliveries").unacked += 1;
+    }
+
+    /// The queue of a delivery that was taken out of `unacked`.
+    pub(crate) fn settled(&mut self, slot: u32) -> Q {
+        let place = self.slots.get_mut(slot as usize).and_then(Option::as_mut);
+        let found = place.expect("a slot outlives its deliveries");
+        found.unacked -= 1;
+        let queue = found.queue.clone();
+        self.drop_unused(slot);
+        queue
+    }
+
+    /// Whether one more delivery fits the channel-wide limit; if so, it is counted.
+    pub(crate) fn reserve_credit(&mut self) -> bool {
+        let limit = self.gate.global_limit() as usize;
+        let fits = limit == 0 || self.unacked.len() + (self.reserved as usize) < limit;
+        if fits && limit > 0 {
+            self.reserved += 1;
+        }
+        self.credit_starved |= !fits;
+        fits
+    }
+
+    /// The delivery that was let pass has come.
+    pub(crate) fn spend_credit(&mut self) {
+        self.reserved = self.reserved.saturating_sub(1);
+    }
+
+    /// Sets the channel-wide limit; 0 lifts it.
+    pub(crate) fn set_global_limit(&mut self, limit: u32) {
+        self.gate.global_limit.store(limit, Ordering::SeqCst);
+    }
+
+    /// Whether a consumer was refused by the channel-wide limit and there is room now.
+    pub(crate) fn take_credit_starved(&mut self) -> bool {
+        let limit = self.gate.global_limit() as usize;
+        let room = limit == 0 || self.unacked.len() + (self.reserved as usize) < limit;
+        room && std::mem::take(&mut self.credit_starved)
+    }
+
+    /// A reply waits for the disk.
+    pub(crate) fn hold_reply(&self) {
+        self.gate.held_replies.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// A held reply went out; whether it was the last one.
+    pub(crate) fn release_reply(&self) -> bool {
+        self.gate.held_replies.fetch_sub(1, Ordering::SeqCst) == 1
+    }
+}
+
+/// The lanes of one connection.
+#[derive(Debug)]
+pub(crate) struct Lanes<Q, L> {
+    places: Vec<(u32, Option<Box<Lane<Q, L>>>)>,
+}
+
+impl<Q, L> Default for Lanes<Q, L> {
+    fn default() -> Self {
+        Lanes { places: Vec::new() }
+    }
+}
+
+impl<Q: Clone, L> Lanes<Q, L> {
+    /// Opens a lane for a channel.
+    pub(crate) fn open(&mut self) -> LaneId {
+        let lane = Some(Box::new(Lane::new()));
+        let index = match self.places.iter().position(|(_, lane)| lane.is_none()) {
+            Some(free) => {
+                self.places[free].0 += 1;
+                self.places[free].1 = lane;
+                free
+            }
+            None => {
+                self.places.push((0, lane));
+                self.places.len() - 1
+            }
+        };
+        LaneId { index: index as u32, generation: self.places[index].0 }
+    }
+
+    /// The lane, unless its channel was closed.
+    pub(crate) fn get(&mut self, id: LaneId) -> Option<&mut Lane<Q, L>> {
+        let (generation, lane) = self.places.get_mut(id.index as usize)?;
+        lane.as_deref_mut().filter(|_| *generation == id.generation)
+    }
+
+    /// Closes a lane and gives back what was in it.
+    pub(crate) fn close(&mut self, id: LaneId) -> Option<Box<Lane<Q, L>>> {
+        let (generation, lane) = self.places.get_mut(id.index as usize)?;
+        if *generation == id.generation { lane.take() } else { None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type TestLane = Lane<&'static str, u32>;
+
+    #[test]
+    fn a_closed_lane_is_not_found_again() {
+        let mut lanes: Lanes<&str, u32> = Lanes::default();
+        let (one, two) = (lanes.open(), lanes.open());
+        assert!(lanes.get(two).is_some());
+        assert!(lanes.close(one).is_some());
+        assert!(lanes.close(one).is_none());
+        let again = lanes.open();
+        assert!(lanes.get(one).is_none());
+        assert!(lanes.get(again).is_some());
+    }
+
+    #[test]
+    fn unacked_deliveries_outlive_their_consumer() {
+        let mut lane = TestLane::new();
+        let slot = lane.open_slot("q");
+        assert_eq!(lane.next_delivery(slot, Some(77)), 1);
+        assert_eq!(lane.next_delivery(slot, None), 2);
+        lane.close_slot(slot);
+        let other = lane.open_slot("p");
+        assert_ne!(slot, other, "the slot is still in use");
+        let unsettled = lane.unacked.take(1).unwrap();
+        assert_eq!((unsettled.lease, lane.settled(unsettled.slot)), (77, "q"));
+        assert_eq!(lane.open_slot("r"), slot, "the slot is free again");
+    }
+
+    #[test]
+    fn gets_from_one_queue_share_a_slot_while_unacked() {
+        let mut lane = TestLane::new();
+        let slot = lane.slot_for_get(&"q", |queue| *queue == "q");
+        lane.next_delivery(slot, Some(1));
+        assert_eq!(lane.slot_for_get(&"q", |queue| *queue == "q"), slot);
+        assert_ne!(lane.slot_for_get(&"p", |queue| *queue == "p"), slot);
+    }
+
+    #[test]
+    fn the_channel_wide_limit_counts_what_is_on_its_way() {
+        let mut lane = TestLane::new();
+        let slot = lane.open_slot("q");
+        lane.set_global_limit(2);
+        assert!(lane.reserve_credit());
+        assert!(lane.reserve_credit());
+        assert!(!lane.reserve_credit());
+        lane.spend_credit();
+        lane.next_delivery(slot, Some(1));
+        assert!(!lane.take_credit_starved());
+        let unsettled = lane.unacked.take(1).unwrap();
+        lane.settled(unsettled.slot);
+        assert!(lane.take_credit_starved());
+        assert!(!lane.take_credit_starved(), "told once");
+    }
+}

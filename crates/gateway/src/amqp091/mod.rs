@@ -1,0 +1,50 @@
+//! The AMQP 0-9-1 adapter: RabbitMQ's words for what the broker does.
+//!
+//! ```text
+//! session    one connection: handshake, frames to channels, close in every direction
+//!  channel   one channel: method to module
+//!   publish  queue  exchange  basic  tx  reply_to
+//!  deliver   from a partition into the outbox      lane, unacked   what deliveries leave behind
+//!  confirm   what the client is owed once the disk has caught up
+//!  throttle  publishes that wait for memory or disk
+//! ```
+//!
+//! Not here: bytes (`amqp091`, the codec), sockets (`connection`, `link`), what a queue does.
+
+mod arguments;
+mod basic;
+mod channel;
+mod channels;
+pub(crate) mod confirm;
+mod deliver;
+mod errors;
+mod exchange;
+mod expiration;
+mod format;
+mod handshake;
+pub(crate) mod lane;
+mod publish;
+mod queue;
+mod reply_to;
+mod running;
+pub(crate) mod session;
+mod throttle;
+mod turn;
+mod tx;
+mod unacked;
+
+pub use format::Amqp091Format;
+
+use amqp091::Method;
+use amqp091::method::basic as methods;
+
+/// Appends `basic.ack` to a publisher.
+pub(crate) fn write_ack(out: &mut Vec<u8>, channel: u16, delivery_tag: u64, multiple: bool) {
+    Method::BasicAck(methods::Ack { delivery_tag, multiple }).write_frame(out, channel);
+}
+
+/// Appends `basic.nack` to a publisher.
+pub(crate) fn write_nack(out: &mut Vec<u8>, channel: u16, delivery_tag: u64, multiple: bool) {
+    Method::BasicNack(methods::Nack { delivery_tag, multiple, requeue: false })
+        .write_frame(out, channel);
+}

@@ -1,0 +1,401 @@
+//! An open connection: frames to channels, and what other threads leave for it.
+//!
+//! Invariants
+//! - All frames of one read are worked through before anything is submitted, unless a method has
+//!   to see the effect of those before it.
+//! - An error of a channel ends that channel; a hard one ends the connection.
+//! - When it ends, for whatever reason, everything that its channels hold is given back.
+
+use amqp091::content::{ContentLimits, Input};
+use amqp091::method::{basic, channel as methods, connection};
+use amqp091::{
+    FastPublish, Frame, FrameKind, InputError, Method, ReplyCode, ShortStr, parse_publish_fast,
+};
+use ferry_broker::{BlockReason, ConsumerHandle, Metrics, Outcome};
+
+use super::channel::{Channel, Common, open_ok};
+use super::channels::Channels;
+use super::errors::{Refusal, channel_error, not_allowed};
+use super::handshake::Client;
+use super::publish::{BODY_BYTES_MAX, Incoming, too_large};
+use super::throttle::{Held, Verdict};
+use super::turn::Turn;
+
+/// How an open connection comes to its end.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// We close it, and wait for the client's word.
+    Close(Refusal),
+    /// We close it and read no more: the bytes make no sense.
+    CloseAtOnce(Refusal),
+    /// The client has closed it.
+    ByClient,
+}
+
+/// An open connection.
+pub(crate) struct Running {
+    /// What all channels share.
+    pub(crate) common: Common,
+    client: Client,
+    channel_max: usize,
+    channels: Channels,
+    held: Held,
+    publishes: bool,
+    told_blocked: bool,
+    blocked: Option<BlockReason>,
+}
+
+impl Running {
+    /// A connection that was just opened.
+    pub(crate) fn new(common: Common, client: Client, channel_max: u16) -> Running {
+        let blocked = common.broker.memory().blocked();
+        let channel_max = if channel_max == 0 { usize::from(u16::MAX) } else { channel_max.into() };
+        Running {
+            common,
+            client,
+            channel_max,
+            channels: Channels::default(),
+            held: Held::default(),
+            publishes: false,
+            told_blocked: false,
+            blocked,
+        }
+    }
+
+    /// Whether there is room for more from the socket.
+    pub(crate) fn wants_more(&self) -> bool {
+        !self.held.is_full()
+    }
+
+    /// Works through what has come; gives how much of it was used.
+    pub(crate) fn receive(&mut self, bytes: &[u8], turn: &mut Turn<'_>) -> Result<usize, End> {
+        let limit = self.common.frame_bytes_max;
+        let mut at = 0;
+        while at < bytes.len() {
+            let rest = &bytes[at..];
+            if self.blocked.is_none()
+                && let Ok(Some(publish)) = parse_publish_fast(rest, limit)
+                && self.publish_fast(&publish, turn)?
+            {
+                at += publish.size;
+                continue;
+            }
+            let frame = amqp091::frame::parse(rest, limit)
+                .map_err(|error| End::CloseAtOnce(error.into()))?;
+            let Some(frame) = frame else {
+                break;
+            };
+            at += frame.size;
+            if !self.hold(&frame, &rest[..frame.size]) {
+                self.on_frame(frame, turn)?;
+            }
+        }
+        Ok(at)
+    }
+
+    /// Holds a frame if publishers are held and it is one that has to wait.
+    fn hold(&mut self, frame: &Frame<'_>, bytes: &[u8]) -> bool {
+        if self.blocked.is_none() {
+            return false;
+        }
+        let in_content =
+            self.channels.get(frame.channel).is_some_and(|channel| !channel.input.is_idle());
+        let verdict = self.held.judge(frame, in_content);
+        if verdict == Verdict::HoldFirst {
+            self.publishes = true;
+            self.tell_blocked();
+        }
+        if verdict != Verdict::Pass {
+            self.held.keep(frame.channel, bytes);
+        }
+        verdict != Verdict::Pass
+    }
+
+    /// Publishes what came in one piece; `false` if its channel is not ready for that.
+    fn publish_fast(
+        &mut self,
+        publish: &FastPublish<'_>,
+        turn: &mut Turn<'_>,
+    ) -> Result<bool, End> {
+        let Some(channel) = self.channels.get(publish.channel) else {
+            return Ok(false);
+        };
+        if channel.closing {
+            return Ok(true);
+        }
+        if !channel.input.is_idle() {
+            return Ok(false);
+        }
+        let incoming = Incoming {
+            exchange: publish.exchange,
+            routing_key: publish.routing_key,
+            mandatory: publish.mandatory,
+            immediate: publish.immediate,
+            properties: publish.properties,
+            body: publish.body,
+        };
+        self.publishes = true;
+        let result = channel.publish(&self.common, turn, incoming);
+        self.settle_result(publish.channel, result.map_err(by_publish), turn)?;
+        Ok(true)
+    }
+
+    fn on_frame(&mut self, frame: Frame<'_>, turn: &mut Turn<'_>) -> Result<(), End> {
+        let number = frame.channel;
+        if number == 0 {
+            return self.on_connection_frame(&frame, turn);
+        }
+        let limits = ContentLimits {
+            message_bytes_max: self.common.message_bytes_max,
+            body_bytes_max: BODY_BYTES_MAX,
+        };
+        let Some(channel) = self.channels.get(number) else {
+            return self.on_unknown_channel(&frame);
+        };
+        if channel.closing {
+            return self.on_closing_channel(&frame);
+        }
+        let result = match channel.input.accept(frame, limits) {
+            Ok(Input::Incomplete) => return Ok(()),
+            Ok(Input::Method(Method::ChannelClose(_))) => {
+                self.close_channel(number, turn);
+                return Ok(());
+            }
+            Ok(Input::Method(method)) => {
+                let ids = method.class_method();
+                let result = channel.on_method(&self.common, turn, method);
+                result.map_err(|refusal| refusal.by(ids))
+            }
+            Ok(Input::Message(message)) => {
+                self.publishes = true;
+                publish_slow(channel, &self.common, turn, &message)
+            }
+            Ok(Input::Oversized { class_method, body_bytes }) => {
+                let refusal = too_large(body_bytes, self.common.message_bytes_max);
+                Err(refusal.by(class_method))
+            }
+            Err(error) => return Err(End::Close(refuse_input(&error))),
+        };
+        self.settle_result(number, result, turn)
+    }
+
+    fn on_unknown_channel(&mut self, frame: &Frame<'_>) -> Result<(), End> {
+        let number = frame.channel;
+        if frame.kind != FrameKind::Method {
+            let error = match frame.kind {
+                FrameKind::Heartbeat => "heartbeat on a channel".to_owned(),
+                _ => InputError::ExpectedMethod.to_string(),
+            };
+            return Err(End::Close(Refusal::new(ReplyCode::UnexpectedFrame, error)));
+        }
+        let method = Method::decode(frame.payload).map_err(|error| End::Close(error.into()))?;
+        if !matches!(method, Method::ChannelOpen(_)) {
+            let refusal = channel_error("expected 'channel.open'");
+            return Err(End::Close(refusal.by(method.class_method())));
+        }
+        let (open, max) = (self.channels.len(), self.channel_max);
+        if open >= max {
+            return Err(End::Close(not_allowed(format!(
+                "number of channels opened ({open}) has reached the negotiated channel_max ({max})"
+            ))));
+        }
+        let channel = Channel::open(&self.common, number);
+        channel.reply(&self.common, ferry_broker::Promise::Now, open_ok());
+        self.channels.insert(channel);
+        Metrics::add(&self.common.broker.metrics().channels_opened, 1);
+        Ok(())
+    }
+
+    /// Between our `channel.close` and the client's `close-ok`.
+    fn on_closing_channel(&mut self, frame: &Frame<'_>) -> Result<(), End> {
+        let number = frame.channel;
+        if frame.kind != FrameKind::Method {
+            return Ok(());
+        }
+        match Method::decode(frame.payload) {
+            Ok(Method::ChannelCloseOk(_)) => {
+                self.channels.remove(number);
+            }
+            Ok(Method::ChannelClose(_)) => self.common.link.with(|state| {
+                Method::ChannelCloseOk(methods::CloseOk {})
+                    .write_frame(state.outbox.buffer(), number);
+            }),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The client closes a channel.
+    fn close_channel(&mut self, number: u16, turn: &mut Turn<'_>) {
+        let Some(mut channel) = self.channels.remove(number) else {
+            return;
+        };
+        channel.release(&self.common, turn, |out| {
+            Method::ChannelCloseOk(methods::CloseOk {}).write_frame(out, number);
+        });
+        Metrics::add(&self.common.broker.metrics().channels_closed, 1);
+    }
+
+    /// Closes the channel, or asks for the end of the connection, if a method was refused.
+    fn settle_result(
+        &mut self,
+        number: u16,
+        result: Result<(), Refusal>,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), End> {
+        let Err(refusal) = result else {
+            return Ok(());
+        };
+        if refusal.code.is_hard() {
+            return Err(End::Close(refusal));
+        }
+        let Some(channel) = self.channels.get(number) else {
+            return Ok(());
+        };
+        tracing::error!(
+            channel = number,
+            vhost = ?self.common.vhost.name(),
+            user = ?self.common.user.name,
+            reason = ?refusal.text(),
+            "channel error"
+        );
+        channel.closing = true;
+        channel.release(&self.common, turn, |out| refusal.write_channel_close(out, number));
+        Metrics::add(&self.common.broker.metrics().channels_closed, 1);
+        Ok(())
+    }
+
+    fn on_connection_frame(
+        &mut self,
+        frame: &Frame<'_>,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), End> {
+        match frame.kind {
+            FrameKind::Heartbeat => return Ok(()),
+            FrameKind::Method => {}
+            FrameKind::Header | FrameKind::Body => {
+                let text = format!("type {}, unexpected on channel 0", frame.kind as u8);
+                return Err(End::Close(Refusal::new(ReplyCode::UnexpectedFrame, text)));
+            }
+        }
+        let method = Method::decode(frame.payload).map_err(|error| End::Close(error.into()))?;
+        match method {
+            Method::ConnectionClose(_) => {
+                turn.submit(&self.common);
+                Err(End::ByClient)
+            }
+            Method::ConnectionUpdateSecret(_) => {
+                let ok = Method::ConnectionUpdateSecretOk(connection::UpdateSecretOk {});
+                self.common.link.with(|state| ok.write_frame(state.outbox.buffer(), 0));
+                Ok(())
+            }
+            method => {
+                let refusal = channel_error("unexpected method in connection state running");
+                Err(End::Close(refusal.by(method.class_method())))
+            }
+        }
+    }
+
+    /// Publishers are held or free again.
+    pub(crate) fn on_pressure(&mut self, turn: &mut Turn<'_>) -> Result<(), End> {
+        self.blocked = self.common.broker.memory().blocked();
+        if self.blocked.is_some() {
+            self.tell_blocked();
+            return Ok(());
+        }
+        if std::mem::take(&mut self.told_blocked) {
+            let unblocked = Method::ConnectionUnblocked(connection::Unblocked {});
+            self.common.link.with(|state| unblocked.write_frame(state.outbox.buffer(), 0));
+        }
+        let held = self.held.take();
+        let used = self.receive(&held, turn)?;
+        debug_assert_eq!(used, held.len(), "only whole frames are held");
+        Ok(())
+    }
+
+    /// Tells a client that publishes and wants to know that publishers are held.
+    fn tell_blocked(&mut self) {
+        let Some(reason) = self.blocked else {
+            return;
+        };
+        if !self.publishes || !self.client.notify_blocked || self.told_blocked {
+            return;
+        }
+        self.told_blocked = true;
+        let reason = match reason {
+            BlockReason::Memory => ShortStr::lit("low on memory"),
+            BlockReason::Disk => ShortStr::lit("low on disk"),
+        };
+        let blocked = Method::ConnectionBlocked(connection::Blocked { reason });
+        self.common.link.with(|state| blocked.write_frame(state.outbox.buffer(), 0));
+    }
+
+    /// There is room in the outbox again: lets the consumers go on that were refused.
+    pub(crate) fn resume_starved(&mut self) {
+        let starved = |channel: &mut Channel| -> Vec<ConsumerHandle> {
+            let consumers = channel.consumers.values();
+            let starved = consumers.filter(|consumer| consumer.outlet.take_starved());
+            starved.map(|consumer| consumer.handle.clone()).collect()
+        };
+        let handles: Vec<_> = self.channels.iter_mut().flat_map(starved).collect();
+        if !handles.is_empty() {
+            self.common.broker.resume(&handles);
+        }
+    }
+
+    /// Takes up what other threads have left: leases of closed channels, dropped consumers.
+    pub(crate) fn take_leftovers(&mut self, turn: &mut Turn<'_>) {
+        let leftovers = self.common.link.with(|state| std::mem::take(&mut state.leftovers));
+        for (queue, lease) in leftovers.leases {
+            turn.staging().settle(&queue, lease, Outcome::Requeue);
+        }
+        for (lane, tag) in leftovers.cancelled {
+            if let Some(channel) = self.channels.iter_mut().find(|channel| channel.lane == lane) {
+                channel.consumer_dropped(&self.common, &tag);
+            }
+        }
+    }
+
+    /// Gives everything back.
+    pub(crate) fn release(&mut self, turn: &mut Turn<'_>) {
+        turn.submit(&self.common);
+        for channel in self.channels.iter_mut().filter(|channel| !channel.closing) {
+            channel.release(&self.common, turn, |_| {});
+            Metrics::add(&self.common.broker.metrics().channels_closed, 1);
+        }
+        self.channels = Channels::default();
+        self.take_leftovers(turn);
+        turn.submit(&self.common);
+        self.common.broker.connection_closed(self.common.connection);
+    }
+}
+
+fn by_publish(refusal: Refusal) -> Refusal {
+    refusal.by((basic::Publish::CLASS_ID, basic::Publish::METHOD_ID))
+}
+
+fn publish_slow(
+    channel: &mut Channel,
+    common: &Common,
+    turn: &mut Turn<'_>,
+    message: &amqp091::content::Message,
+) -> Result<(), Refusal> {
+    let method = message.method()?;
+    let Method::BasicPublish(publish) = method else {
+        let refusal = Refusal::new(ReplyCode::CommandInvalid, "unimplemented method");
+        return Err(refusal.by(method.class_method()));
+    };
+    let incoming = Incoming {
+        exchange: publish.exchange.as_bytes(),
+        routing_key: publish.routing_key.as_bytes(),
+        mandatory: publish.mandatory,
+        immediate: publish.immediate,
+        properties: &message.properties,
+        body: &message.body,
+    };
+    channel.publish(common, turn, incoming).map_err(by_publish)
+}
+
+fn refuse_input(error: &InputError) -> Refusal {
+    Refusal::new(error.reply_code(), error.to_string()).by(error.failed_method())
+}

@@ -1,0 +1,422 @@
+//! A session: one connection's protocol state from its first byte to its last.
+//!
+//! ```text
+//! Handshake --open--> Running --close by either side--> Closing --close-ok or time--> Over
+//!     '---- refused, silent ------------------------------------------------------------^
+//! ```
+//!
+//! Invariants
+//! - Bytes go in, frames go to the link's outbox; the session reads no socket and knows no task.
+//! - Time is an argument; `next_tick` says when the session wants to be asked again.
+//! - Whatever the way out, what the connection holds is given back exactly once.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use amqp091::method::connection;
+use amqp091::{FrameKind, Method, ReplyCode};
+use ferry_broker::{Burst, ConnectionInfo, User};
+
+use super::channel::Common;
+use super::errors::{Refusal, not_allowed};
+use super::handshake::{Client, Doorman, Fault, Handshake, Tuned};
+use super::running::{End, Running};
+use super::turn::Turn;
+use crate::link::{Link, event};
+use crate::shared::Shared;
+
+/// How long a handshake may take.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a refused client is kept waiting before its connection is closed.
+const SILENT_CLOSE_DELAY: Duration = Duration::from_secs(3);
+/// How long we wait for a client's `close-ok`.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(30);
+/// The same while the broker is going down.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
+/// Half intervals without a byte after which a client counts as gone.
+const SILENT_TICKS_MAX: u32 = 4;
+
+enum Phase {
+    Handshake(Box<Handshake>),
+    Running(Box<Running>),
+    /// We have said goodbye; `deaf` when nothing more is read.
+    Closing { deaf: bool },
+    Over,
+}
+
+/// Heartbeats, looked at twice per interval.
+#[derive(Default)]
+struct Heart {
+    half: Option<Duration>,
+    received_before: u64,
+    sent_before: u64,
+    silent_ticks: u32,
+}
+
+/// One connection's protocol state.
+pub(crate) struct Session {
+    shared: Arc<Shared>,
+    link: Arc<Link>,
+    peer: SocketAddr,
+    user: Option<Arc<User>>,
+    since: Instant,
+    phase: Phase,
+    heart: Heart,
+    next_tick: Option<Instant>,
+    received_bytes: u64,
+}
+
+impl Session {
+    /// A session that waits for the first byte.
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        link: Arc<Link>,
+        peer: SocketAddr,
+        now: Instant,
+    ) -> Session {
+        let offer = Tuned {
+            channel_max: shared.config.channel_max,
+            frame_bytes_max: shared.config.frame_bytes_max,
+            heartbeat_s: shared.config.heartbeat_s,
+        };
+        Session {
+            shared,
+            link,
+            peer,
+            user: None,
+            since: now,
+            phase: Phase::Handshake(Box::new(Handshake::new(offer))),
+            heart: Heart::default(),
+            next_tick: Some(now + HANDSHAKE_TIMEOUT),
+            received_bytes: 0,
+        }
+    }
+
+    /// Whether all is said and done.
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Over)
+    }
+
+    /// Whether more from the socket can be taken now.
+    pub(crate) fn wants_more(&self) -> bool {
+        match &self.phase {
+            Phase::Handshake(_) => true,
+            Phase::Running(running) => running.wants_more(),
+            Phase::Closing { deaf } => !deaf,
+            Phase::Over => false,
+        }
+    }
+
+    /// When [`Session::tick`] is due.
+    pub(crate) fn next_tick(&self) -> Option<Instant> {
+        self.next_tick
+    }
+
+    /// Takes what has come, `fresh` bytes of it for the first time; gives how much was used.
+    pub(crate) fn receive(
+        &mut self,
+        bytes: &[u8],
+        fresh: usize,
+        burst: &mut Burst,
+        now: Instant,
+    ) -> usize {
+        self.received_bytes += fresh as u64;
+        let mut turn = Turn::new(burst);
+        let mut at = 0;
+        loop {
+            let rest = &bytes[at..];
+            let before = std::mem::discriminant(&self.phase);
+            at += match &mut self.phase {
+                Phase::Handshake(_) => self.receive_handshake(rest, now),
+                Phase::Running(running) => match running.receive(rest, &mut turn) {
+                    Ok(used) => used,
+                    Err(end) => {
+                        self.end(end, &mut turn, now);
+                        rest.len()
+                    }
+                },
+                Phase::Closing { deaf: false } => self.receive_closing(rest),
+                Phase::Closing { deaf: true } | Phase::Over => rest.len(),
+            };
+            if before == std::mem::discriminant(&self.phase) || at == bytes.len() {
+                break;
+            }
+        }
+        if let Phase::Running(running) = &self.phase {
+            turn.submit(&running.common);
+        }
+        at
+    }
+
+    fn receive_handshake(&mut self, bytes: &[u8], now: Instant) -> usize {
+        let Session { shared, link, peer, user, phase: Phase::Handshake(handshake), .. } = self
+        else {
+            return 0;
+        };
+        let mut door = Door { shared, link, peer: *peer, user, opened: None };
+        let mut out = Vec::new();
+        let result = handshake.receive(bytes, &mut out, &mut door);
+        let opened = door.opened.take();
+        self.link.with(|state| state.outbox.buffer().extend_from_slice(&out));
+        match result {
+            Ok((used, false)) => used,
+            Ok((used, true)) => {
+                let running = opened.expect("the doorman let it in");
+                self.start_running(running, now);
+                used
+            }
+            Err(fault) => {
+                self.fault(fault, now);
+                bytes.len()
+            }
+        }
+    }
+
+    fn start_running(&mut self, (running, tuned): (Running, Tuned), now: Instant) {
+        let half = Duration::from_millis(u64::from(tuned.heartbeat_s) * 500);
+        self.heart = Heart {
+            half: Some(half).filter(|half| !half.is_zero()),
+            received_before: self.received_bytes,
+            sent_before: self.link.sent_bytes(),
+            silent_ticks: 0,
+        };
+        self.next_tick = self.heart.half.map(|half| now + half);
+        tracing::info!(
+            peer = %self.peer,
+            user = ?running.common.user.name,
+            vhost = ?running.common.vhost.name(),
+            "connection authenticated and granted access"
+        );
+        self.phase = Phase::Running(Box::new(running));
+        if self.shared.is_stopping() {
+            self.link.notify(event::SHUTDOWN);
+        }
+    }
+
+    fn fault(&mut self, fault: Fault, now: Instant) {
+        let (deaf, wait, reason) = match fault {
+            Fault::Close(refusal) => {
+                self.say_close(&refusal);
+                (false, CLOSE_TIMEOUT, refusal.to_string())
+            }
+            Fault::CloseAtOnce(refusal) => {
+                self.say_close(&refusal);
+                (true, SILENT_CLOSE_DELAY, refusal.to_string())
+            }
+            Fault::Silent(reason) => (true, SILENT_CLOSE_DELAY, reason),
+            Fault::OtherProtocol(reason) => {
+                self.log_end(&reason);
+                self.phase = Phase::Over;
+                return;
+            }
+        };
+        self.log_end(&reason);
+        self.phase = Phase::Closing { deaf };
+        self.next_tick = Some(now + wait);
+    }
+
+    fn say_close(&self, refusal: &Refusal) {
+        self.link.with(|state| refusal.write_connection_close(state.outbox.buffer()));
+    }
+
+    fn log_end(&self, reason: &str) {
+        let seconds = self.since.elapsed().as_secs();
+        let (user, vhost) = match &self.phase {
+            Phase::Running(running) => {
+                (running.common.user.name.as_str(), running.common.vhost.name())
+            }
+            _ => ("", ""),
+        };
+        tracing::info!(peer = %self.peer, ?user, ?vhost, seconds, ?reason, "connection closed");
+    }
+
+    /// Ends an open connection in one of its ways.
+    fn end(&mut self, end: End, turn: &mut Turn<'_>, now: Instant) {
+        let Phase::Running(running) = &mut self.phase else {
+            return;
+        };
+        running.release(turn);
+        match end {
+            End::ByClient => {
+                self.log_end("closed by the client");
+                self.link.with(|state| {
+                    Method::ConnectionCloseOk(connection::CloseOk {})
+                        .write_frame(state.outbox.buffer(), 0);
+                });
+                self.phase = Phase::Over;
+            }
+            End::Close(refusal) => self.fault(Fault::Close(refusal), now),
+            End::CloseAtOnce(refusal) => self.fault(Fault::CloseAtOnce(refusal), now),
+        }
+    }
+
+    /// After our close only the client's word about it counts.
+    fn receive_closing(&mut self, bytes: &[u8]) -> usize {
+        let mut at = 0;
+        while let Ok(Some(frame)) =
+            amqp091::frame::parse(&bytes[at..], self.shared.config.frame_bytes_max)
+        {
+            at += frame.size;
+            if frame.channel != 0 || frame.kind != FrameKind::Method {
+                continue;
+            }
+            match Method::decode(frame.payload) {
+                Ok(Method::ConnectionCloseOk(_)) => {
+                    self.phase = Phase::Over;
+                    return bytes.len();
+                }
+                Ok(Method::ConnectionClose(_)) => self.link.with(|state| {
+                    Method::ConnectionCloseOk(connection::CloseOk {})
+                        .write_frame(state.outbox.buffer(), 0);
+                }),
+                _ => {}
+            }
+        }
+        at
+    }
+
+    /// Does what other threads have asked for.
+    pub(crate) fn on_events(&mut self, events: u32, burst: &mut Burst, now: Instant) {
+        if events & event::BROKEN != 0 {
+            return self.abandon("the socket is broken", burst);
+        }
+        let mut turn = Turn::new(burst);
+        if let Phase::Running(running) = &mut self.phase {
+            if events & event::LEFTOVERS != 0 {
+                running.take_leftovers(&mut turn);
+            }
+            if events & event::RESUME != 0 {
+                running.resume_starved();
+            }
+            let result = match events & event::PRESSURE {
+                0 => Ok(()),
+                _ => running.on_pressure(&mut turn),
+            };
+            turn.submit(&running.common);
+            if let Err(end) = result {
+                self.end(end, &mut turn, now);
+            }
+        }
+        if events & event::FAILED != 0 {
+            let refusal = Refusal::new(ReplyCode::InternalError, "the message log has failed");
+            self.force(refusal, &mut turn, now);
+        }
+        if events & event::SHUTDOWN != 0 {
+            let text = "broker forced connection closure with reason 'shutdown'";
+            self.force(Refusal::new(ReplyCode::ConnectionForced, text), &mut turn, now);
+        }
+    }
+
+    fn force(&mut self, refusal: Refusal, turn: &mut Turn<'_>, now: Instant) {
+        match self.phase {
+            Phase::Running(_) => {
+                self.end(End::Close(refusal), turn, now);
+                self.next_tick = Some(now + SHUTDOWN_TIMEOUT);
+            }
+            Phase::Handshake(_) => {
+                self.log_end("the broker is going down");
+                self.phase = Phase::Over;
+            }
+            Phase::Closing { .. } | Phase::Over => {}
+        }
+    }
+
+    /// The time has come that `next_tick` named.
+    pub(crate) fn tick(&mut self, now: Instant, burst: &mut Burst) {
+        match &self.phase {
+            Phase::Over => {}
+            Phase::Closing { .. } => {
+                self.phase = Phase::Over;
+                self.next_tick = None;
+            }
+            Phase::Handshake(_) => {
+                self.log_end("handshake_timeout");
+                self.phase = Phase::Over;
+            }
+            Phase::Running(running) => {
+                let reading = running.wants_more();
+                self.beat(now, reading, burst);
+            }
+        }
+    }
+
+    fn beat(&mut self, now: Instant, reading: bool, burst: &mut Burst) {
+        let Some(half) = self.heart.half else {
+            self.next_tick = None;
+            return;
+        };
+        self.next_tick = Some(now + half);
+        let silent = reading && self.received_bytes == self.heart.received_before;
+        self.heart.silent_ticks = if silent { self.heart.silent_ticks + 1 } else { 0 };
+        self.heart.received_before = self.received_bytes;
+        if self.heart.silent_ticks >= SILENT_TICKS_MAX {
+            return self.abandon("missed heartbeats from client", burst);
+        }
+        let sent = self.link.sent_bytes();
+        if sent == self.heart.sent_before && self.link.level() == 0 {
+            self.link.with(|state| amqp091::frame::write_heartbeat(state.outbox.buffer()));
+        }
+        self.heart.sent_before = sent;
+    }
+
+    /// Ends it without a word.
+    pub(crate) fn abandon(&mut self, reason: &str, burst: &mut Burst) {
+        if self.is_over() {
+            return;
+        }
+        if !matches!(self.phase, Phase::Closing { .. }) {
+            self.log_end(reason);
+        }
+        let mut turn = Turn::new(burst);
+        if let Phase::Running(running) = &mut self.phase {
+            running.release(&mut turn);
+        }
+        self.phase = Phase::Over;
+    }
+}
+
+/// Knows users and virtual hosts for the handshake.
+struct Door<'a> {
+    shared: &'a Arc<Shared>,
+    link: &'a Arc<Link>,
+    peer: SocketAddr,
+    user: &'a mut Option<Arc<User>>,
+    opened: Option<(Running, Tuned)>,
+}
+
+impl Doorman for Door<'_> {
+    fn login(&mut self, user: &str, password: &[u8]) -> Result<(), String> {
+        let loopback = self.peer.ip().to_canonical().is_loopback();
+        let login = self.shared.broker.login(user, password, loopback);
+        *self.user = Some(login.map_err(|error| format!("user {user:?}: {error}"))?);
+        Ok(())
+    }
+
+    fn enter(&mut self, vhost: &str, client: &Client, tuned: Tuned) -> Result<(), Refusal> {
+        let broker = &self.shared.broker;
+        let found = broker.vhost(vhost);
+        let Some((vhost, user)) = found.zip(self.user.clone()) else {
+            return Err(not_allowed(format!("vhost {vhost} not found")));
+        };
+        let connection = broker.connection_opened(ConnectionInfo {
+            peer: self.peer.to_string(),
+            user: user.name.clone(),
+            vhost: vhost.name().to_owned(),
+            protocol: "AMQP 0-9-1",
+        });
+        let common = Common {
+            broker: Arc::clone(broker),
+            link: Arc::clone(self.link),
+            vhost,
+            user,
+            connection,
+            frame_bytes_max: tuned.frame_bytes_max,
+            message_bytes_max: self.shared.config.message_bytes_max,
+            notify_cancel: client.notify_cancel,
+        };
+        let running = Running::new(common, client.clone(), tuned.channel_max);
+        self.opened = Some((running, tuned));
+        Ok(())
+    }
+}

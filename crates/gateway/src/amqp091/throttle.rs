@@ -1,0 +1,156 @@
+//! Held publishes: what a client sent while publishers are held for memory or disk.
+//!
+//! Acks, nacks, rejects and heartbeats always flow. The first publish on a channel holds that
+//! channel: its later methods wait behind it, so that nothing on a channel overtakes.
+//!
+//! Invariants
+//! - Held frames are kept as they came, in order, and are read again when publishers are free.
+//! - They are bounded by [`HELD_BYTES_MAX`]; past it the socket is not read (and then its acks do
+//!   wait, because TCP has one order).
+
+use amqp091::method::basic;
+use amqp091::{Frame, FrameKind};
+
+/// Held frames before the socket is left alone, in bytes.
+pub(crate) const HELD_BYTES_MAX: usize = 1 << 20;
+
+/// The frames of one connection that wait for memory or disk.
+#[derive(Debug, Default)]
+pub(crate) struct Held {
+    frames: Vec<u8>,
+    channels: Vec<u16>,
+}
+
+/// What to do with a frame while publishers are held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Go on with it.
+    Pass,
+    /// Keep it for later.
+    Hold,
+    /// Keep it; it is the first publish of its channel.
+    HoldFirst,
+}
+
+impl Held {
+    /// Whether nothing is held.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+    }
+
+    /// Whether the socket should be left alone.
+    pub(crate) fn is_full(&self) -> bool {
+        self.frames.len() >= HELD_BYTES_MAX
+    }
+
+    /// What to do with a frame. `in_content` says that its channel is amid a message.
+    pub(crate) fn judge(&self, frame: &Frame<'_>, in_content: bool) -> Verdict {
+        let ids = method_ids(frame);
+        if frame.channel == 0 {
+            let closes = ids == Some((10, 50)) && !self.is_empty();
+            return if closes { Verdict::Hold } else { Verdict::Pass };
+        }
+        if self.channels.contains(&frame.channel) {
+            let settles = matches!(
+                ids,
+                Some((
+                    basic::Ack::CLASS_ID,
+                    basic::Ack::METHOD_ID | basic::Nack::METHOD_ID | basic::Reject::METHOD_ID
+                ))
+            );
+            return if settles { Verdict::Pass } else { Verdict::Hold };
+        }
+        let publishes = ids == Some((basic::Publish::CLASS_ID, basic::Publish::METHOD_ID));
+        if publishes && !in_content { Verdict::HoldFirst } else { Verdict::Pass }
+    }
+
+    /// Keeps a frame.
+    pub(crate) fn keep(&mut self, channel: u16, frame: &[u8]) {
+        if !self.channels.contains(&channel) {
+            self.channels.push(channel);
+        }
+        self.frames.extend_from_slice(frame);
+    }
+
+    /// All that was held, in order; nothing is held afterwards.
+    pub(crate) fn take(&mut self) -> Vec<u8> {
+        self.channels = Vec::new();
+        std::mem::take(&mut self.frames)
+    }
+}
+
+fn method_ids(frame: &Frame<'_>) -> Option<(u16, u16)> {
+    if frame.kind != FrameKind::Method {
+        return None;
+    }
+    let [class_high, class_low, method_high, method_low] = *frame.payload.first_chunk()?;
+    Some((
+        u16::from_be_bytes([class_high, class_low]),
+        u16::from_be_bytes([method_high, method_low]),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use amqp091::Method;
+
+    use super::*;
+
+    fn frame(channel: u16, method: Method<'_>) -> Vec<u8> {
+        let mut out = Vec::new();
+        method.write_frame(&mut out, channel);
+        out
+    }
+
+    fn publish(channel: u16) -> Vec<u8> {
+        let empty = amqp091::ShortStr::EMPTY;
+        frame(channel, Method::BasicPublish(basic::Publish {
+            ticket: 0,
+            exchange: empty,
+            routing_key: empty,
+            mandatory: false,
+            immediate: false,
+        }))
+    }
+
+    fn judge(held: &mut Held, bytes: &[u8]) -> Verdict {
+        let frame = amqp091::frame::parse(bytes, 4096).unwrap().unwrap();
+        let verdict = held.judge(&frame, false);
+        if verdict != Verdict::Pass {
+            held.keep(frame.channel, bytes);
+        }
+        verdict
+    }
+
+    #[test]
+    fn a_publish_holds_its_channel_but_not_its_acks_or_other_channels() {
+        let mut held = Held::default();
+        let ack = |channel| {
+            frame(channel, Method::BasicAck(basic::Ack { delivery_tag: 1, multiple: false }))
+        };
+        let recover =
+            |channel| frame(channel, Method::BasicRecover(basic::Recover { requeue: true }));
+        for (bytes, expected) in [
+            (recover(1), Verdict::Pass),
+            (publish(1), Verdict::HoldFirst),
+            (recover(1), Verdict::Hold),
+            (ack(1), Verdict::Pass),
+            (recover(2), Verdict::Pass),
+            (publish(2), Verdict::HoldFirst),
+        ] {
+            assert_eq!(judge(&mut held, &bytes), expected);
+        }
+        let expected = [publish(1), recover(1), publish(2)].concat();
+        assert_eq!(held.take(), expected);
+        assert!(held.is_empty());
+        assert_eq!(judge(&mut held, &recover(1)), Verdict::Pass);
+    }
+
+    #[test]
+    fn a_message_that_has_begun_is_finished() {
+        let held = Held::default();
+        let bytes = publish(1);
+        let frame = amqp091::frame::parse(&bytes, 4096).unwrap().unwrap();
+        assert_eq!(held.judge(&frame, true), Verdict::Pass);
+    }
+}

@@ -1,0 +1,57 @@
+//! A turn: what one socket read makes a connection do.
+//!
+//! Invariants
+//! - What was staged is submitted before anything else asks the broker about its effect, and at
+//!   the latest at the end of the turn.
+//! - The ranges owed with a ticket cover exactly the publishes of that submit, in tag order.
+
+use ferry_broker::{Burst, ConfirmTag};
+
+use super::channel::Common;
+use super::confirm::ConfirmRange;
+use super::lane::LaneId;
+
+/// The work of one socket read.
+pub(crate) struct Turn<'w> {
+    burst: &'w mut Burst,
+    staged: bool,
+    confirms: Vec<ConfirmRange>,
+}
+
+impl<'w> Turn<'w> {
+    /// A turn over the thread's burst.
+    pub(crate) fn new(burst: &'w mut Burst) -> Turn<'w> {
+        Turn { burst, staged: false, confirms: Vec::new() }
+    }
+
+    /// The burst, to stage something in.
+    pub(crate) fn staging(&mut self) -> &mut Burst {
+        self.staged = true;
+        self.burst
+    }
+
+    /// The publish that was just staged is to be confirmed.
+    pub(crate) fn confirm(&mut self, lane: LaneId, confirm: ConfirmTag) {
+        match self.confirms.iter_mut().rev().find(|range| range.lane == lane) {
+            Some(range) => range.last = confirm.tag,
+            None => self.confirms.push(ConfirmRange {
+                lane,
+                channel: confirm.channel,
+                first: confirm.tag,
+                last: confirm.tag,
+            }),
+        }
+    }
+
+    /// Hands what was staged to the broker.
+    pub(crate) fn submit(&mut self, common: &Common) {
+        if !std::mem::take(&mut self.staged) {
+            return;
+        }
+        let ticket = self.burst.submit(&common.broker);
+        let ranges = std::mem::take(&mut self.confirms);
+        if let Some(ticket) = ticket {
+            common.link.owe_confirms(ticket, ranges);
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! Listeners, connections, outboxes and one adapter per protocol.
+//!
+//! ```text
+//! listener --socket--> connection (task: reads into the thread's buffer)
+//!                         | bytes
+//!                      amqp091 (session, channels) --burst--> ferry-broker
+//!                                                                | deliveries, confirms
+//!              socket <--bytes-- link (outbox, lanes, debts) <---'
+//! ```
+//!
+//! Invariants
+//! - The unit of work is what one socket read brings: it is parsed, submitted and flushed at once.
+//! - The broker is never called while a link's lock is held; the broker calls into links under a
+//!   partition's lock.
+//! - An idle connection holds no buffer.
+//! - A peer can make its own connection end, nothing else.
+//!
+//! Not here: routing, queues, storage (`ferry-broker`), wire formats (`amqp091`).
+
+#![forbid(unsafe_code)]
+
+mod amqp091;
+mod connection;
+mod gateway;
+mod link;
+mod listener;
+mod outbox;
+mod shared;
+mod worker;
+
+pub use self::amqp091::Amqp091Format;
+pub use gateway::{Gateway, formats};
+pub use shared::GatewayConfig;
+pub use worker::flush_touched;

@@ -1,0 +1,358 @@
+//! The link: what other threads may touch of a connection.
+//!
+//! Partitions put deliveries into its outbox, the log thread releases its confirms, and whichever
+//! thread did so writes to the socket at the end of its burst.
+//!
+//! Invariants
+//! - One lock covers outbox, lanes and debts; the broker is never called while it is held.
+//! - `level` is the outbox's length at the last change, so that a partition can ask for room
+//!   without the lock; several partitions may overshoot the limit by one message each.
+//! - No lost wake-up: who is refused room marks the link starved and looks again; who makes room
+//!   looks at the mark afterwards.
+//! - The socket is shut down when the connection ends, however long deliveries keep the link.
+//!
+//! Not here: what the bytes mean (`amqp091`), reading (`connection`).
+
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, Waker};
+
+use ferry_broker::{
+    Broker, DurableWaiter, Lease, Promise, QueueHandle, Ticket, TicketWaiter,
+};
+use parking_lot::{Mutex, MutexGuard};
+use rustix::net::Shutdown;
+use tokio::net::tcp::OwnedWriteHalf;
+
+use crate::amqp091::confirm::{Debts, HeldReply, Payment, Pledge, Wait};
+use crate::amqp091::lane::{LaneId, Lanes};
+use crate::outbox::{Outbox, Written};
+use crate::worker;
+
+/// Rounds of writing that one flush makes before it leaves the rest to the connection's task.
+const FLUSH_ROUNDS_MAX: u32 = 8;
+
+/// What the connection's task is woken for.
+pub(crate) mod event {
+    /// The socket is full: wait until it is writable, or go on flushing.
+    pub(crate) const WRITE: u32 = 1;
+    /// There is room in the outbox again: resume starved consumers.
+    pub(crate) const RESUME: u32 = 2;
+    /// Publishers are held, or let go.
+    pub(crate) const PRESSURE: u32 = 4;
+    /// The broker is going down.
+    pub(crate) const SHUTDOWN: u32 = 8;
+    /// Queues have dropped consumers, or deliveries came for closed channels.
+    pub(crate) const LEFTOVERS: u32 = 16;
+    /// The socket is broken.
+    pub(crate) const BROKEN: u32 = 32;
+    /// The log has failed.
+    pub(crate) const FAILED: u32 = 64;
+}
+
+/// What waits for the connection's task.
+#[derive(Default)]
+pub(crate) struct Leftovers {
+    /// Leases that were handed to a channel that is closed: to be given back.
+    pub(crate) leases: Vec<(Arc<QueueHandle>, Lease)>,
+    /// Consumers that their queue has dropped.
+    pub(crate) cancelled: Vec<(LaneId, Box<[u8]>)>,
+}
+
+/// What the link's lock covers.
+#[derive(Default)]
+pub(crate) struct LinkState {
+    /// Bytes for the socket.
+    pub(crate) outbox: Outbox,
+    /// The channels' lanes.
+    pub(crate) lanes: Lanes<Arc<QueueHandle>, Lease>,
+    /// What waits for the disk.
+    pub(crate) debts: Debts<Arc<Ticket>>,
+    /// What waits for the task.
+    pub(crate) leftovers: Leftovers,
+    /// Whether some thread has the link in its list.
+    touched: bool,
+}
+
+/// What other threads may touch of a connection.
+pub(crate) struct Link {
+    me: Weak<Link>,
+    broker: Arc<Broker>,
+    writer: OwnedWriteHalf,
+    state: Mutex<LinkState>,
+    level: AtomicUsize,
+    starved: AtomicBool,
+    events: AtomicU32,
+    waker: Mutex<Option<Waker>>,
+    sent_bytes: AtomicU64,
+    outbox_bytes_max: usize,
+}
+
+impl Pledge for Arc<Ticket> {
+    fn resolved(&self) -> Option<Promise> {
+        Ticket::resolved(self)
+    }
+
+    fn rejected(&self) -> Vec<(u16, u64)> {
+        Ticket::rejected(self).into_iter().map(|tag| (tag.channel, tag.tag)).collect()
+    }
+}
+
+impl Link {
+    /// A link over the write half of a socket.
+    pub(crate) fn new(
+        broker: Arc<Broker>,
+        writer: OwnedWriteHalf,
+        outbox_bytes_max: usize,
+    ) -> Arc<Link> {
+        Arc::new_cyclic(|me| Link {
+            me: me.clone(),
+            broker,
+            writer,
+            state: Mutex::default(),
+            level: AtomicUsize::new(0),
+            starved: AtomicBool::new(false),
+            events: AtomicU32::new(0),
+            waker: Mutex::new(None),
+            sent_bytes: AtomicU64::new(0),
+            outbox_bytes_max,
+        })
+    }
+
+    fn arc(&self) -> Arc<Link> {
+        self.me.upgrade().expect("the link is borrowed, so it is there")
+    }
+
+    /// The state, to be changed by `change`; what it puts into the outbox is flushed at the end
+    /// of the thread's burst.
+    pub(crate) fn with<R>(&self, change: impl FnOnce(&mut LinkState) -> R) -> R {
+        let mut state = self.state.lock();
+        let result = change(&mut state);
+        self.settle_level(&mut state);
+        result
+    }
+
+    fn settle_level(&self, state: &mut MutexGuard<'_, LinkState>) {
+        let level = state.outbox.len();
+        if level == 0 {
+            return;
+        }
+        self.level.store(level, Ordering::SeqCst);
+        if !std::mem::replace(&mut state.touched, true) {
+            worker::touch(self.arc());
+        }
+    }
+
+    /// Bytes that wait for the socket.
+    pub(crate) fn level(&self) -> usize {
+        self.level.load(Ordering::Relaxed)
+    }
+
+    /// All bytes that the socket has taken so far.
+    pub(crate) fn sent_bytes(&self) -> u64 {
+        self.sent_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Whether there is room for more deliveries; a refusal sets `mark`.
+    pub(crate) fn has_room(&self, mark: &AtomicBool) -> bool {
+        if self.level.load(Ordering::Relaxed) < self.outbox_bytes_max {
+            return true;
+        }
+        mark.store(true, Ordering::SeqCst);
+        self.starved.store(true, Ordering::SeqCst);
+        self.level.load(Ordering::SeqCst) < self.outbox_bytes_max
+    }
+
+    /// Writes the outbox to the socket as far as it goes. Never waits.
+    pub(crate) fn flush(&self) {
+        let mut state = self.state.lock();
+        state.touched = false;
+        for _ in 0..FLUSH_ROUNDS_MAX {
+            let Some(mut hand) = state.outbox.begin_write() else {
+                return;
+            };
+            drop(state);
+            let mut sent = 0;
+            let written = hand.write(&mut sent, |bytes| self.writer.try_write(bytes));
+            self.sent_bytes.fetch_add(sent as u64, Ordering::Relaxed);
+            state = self.state.lock();
+            state.outbox.end_write(hand, written);
+            let level = state.outbox.len();
+            self.level.store(level, Ordering::SeqCst);
+            let starved = level < self.outbox_bytes_max / 2
+                && self.starved.load(Ordering::SeqCst)
+                && self.starved.swap(false, Ordering::SeqCst);
+            let more = match written {
+                Written::Full => event::WRITE,
+                Written::Broken => event::BROKEN,
+                Written::All => 0,
+            };
+            let events = more | if starved { event::RESUME } else { 0 };
+            if events != 0 {
+                self.notify(events);
+            }
+            if more != 0 || level == 0 {
+                return;
+            }
+        }
+        drop(state);
+        self.notify(event::WRITE);
+    }
+
+    /// Wakes the connection's task for these events.
+    pub(crate) fn notify(&self, events: u32) {
+        let before = self.events.fetch_or(events, Ordering::SeqCst);
+        if before & events != events {
+            let waker = self.waker.lock().take();
+            if let Some(waker) = waker {
+                waker.wake();
+            }
+        }
+    }
+
+    /// What the task was woken for. Only the task calls this.
+    pub(crate) fn take_events(&self, cx: &Context<'_>) -> u32 {
+        let mut waker = self.waker.lock();
+        if !waker.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
+            *waker = Some(cx.waker().clone());
+        }
+        drop(waker);
+        self.events.swap(0, Ordering::SeqCst)
+    }
+
+    /// Flushes once the socket is writable; ready when nothing is blocked. Only the task calls it.
+    pub(crate) fn poll_unblock(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            if !self.state.lock().outbox.is_blocked() {
+                return Poll::Ready(Ok(()));
+            }
+            match self.writer.as_ref().poll_write_ready(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Ready(Ok(())) => {
+                    self.state.lock().outbox.unblock();
+                    self.flush();
+                }
+            }
+        }
+    }
+
+    /// Sends a reply on a channel once `promise` is kept, after all that the channel owes.
+    pub(crate) fn reply(&self, lane: LaneId, promise: Promise, fill: impl FnOnce(&mut Vec<u8>)) {
+        let kept = self.broker.kept(promise);
+        if self.with(|state| state.reply(lane, promise, kept, fill)) {
+            self.pay();
+        }
+    }
+
+    /// Owes confirms once a burst is applied and durable.
+    pub(crate) fn owe_confirms(
+        &self,
+        ticket: Arc<Ticket>,
+        ranges: Vec<crate::amqp091::confirm::ConfirmRange>,
+    ) {
+        self.with(|state| state.debts.owe_confirms(ticket, ranges));
+        self.pay();
+    }
+
+    /// Pays what can be paid, and arranges to be called for the rest.
+    pub(crate) fn pay(&self) {
+        loop {
+            let (wait, opened) = self.with(|state| state.pay(|it| self.broker.kept(it)));
+            if opened {
+                self.notify(event::RESUME);
+            }
+            match wait {
+                Wait::Nothing => return,
+                Wait::Kept(promise) => {
+                    self.broker.when_kept(promise, self.arc());
+                    return;
+                }
+                Wait::Resolved(ticket) => {
+                    // A ticket of a failed log is never resolved: the wait stays armed for good.
+                    if ticket.on_resolved(self.arc()) || ticket.resolved().is_none() {
+                        return;
+                    }
+                    self.with(|state| state.debts.disarm());
+                }
+            }
+        }
+    }
+
+    /// Ends the link: nothing is written any more, whoever still holds it.
+    pub(crate) fn close(&self) {
+        self.with(|state| {
+            state.outbox.close();
+            state.debts.clear();
+        });
+        self.level.store(0, Ordering::SeqCst);
+        if let Err(error) = rustix::net::shutdown(self.writer.as_ref(), Shutdown::Both) {
+            tracing::trace!(%error, "the socket was shut down before");
+        }
+    }
+}
+
+impl LinkState {
+    /// Writes or holds a reply; whether it is held.
+    pub(crate) fn reply(
+        &mut self,
+        lane: LaneId,
+        promise: Promise,
+        kept: bool,
+        fill: impl FnOnce(&mut Vec<u8>),
+    ) -> bool {
+        let Some(found) = self.lanes.get(lane) else {
+            return false;
+        };
+        if kept && !found.gate.is_held() {
+            fill(self.outbox.buffer());
+            return false;
+        }
+        let mut bytes = Vec::new();
+        fill(&mut bytes);
+        found.hold_reply();
+        self.debts.owe_reply(promise, HeldReply { lane, bytes });
+        true
+    }
+
+    /// Pays debts into the outbox; also whether a lane has no held reply any more.
+    fn pay(&mut self, kept: impl Fn(Promise) -> bool) -> (Wait<Arc<Ticket>>, bool) {
+        let LinkState { outbox, lanes, debts, .. } = self;
+        let mut opened = false;
+        let wait = debts.pay(kept, |payment| match payment {
+            Payment::Ack { lane, channel, tag, multiple } => {
+                if lanes.get(lane).is_some() {
+                    crate::amqp091::write_ack(outbox.buffer(), channel, tag, multiple);
+                }
+            }
+            Payment::Nack { lane, channel, tag, multiple } => {
+                if lanes.get(lane).is_some() {
+                    crate::amqp091::write_nack(outbox.buffer(), channel, tag, multiple);
+                }
+            }
+            // A closed channel's replies, its last word among them, still go out in order.
+            Payment::Reply(reply) => {
+                outbox.buffer().extend_from_slice(&reply.bytes);
+                if let Some(lane) = lanes.get(reply.lane) {
+                    opened |= lane.release_reply();
+                }
+            }
+        });
+        (wait, opened)
+    }
+}
+
+impl DurableWaiter for Link {
+    fn kept(&self) {
+        self.with(|state| state.debts.disarm());
+        self.pay();
+    }
+}
+
+impl TicketWaiter for Link {
+    fn ticket_resolved(&self) {
+        self.with(|state| state.debts.disarm());
+        self.pay();
+    }
+}

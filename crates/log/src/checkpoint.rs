@@ -1,0 +1,456 @@
+//! Checkpoints: what the caller knew at a position, so that a restart need not read all.
+//!
+//! ```text
+//!  checkpoint-<number>.ckp, little-endian:
+//!  0           8             12           16          24            32           40         44
+//!  | FERRYCKP | version u32 | number u32 | start u64 | durable u64 | bytes u64  | sections | crc |
+//!  then for each section:
+//!  | stream u16 | 0 u16 | crc of the section's bytes u32 | as of u64 | bytes u64 | crc of this |
+//!  | the section's bytes ... |
+//!  and at the end: crc32 of everything before
+//! ```
+//! `start` is where replay starts (the lowest `as of`), `durable` what was durable then, `bytes`
+//! the length of the file.
+//!
+//! Invariants
+//! - A file with the final name was whole and synced before it got that name.
+//! - The one before is removed after the new one's name is safe.
+//! - A section is handed out only after the whole file has been checked.
+
+use std::sync::Arc;
+
+use crate::disk::{Disk, DiskFile, read_full_at, write_all_at};
+use crate::error::LogError;
+use crate::log::Log;
+use crate::open::{Recovery, Replay};
+use crate::position::Position;
+
+const MAGIC: [u8; 8] = *b"FERRYCKP";
+/// The format that this version writes, and the newest that it reads.
+pub(crate) const FORMAT_VERSION: u32 = 1;
+const HEAD_BYTES: usize = 48;
+const SECTION_HEAD_BYTES: usize = 28;
+const CHUNK_BYTES: usize = 1 << 20;
+const TEMPORARY_NAME: &str = "checkpoint.tmp";
+
+/// What one stream's owner wants to find again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Section {
+    /// The stream; every stream that has records must have a section.
+    pub stream: u16,
+    /// The section covers the stream's records before this place.
+    pub as_of: Position,
+    /// The owner's own encoding.
+    pub bytes: Vec<u8>,
+}
+
+/// The last checkpoint of a running log.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct CheckpointState {
+    pub number: u32,
+    pub start: Position,
+    pub bytes: u64,
+    /// `Log::appended_bytes` at the time.
+    pub appended_bytes: u64,
+}
+
+/// What a start begins with.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Loaded {
+    pub number: Option<u32>,
+    /// The highest number of any checkpoint there is.
+    pub number_max: u32,
+    pub start: Position,
+    pub durable: Position,
+    pub rejected: Vec<String>,
+    bytes: u64,
+    as_of: Vec<Position>,
+}
+
+impl Loaded {
+    /// Records of `stream` before this are covered.
+    pub fn as_of(&self, stream: u16) -> Position {
+        self.as_of
+            .get(usize::from(stream))
+            .copied()
+            .unwrap_or_default()
+    }
+}
+
+impl CheckpointState {
+    pub fn from_loaded(loaded: &Loaded) -> CheckpointState {
+        CheckpointState {
+            number: loaded.number_max,
+            start: loaded.start,
+            bytes: loaded.bytes,
+            appended_bytes: 0,
+        }
+    }
+}
+
+pub(crate) fn name_of(number: u32) -> String {
+    format!("checkpoint-{number:010}.ckp")
+}
+
+pub(crate) fn number_of(name: &str) -> Option<u32> {
+    let number = name
+        .strip_prefix("checkpoint-")?
+        .strip_suffix(".ckp")?
+        .parse()
+        .ok()?;
+    (name_of(number) == name).then_some(number)
+}
+
+/// The numbers of all checkpoints, newest first.
+pub(crate) fn numbers(names: &[String]) -> Vec<u32> {
+    let mut numbers: Vec<u32> = names.iter().filter_map(|name| number_of(name)).collect();
+    numbers.sort_unstable_by(|a, b| b.cmp(a));
+    numbers
+}
+
+fn long(bytes: &[u8], at: usize) -> u64 {
+    let mut word = [0; 8];
+    word.copy_from_slice(&bytes[at..at + 8]);
+    u64::from_le_bytes(word)
+}
+
+fn word(bytes: &[u8], at: usize) -> u32 {
+    let mut word = [0; 4];
+    word.copy_from_slice(&bytes[at..at + 4]);
+    u32::from_le_bytes(word)
+}
+
+/// A section's place in the file.
+struct Place {
+    stream: u16,
+    as_of: Position,
+    offset: u64,
+    bytes: u64,
+}
+
+/// A checkpoint whose every byte has been checked.
+pub(crate) struct Checked {
+    pub start: Position,
+    pub durable: Position,
+    bytes: u64,
+    sections: Vec<Place>,
+}
+
+pub(crate) enum CheckError {
+    Bad(String),
+    Newer(u32),
+}
+
+fn bad(what: impl Into<String>) -> CheckError {
+    CheckError::Bad(what.into())
+}
+
+/// Reads a file once from start to end with its checksum.
+struct Source<'a> {
+    file: &'a dyn DiskFile,
+    at: u64,
+    hasher: crc32fast::Hasher,
+}
+
+impl Source<'_> {
+    fn read(&mut self, bytes: &mut [u8]) -> Result<(), CheckError> {
+        let count = read_full_at(self.file, bytes, self.at)
+            .map_err(|error| bad(format!("it can not be read: {error}")))?;
+        if count < bytes.len() {
+            return Err(bad("it is cut short"));
+        }
+        self.at += count as u64;
+        self.hasher.update(bytes);
+        Ok(())
+    }
+}
+
+/// Checks all of a checkpoint.
+pub(crate) fn check(file: &dyn DiskFile, number: u32) -> Result<Checked, CheckError> {
+    let mut source = Source {
+        file,
+        at: 0,
+        hasher: crc32fast::Hasher::new(),
+    };
+    let mut head = [0; HEAD_BYTES];
+    source.read(&mut head)?;
+    if head[..8] != MAGIC || word(&head, 44) != crc32fast::hash(&head[..44]) {
+        return Err(bad("its head is bad"));
+    }
+    if word(&head, 8) != FORMAT_VERSION {
+        return Err(CheckError::Newer(word(&head, 8)));
+    }
+    let file_bytes = long(&head, 32);
+    if file.bytes().ok() != Some(file_bytes) || word(&head, 12) != number {
+        return Err(bad("its length or number is wrong"));
+    }
+    let mut checked = Checked {
+        start: Position(long(&head, 16)),
+        durable: Position(long(&head, 24)),
+        bytes: file_bytes,
+        sections: Vec::new(),
+    };
+    for _ in 0..word(&head, 40) {
+        checked
+            .sections
+            .push(check_section(&mut source, file_bytes)?);
+    }
+    let crc = source.hasher.clone().finalize();
+    let mut last = [0; 4];
+    source.read(&mut last)?;
+    if u32::from_le_bytes(last) != crc || source.at != file_bytes {
+        return Err(bad("its checksum is wrong"));
+    }
+    Ok(checked)
+}
+
+fn check_section(source: &mut Source<'_>, file_bytes: u64) -> Result<Place, CheckError> {
+    let mut head = [0; SECTION_HEAD_BYTES];
+    source.read(&mut head)?;
+    if word(&head, 24) != crc32fast::hash(&head[..24]) {
+        return Err(bad("a section's head is bad"));
+    }
+    let (offset, bytes) = (source.at, long(&head, 16));
+    if bytes > file_bytes.saturating_sub(offset) {
+        return Err(bad("a section is longer than the file"));
+    }
+    let mut crc = crc32fast::Hasher::new();
+    let mut chunk = Vec::new();
+    let mut left = bytes;
+    while left > 0 {
+        chunk.resize(left.min(CHUNK_BYTES as u64) as usize, 0);
+        source.read(&mut chunk)?;
+        crc.update(&chunk);
+        left -= chunk.len() as u64;
+    }
+    if crc.finalize() != word(&head, 4) {
+        return Err(bad("a section's checksum is wrong"));
+    }
+    let stream = u16::from_le_bytes([head[0], head[1]]);
+    Ok(Place {
+        stream,
+        as_of: Position(long(&head, 8)),
+        offset,
+        bytes,
+    })
+}
+
+/// Hands the newest valid checkpoint to the caller.
+pub(crate) fn load(
+    disk: &dyn Disk,
+    names: &[String],
+    recovery: &mut Recovery,
+    replay: &mut dyn Replay,
+) -> Result<Loaded, LogError> {
+    let mut loaded = Loaded::default();
+    for number in numbers(names) {
+        let name = name_of(number);
+        loaded.number_max = loaded.number_max.max(number);
+        let file = disk.open(&name).map_err(LogError::io("opening", &name))?;
+        match check(file.as_ref(), number) {
+            Ok(checked) => {
+                loaded.number = Some(number);
+                loaded.start = checked.start;
+                loaded.durable = checked.durable;
+                loaded.bytes = checked.bytes;
+                hand_out(file.as_ref(), &name, &checked, &mut loaded, replay)?;
+                break;
+            }
+            Err(CheckError::Bad(what)) => loaded.rejected.push(format!("`{name}`: {what}")),
+            Err(CheckError::Newer(version)) => {
+                let supported = FORMAT_VERSION;
+                return Err(LogError::NewerFormat {
+                    file: name,
+                    version,
+                    supported,
+                });
+            }
+        }
+    }
+    recovery.checkpoint = loaded.number;
+    recovery.rejected_checkpoints = loaded.rejected.clone();
+    Ok(loaded)
+}
+
+fn hand_out(
+    file: &dyn DiskFile,
+    name: &str,
+    checked: &Checked,
+    loaded: &mut Loaded,
+    replay: &mut dyn Replay,
+) -> Result<(), LogError> {
+    for place in &checked.sections {
+        let mut bytes = vec![0; place.bytes as usize];
+        let count = read_full_at(file, &mut bytes, place.offset);
+        count.map_err(LogError::io("reading", name))?;
+        let stream = usize::from(place.stream);
+        if loaded.as_of.len() <= stream {
+            loaded.as_of.resize(stream + 1, Position::ZERO);
+        }
+        loaded.as_of[stream] = loaded.as_of[stream].max(place.as_of);
+        replay
+            .section(place.stream, &bytes)
+            .map_err(|cause| LogError::Replay {
+                position: Position::ZERO,
+                cause,
+            })?;
+    }
+    Ok(())
+}
+
+/// Removes what is left of unfinished checkpoints and those that are older than the used one.
+pub(crate) fn clean(disk: &dyn Disk, names: &[String], used: Option<u32>) {
+    let stale = |name: &&String| {
+        let older = number_of(name).is_some_and(|number| used.is_some_and(|used| number < used));
+        older || *name == TEMPORARY_NAME
+    };
+    for name in names.iter().filter(stale) {
+        // They do no harm; the next start tries again.
+        let _ = disk.remove(name);
+    }
+}
+
+/// Writes a file once from start to end with its checksum.
+struct Sink {
+    file: Arc<dyn DiskFile>,
+    at: u64,
+    hasher: crc32fast::Hasher,
+}
+
+impl Sink {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        for chunk in bytes.chunks(CHUNK_BYTES) {
+            write_all_at(self.file.as_ref(), chunk, self.at)?;
+            self.hasher.update(chunk);
+            self.at += chunk.len() as u64;
+        }
+        Ok(())
+    }
+}
+
+/// A checkpoint to be written.
+pub(crate) struct Draft<'a> {
+    pub number: u32,
+    pub start: Position,
+    pub durable: Position,
+    pub sections: &'a [Section],
+}
+
+impl Draft<'_> {
+    fn file_bytes(&self) -> u64 {
+        let sections = self.sections.iter();
+        let sections = sections
+            .map(|s| (SECTION_HEAD_BYTES + s.bytes.len()) as u64)
+            .sum::<u64>();
+        (HEAD_BYTES + 4) as u64 + sections
+    }
+
+    fn head(&self) -> [u8; HEAD_BYTES] {
+        let mut head = [0; HEAD_BYTES];
+        head[..8].copy_from_slice(&MAGIC);
+        head[8..12].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
+        head[12..16].copy_from_slice(&self.number.to_le_bytes());
+        head[16..24].copy_from_slice(&self.start.0.to_le_bytes());
+        head[24..32].copy_from_slice(&self.durable.0.to_le_bytes());
+        head[32..40].copy_from_slice(&self.file_bytes().to_le_bytes());
+        head[40..44].copy_from_slice(&(self.sections.len() as u32).to_le_bytes());
+        let crc = crc32fast::hash(&head[..44]);
+        head[44..].copy_from_slice(&crc.to_le_bytes());
+        head
+    }
+
+    fn section_head(section: &Section) -> [u8; SECTION_HEAD_BYTES] {
+        let mut head = [0; SECTION_HEAD_BYTES];
+        head[..2].copy_from_slice(&section.stream.to_le_bytes());
+        head[4..8].copy_from_slice(&crc32fast::hash(&section.bytes).to_le_bytes());
+        head[8..16].copy_from_slice(&section.as_of.0.to_le_bytes());
+        head[16..24].copy_from_slice(&(section.bytes.len() as u64).to_le_bytes());
+        let crc = crc32fast::hash(&head[..24]);
+        head[24..].copy_from_slice(&crc.to_le_bytes());
+        head
+    }
+
+    /// Writes it under a temporary name, syncs it, gives it its name and makes that safe.
+    pub fn write(&self, disk: &dyn Disk) -> Result<u64, LogError> {
+        let fail = |operation| LogError::io(operation, TEMPORARY_NAME);
+        let file = disk.create(TEMPORARY_NAME).map_err(fail("creating"))?;
+        let mut sink = Sink {
+            file,
+            at: 0,
+            hasher: crc32fast::Hasher::new(),
+        };
+        let mut written = sink.write(&self.head());
+        for section in self.sections {
+            written = written
+                .and_then(|()| sink.write(&Draft::section_head(section)))
+                .and_then(|()| sink.write(&section.bytes));
+        }
+        let crc = sink.hasher.clone().finalize();
+        written
+            .and_then(|()| sink.write(&crc.to_le_bytes()))
+            .map_err(fail("writing"))?;
+        assert_eq!(sink.at, self.file_bytes());
+        sink.file.sync_data().map_err(fail("syncing"))?;
+        disk.rename(TEMPORARY_NAME, &name_of(self.number))
+            .map_err(fail("renaming"))?;
+        disk.sync_dir().map_err(fail("syncing the name of"))?;
+        Ok(sink.at)
+    }
+}
+
+impl Log {
+    /// True when the log has grown enough since the last checkpoint.
+    #[must_use]
+    pub fn checkpoint_due(&self) -> bool {
+        let state = *self.checkpoint.lock();
+        let appended = self
+            .appended_bytes
+            .load(std::sync::atomic::Ordering::Relaxed);
+        let grown = appended.saturating_sub(state.appended_bytes);
+        grown > self.options.checkpoint_growth_bytes.max(2 * state.bytes)
+    }
+
+    /// Keeps `sections` for the next start, which then reads the log from the lowest `as_of` on.
+    /// All must be durable up to the highest `as_of` (see [`Log::commit_all`]). With no sections
+    /// all that is durable is forgotten. Returns the bytes written.
+    ///
+    /// # Errors
+    /// [`LogError::NotDurable`], or the disk's error: then the checkpoint before stays in use,
+    /// and the log is not affected.
+    pub fn write_checkpoint(&self, sections: Vec<Section>) -> Result<u64, LogError> {
+        let _one_at_a_time = self.checkpointing.lock();
+        self.check_failed()?;
+        let durable = self.durable();
+        let highest = sections.iter().map(|section| section.as_of).max();
+        if let Some(as_of) = highest.filter(|as_of| *as_of > durable) {
+            return Err(LogError::NotDurable { as_of, durable });
+        }
+        let appended_bytes = self
+            .appended_bytes
+            .load(std::sync::atomic::Ordering::Relaxed);
+        let before = self.checkpoint.lock().number;
+        let draft = Draft {
+            number: before + 1,
+            start: sections
+                .iter()
+                .map(|section| section.as_of)
+                .min()
+                .unwrap_or(durable),
+            durable,
+            sections: &sections,
+        };
+        let bytes = draft.write(self.disk.as_ref()).inspect_err(|_| {
+            // Only to give the space back; a start removes it too.
+            let _ = self.disk.remove(TEMPORARY_NAME);
+        })?;
+        *self.checkpoint.lock() = CheckpointState {
+            number: draft.number,
+            start: draft.start,
+            bytes,
+            appended_bytes,
+        };
+        let names = self.disk.list().unwrap_or_default();
+        clean(self.disk.as_ref(), &names, Some(draft.number));
+        Ok(bytes)
+    }
+}

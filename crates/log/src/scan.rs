@@ -1,0 +1,221 @@
+//! Reading a segment from one end to the other, trusting nothing.
+//!
+//! Invariants
+//! - A record is handed out only if it is valid at its place.
+//! - Memory is bounded by the window and by the longest record whose head is plausible and that
+//!   fits into the file.
+
+use std::io;
+
+use crate::disk::{DiskFile, read_full_at};
+use crate::position::Position;
+use crate::record::{COMMIT_BYTES, HEAD_BYTES, Head, KIND_COMMIT, claim_of, mix};
+
+const WINDOW_BYTES: usize = 1 << 20;
+
+/// A part of a segment's file that is read in order.
+pub(crate) struct Window<'a> {
+    file: &'a dyn DiskFile,
+    pub file_bytes: u64,
+    buffer: Vec<u8>,
+    /// Offset in the file of the buffer's first byte.
+    start: u64,
+}
+
+impl<'a> Window<'a> {
+    pub fn new(file: &'a dyn DiskFile, file_bytes: u64) -> Window<'a> {
+        Window {
+            file,
+            file_bytes,
+            buffer: Vec::new(),
+            start: 0,
+        }
+    }
+
+    /// The bytes from `at` on: `bytes` of them and perhaps more, fewer only at the file's end.
+    pub fn get(&mut self, at: u64, bytes: usize) -> io::Result<&[u8]> {
+        let left = self.file_bytes.saturating_sub(at);
+        let wanted = left.min(bytes as u64) as usize;
+        let end = self.start + self.buffer.len() as u64;
+        if at < self.start || at + wanted as u64 > end {
+            let length = left.min(bytes.max(WINDOW_BYTES) as u64) as usize;
+            let kept = match at >= self.start && at < end {
+                true => (end - at) as usize,
+                false => 0,
+            };
+            let from = self.buffer.len() - kept;
+            self.buffer.copy_within(from.., 0);
+            self.buffer.resize(length, 0);
+            self.start = at;
+            let rest = &mut self.buffer[kept..];
+            let count = read_full_at(self.file, rest, at + kept as u64)?;
+            self.buffer.truncate(kept + count);
+        }
+        let from = ((at - self.start) as usize).min(self.buffer.len());
+        Ok(&self.buffer[from..])
+    }
+}
+
+/// What there is at a place.
+pub(crate) enum Step<'a> {
+    Record {
+        position: Position,
+        head: Head,
+        payload: &'a [u8],
+    },
+    /// The file ends here.
+    End,
+    /// Not a record.
+    Bad,
+}
+
+/// The records of one segment in order.
+pub(crate) struct Scan<'a> {
+    window: Window<'a>,
+    number: u32,
+    salt: u64,
+    pub at: u64,
+}
+
+impl<'a> Scan<'a> {
+    pub fn new(window: Window<'a>, number: u32, salt: u64, at: u32) -> Scan<'a> {
+        Scan {
+            window,
+            number,
+            salt,
+            at: u64::from(at),
+        }
+    }
+
+    /// The next record; after `Bad` or `End` it stays where it is.
+    pub fn step(&mut self) -> io::Result<Step<'_>> {
+        let (at, file_bytes) = (self.at, self.window.file_bytes);
+        if at == file_bytes {
+            return Ok(Step::End);
+        }
+        let Ok(offset) = u32::try_from(at) else {
+            return Ok(Step::Bad);
+        };
+        let position = Position::new(self.number, offset);
+        let mix = mix(self.salt, position);
+        let Some(head) = Head::parse(self.window.get(at, HEAD_BYTES)?) else {
+            return Ok(Step::Bad);
+        };
+        let end = at + head.record_bytes();
+        if !head.is_plausible(mix) || end > file_bytes {
+            return Ok(Step::Bad);
+        }
+        let record_bytes = head.record_bytes() as usize;
+        let bytes = self.window.get(at, record_bytes)?;
+        let Some(record) = bytes.get(..record_bytes).filter(|r| head.is_valid(r, mix)) else {
+            return Ok(Step::Bad);
+        };
+        self.at = end;
+        Ok(Step::Record {
+            position,
+            head,
+            payload: &record[HEAD_BYTES..],
+        })
+    }
+}
+
+/// What lies behind a bad record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Beyond {
+    /// The highest durable position that any commit record claims.
+    pub claim: Position,
+    /// Behind the last byte that is not zero; 0 if there is none.
+    pub used_end: u64,
+}
+
+/// Looks at all of a segment from `from` on, at every byte.
+pub(crate) fn look_beyond(
+    window: &mut Window<'_>,
+    number: u32,
+    salt: u64,
+    from: u64,
+) -> io::Result<Beyond> {
+    let mut beyond = Beyond::default();
+    let mut at = from;
+    let file_bytes = window.file_bytes;
+    while at < file_bytes {
+        let bytes = window.get(at, WINDOW_BYTES)?;
+        if bytes.is_empty() {
+            break;
+        }
+        if let Some(last) = bytes.iter().rposition(|byte| *byte != 0) {
+            beyond.used_end = at + last as u64 + 1;
+            let claims = claims_in(bytes, number, salt, at);
+            beyond.claim = beyond.claim.max(claims);
+        }
+        let last_window = at + bytes.len() as u64 >= file_bytes || bytes.len() < COMMIT_BYTES;
+        at += match last_window {
+            true => bytes.len() as u64,
+            // A commit record across the border is seen whole the next time.
+            false => (bytes.len() - COMMIT_BYTES + 1) as u64,
+        };
+    }
+    Ok(beyond)
+}
+
+fn claims_in(bytes: &[u8], number: u32, salt: u64, at: u64) -> Position {
+    const KIND_OFFSET: usize = 12;
+    let mut claim = Position::ZERO;
+    let Some(last) = bytes.len().checked_sub(COMMIT_BYTES) else {
+        return claim;
+    };
+    for start in 0..=last {
+        if bytes[start + KIND_OFFSET] != KIND_COMMIT {
+            continue;
+        }
+        let record = &bytes[start..start + COMMIT_BYTES];
+        let Ok(offset) = u32::try_from(at + start as u64) else {
+            break;
+        };
+        let mix = mix(salt, Position::new(number, offset));
+        let valid = Head::parse(record).is_some_and(|head| head.is_valid(record, mix));
+        if valid && let Some(found) = claim_of(&record[HEAD_BYTES..]) {
+            claim = claim.max(found);
+        }
+    }
+    claim
+}
+
+/// The first valid record at or after `from`.
+pub(crate) fn next_valid(
+    window: &mut Window<'_>,
+    number: u32,
+    salt: u64,
+    from: u64,
+) -> io::Result<Option<u64>> {
+    let mut record = Vec::new();
+    let mut at = from;
+    let (file, file_bytes) = (window.file, window.file_bytes);
+    while at + HEAD_BYTES as u64 <= file_bytes {
+        let bytes = window.get(at, WINDOW_BYTES)?;
+        if bytes.len() < HEAD_BYTES {
+            break;
+        }
+        let starts = bytes.len() - HEAD_BYTES + 1;
+        for start in 0..starts {
+            let place = at + start as u64;
+            let Some(head) = Head::parse(&bytes[start..]) else {
+                break;
+            };
+            let Ok(offset) = u32::try_from(place) else {
+                return Ok(None);
+            };
+            let mix = mix(salt, Position::new(number, offset));
+            if !head.is_plausible(mix) || place + head.record_bytes() > file_bytes {
+                continue;
+            }
+            record.resize(head.record_bytes() as usize, 0);
+            let count = read_full_at(file, &mut record, place)?;
+            if head.is_valid(&record[..count], mix) {
+                return Ok(Some(place));
+            }
+        }
+        at += starts as u64;
+    }
+    Ok(None)
+}

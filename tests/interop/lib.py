@@ -1,0 +1,255 @@
+"""One broker under test: started, killed and stopped by process id.
+
+Owns: the life of a broker process (`ferrymq`, `rabbitmq`: the Debian package of this machine, or
+`rabbitmq4`: a newer one in a root folder of its own) and the folder that describes it.
+Invariants
+- Nothing is found by name: only the process group that `start` made is ever signalled.
+- A broker folder says all that another program needs to restart it (`Broker.attach`).
+- Only loopback addresses are used.
+
+Environment: FERRYMQ (path to the binary), INTEROP_CACHE (default: `.cache` beside this file),
+INTEROP_PORTS (default 5900-5999), RABBITMQ4_ROOT.
+"""
+
+import json
+import os
+import pathlib
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+CACHE = pathlib.Path(os.environ.get("INTEROP_CACHE", HERE / ".cache")).resolve()
+# A root folder with RabbitMQ 4 in it (debootstrap trixie), for checks against the newer line.
+RABBITMQ4_ROOT = pathlib.Path(os.environ.get("RABBITMQ4_ROOT", CACHE / "rabbitmq4"))
+READY_S_MAX = 90
+STOP_S_MAX = 20
+
+RABBITMQ_CONF = """listeners.tcp.1 = 127.0.0.1:{port}
+log.file.level = warning
+vm_memory_high_watermark.relative = 0.4
+disk_free_limit.absolute = 50MB
+"""
+
+
+def binary():
+    """The FerryMQ program: $FERRYMQ, else a build in the target folder."""
+    if "FERRYMQ" in os.environ:
+        return os.environ["FERRYMQ"]
+    for profile in ("release", "quick", "debug"):
+        path = ROOT / "target" / profile / "ferrymq"
+        if path.exists():
+            return str(path)
+    sys.exit("no ferrymq binary: build one or set FERRYMQ")
+
+
+def free_port(first=None, last=None):
+    """A loopback port nobody listens on, from INTEROP_PORTS (default 5900-5999)."""
+    low, high = os.environ.get("INTEROP_PORTS", "5900-5999").split("-")
+    ports = list(range(first or int(low), (last or int(high)) + 1))
+    start = secrets.randbelow(len(ports))
+    for port in ports[start:] + ports[:start]:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
+    sys.exit("no free port")
+
+
+class Broker:
+    """A broker process with its own folder, port and data."""
+
+    def __init__(self, kind, folder=None, port=None):
+        self.kind = kind
+        self.port = port or free_port()
+        name = f"{kind}-{self.port}-{secrets.token_hex(3)}"
+        home = RABBITMQ4_ROOT / "var/interop" if kind == "rabbitmq4" else CACHE / "brokers"
+        self.folder = pathlib.Path(folder or home / name)
+        self.process = None
+
+    @classmethod
+    def attach(cls, folder):
+        """A broker that another process started, e.g. `$BROKER_DIR`."""
+        saved = json.loads((pathlib.Path(folder) / "broker.json").read_text())
+        return cls(saved["kind"], folder, saved["port"])
+
+    @property
+    def pid(self):
+        """The process group leader's id."""
+        return int((self.folder / "group").read_text())
+
+    def command(self):
+        """What to run, and the environment to run it in."""
+        env, data = dict(os.environ), self.folder / "data"
+        if self.kind == "ferrymq":
+            address = f"127.0.0.1:{self.port}"
+            return [binary(), "serve", "--data-dir", str(data), "--amqp", address,
+                    "--http", "off", "--mqtt", "off"], env
+        (self.folder / "rabbitmq.conf").write_text(RABBITMQ_CONF.format(port=self.port))
+        (self.folder / "plugins").write_text("[].")
+        program = ["/usr/lib/rabbitmq/bin/rabbitmq-server"]
+        inside = self.folder
+        if self.kind == "rabbitmq4":
+            inside = pathlib.Path("/") / self.folder.relative_to(RABBITMQ4_ROOT)
+            program = ["chroot", str(RABBITMQ4_ROOT)] + program
+        env.update(
+            HOME=str(inside), RABBITMQ_NODENAME=f"interop{self.port}@localhost",
+            RABBITMQ_MNESIA_BASE=str(inside / "data"), RABBITMQ_LOG_BASE=str(inside / "log"),
+            RABBITMQ_PID_FILE=str(inside / "beam.pid"),
+            RABBITMQ_CONFIG_FILE=str(inside / "rabbitmq.conf"),
+            RABBITMQ_ENABLED_PLUGINS_FILE=str(inside / "plugins"),
+            RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="-kernel inet_dist_use_interface {127,0,0,1}",
+            RABBITMQ_DIST_PORT=str(self.port + 20000), ERL_EPMD_ADDRESS="127.0.0.1",
+            LANG="C.UTF-8")
+        return program, env
+
+    def start(self):
+        """Starts it and waits until it serves. Returns the seconds that took."""
+        (self.folder / "data").mkdir(parents=True, exist_ok=True)
+        command, env = self.command()
+        output = open(self.folder / "output", "ab")
+        before = output.tell()
+        began = time.monotonic()
+        self.process = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL,
+                                        stdout=output, stderr=output, start_new_session=True)
+        (self.folder / "group").write_text(str(self.process.pid))
+        (self.folder / "broker.json").write_text(
+            json.dumps({"kind": self.kind, "port": self.port}))
+        while time.monotonic() - began < READY_S_MAX:
+            if self.process.poll() is not None:
+                break
+            if self._says_ready(before) and self._answers():
+                return time.monotonic() - began
+            time.sleep(0.02)
+        tail = (self.folder / "output").read_text(errors="replace")[before:][-2000:]
+        self.kill()
+        raise RuntimeError(f"{self.kind} did not start:\n{tail}")
+
+    def _says_ready(self, offset):
+        if self.kind != "ferrymq":
+            return True
+        with open(self.folder / "output", "rb") as output:
+            output.seek(offset)
+            return b"ready" in output.read().split()
+
+    def _answers(self):
+        """Speaks one header: an accepting socket alone is no proof of a running broker."""
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), 1) as probe:
+                probe.settimeout(3)
+                probe.sendall(b"AMQP\0\0\x09\x01")
+                return probe.recv(1) == b"\x01"
+        except OSError:
+            return False
+
+    def kill(self):
+        """SIGKILL, at once, to the whole group."""
+        self._signal(signal.SIGKILL)
+        self._wait(STOP_S_MAX)
+
+    def stop(self):
+        """SIGTERM; SIGKILL after a while. Returns whether it went by itself."""
+        self._signal(signal.SIGTERM, group=self.kind == "ferrymq")
+        clean = self._wait(STOP_S_MAX)
+        if not clean:
+            self.kill()
+        return clean
+
+    def _signal(self, number, group=True):
+        try:
+            if group:
+                os.killpg(self.pid, number)
+            else:
+                os.kill(int((self.folder / "beam.pid").read_text()), number)
+        except (ProcessLookupError, FileNotFoundError):
+            pass
+
+    def _wait(self, seconds):
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if self.process is not None:
+                self.process.poll()
+            try:
+                os.killpg(self.pid, 0)
+            except ProcessLookupError:
+                return True
+            if self.process is None and self._zombie():
+                return True
+            time.sleep(0.01)
+        return False
+
+    def _zombie(self):
+        """Killed, but its parent (another process) has not collected it yet."""
+        try:
+            return "\nState:\tZ" in pathlib.Path(f"/proc/{self.pid}/status").read_text()
+        except OSError:
+            return True
+
+    def restart(self, kill=True):
+        """Stops it, by force unless told otherwise, and starts it on the same data."""
+        if kill:
+            self.kill()
+        else:
+            self.stop()
+        return self.start()
+
+    def remove(self):
+        """Stops it and forgets its folder."""
+        self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, kind, *_):
+        if kind is None:
+            self.remove()
+        else:
+            self.stop()
+
+
+class Checks:
+    """Counts named checks: prints `ok name` or `FAIL name: why`, and the closing line."""
+
+    def __init__(self):
+        self.passed, self.failed = 0, 0
+
+    def run(self, name, check):
+        """Runs one check; an exception is its failure."""
+        try:
+            check()
+        except Exception as error:  # a judge reports every way to fail
+            self.failed += 1
+            print(f"FAIL {name}: {type(error).__name__} {str(error)[:300]}", flush=True)
+        else:
+            self.passed += 1
+            print(f"ok {name}", flush=True)
+
+    def finish(self):
+        """Prints the totals and ends the program."""
+        print(f"{self.passed} passed, {self.failed} failed")
+        sys.exit(self.failed != 0)
+
+
+def main():
+    """`lib.py start KIND [PORT]` prints the folder; `lib.py kill|stop|restart|remove FOLDER`."""
+    action, argument = sys.argv[1], sys.argv[2]
+    if action == "start":
+        broker = Broker(argument, port=int(sys.argv[3]) if len(sys.argv) > 3 else None)
+        broker.start()
+        print(broker.folder)
+    else:
+        getattr(Broker.attach(argument), action)()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+# Shell side of the judges: where packages go, and how they get there. Source it.
+# Environment: INTEROP_CACHE (default: .cache beside this file). Nothing is installed on the machine.
+INTEROP=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+export INTEROP_CACHE=${INTEROP_CACHE:-$INTEROP/.cache}
+export HOST=${HOST:-127.0.0.1} PORT=${PORT:-5672} PYTHONPATH=$INTEROP PYTHONDONTWRITEBYTECODE=1
+mkdir -p "$INTEROP_CACHE"
+
+# One virtual environment for all judges in Python; made once per state of requirements.txt.
+venv() {
+  local want mark=$INTEROP_CACHE/venv/.installed
+  want=$(sha256sum <"$INTEROP/requirements.txt")
+  PY=$INTEROP_CACHE/venv/bin/python
+  exec 9>"$INTEROP_CACHE/venv.lock"; flock 9
+  if [ "$(cat "$mark" 2>/dev/null)" != "$want" ]; then
+    python3 -m venv "$INTEROP_CACHE/venv"
+    "$PY" -m pip -q install -r "$INTEROP/requirements.txt" && echo "$want" >"$mark"
+  fi
+  exec 9>&-
+}
+
+# source_of NAME VERSION: the unpacked source distribution, in $SOURCE.
+source_of() {
+  SOURCE=$INTEROP_CACHE/source/$1-$2
+  [ -d "$SOURCE" ] && return
+  local load=$INTEROP_CACHE/source/load-$1
+  mkdir -p "$load"
+  "$PY" -m pip -q download --no-deps --no-binary "$1" -d "$load" "$1==$2"
+  tar xzf "$load"/*.tar.gz -C "$INTEROP_CACHE/source"
+}
+
+# node_package NAME@VERSION: installs it where `require` finds it.
+node_package() {
+  local at=$INTEROP_CACHE/node
+  mkdir -p "$at"
+  export NODE_PATH=$at/node_modules
+  [ -d "$NODE_PATH/${1%@*}" ] || (cd "$at" && npm install --silent --no-audit --no-fund "$1")
+}
+
+good=0 bad=0
+# check NAME WANTED FOUND
+check() {
+  if [ "$2" = "$3" ]; then good=$((good + 1)); echo "ok $1"
+  else bad=$((bad + 1)); echo "FAIL $1: wanted <$2> found <$3>"; fi
+}
+finish() { echo "$good passed, $bad failed"; [ "$bad" = 0 ]; }
+
+# pytest_result FILE NAME EXPECTED_FAILURES: turns a pytest report (-rA) into our lines. A case that
+# RabbitMQ fails, too (a line of the file) may fail; every other one must pass or be skipped.
+pytest_result() {
+  local outcome case
+  while read -r outcome case; do
+    if [ "$outcome" = PASSED ] || [ "$outcome" = SKIPPED ]; then good=$((good + 1)); echo "ok $case"
+    elif grep -qxF "$case" "$3"; then echo "expected to fail: $case"
+    else bad=$((bad + 1)); echo "FAIL $case"; fi
+  done < <(grep -E '^(PASSED|FAILED|ERROR) ' "$1" | sed -E 's/ - .*//' | cut -d' ' -f1,2)
+  check "$2 ran" yes "$([ "$good" -gt 5 ] && echo yes)"
+}

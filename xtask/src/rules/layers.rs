@@ -1,0 +1,235 @@
+//! Imports go down only.
+//!
+//! Invariants
+//! - Every package of the workspace has a row in `MAP`; a row names all of our packages that it
+//!   may import, and none of them may import it back.
+//! - A manifest and the code are held to the same row.
+
+use super::Finding;
+use crate::source::words;
+use crate::tree::File;
+
+const RULE: &str = "layers";
+
+/// A package: its directory, its name, and what it may import of ours.
+struct Package {
+    directory: &'static str,
+    name: &'static str,
+    imports: &'static [&'static str],
+}
+
+const fn package(
+    directory: &'static str,
+    name: &'static str,
+    imports: &'static [&'static str],
+) -> Package {
+    Package {
+        directory,
+        name,
+        imports,
+    }
+}
+
+/// From the leaves up.
+const MAP: [Package; 10] = [
+    package("crates/amqp091/", "amqp091", &[]),
+    package("crates/core/", "ferry-core", &[]),
+    package("crates/log/", "ferry-log", &[]),
+    package(
+        "crates/broker/",
+        "ferry-broker",
+        &["ferry-core", "ferry-log"],
+    ),
+    package(
+        "crates/gateway/",
+        "ferry-gateway",
+        &["ferry-broker", "ferry-core", "amqp091"],
+    ),
+    package(
+        "crates/admin/",
+        "ferry-admin",
+        &["ferry-broker", "ferry-core"],
+    ),
+    package(
+        "crates/ferrymq/",
+        "ferrymq",
+        &[
+            "ferry-admin",
+            "ferry-gateway",
+            "ferry-broker",
+            "ferry-log",
+            "ferry-core",
+            "amqp091",
+        ],
+    ),
+    package(
+        "crates/sim/",
+        "sim",
+        &[
+            "ferry-gateway",
+            "ferry-broker",
+            "ferry-log",
+            "ferry-core",
+            "amqp091",
+        ],
+    ),
+    package("bench/", "bench", &[]),
+    package("xtask/", "xtask", &[]),
+];
+
+/// Imports of ours that the map does not have.
+pub fn check(file: &File) -> Vec<Finding> {
+    let manifest = file.path.ends_with("/Cargo.toml");
+    if !manifest && file.source.is_none() {
+        return Vec::new();
+    }
+    let Some(package) = MAP
+        .iter()
+        .find(|package| file.path.starts_with(package.directory))
+    else {
+        if manifest && file.path.starts_with("crates/") {
+            let message = "this package has no row in the map of the layers rule".to_owned();
+            return vec![Finding::new(&file.path, 1, RULE, message)];
+        }
+        return Vec::new();
+    };
+    let imports = if manifest {
+        of_manifest(file)
+    } else {
+        of_code(file)
+    };
+    let wrong = imports
+        .into_iter()
+        .filter(|(_, name)| !package.imports.contains(name));
+    wrong
+        .filter(|(_, name)| *name != package.name)
+        .map(|(line, name)| {
+            let message = format!("{} may not import {name}", package.name);
+            Finding::new(&file.path, line, RULE, message)
+        })
+        .collect()
+}
+
+/// Our packages in the sections of dependencies.
+fn of_manifest(file: &File) -> Vec<(usize, &'static str)> {
+    let mut imports = Vec::new();
+    let mut inside = false;
+    for (line, text) in file.lines().map(|(line, text)| (line, text.trim())) {
+        if text.starts_with('[') {
+            let section = text.trim_matches(['[', ']']);
+            inside = section.ends_with("dependencies");
+            let single = section.rsplit_once("dependencies.").map(|(_, name)| name);
+            imports.extend(single.and_then(ours).map(|name| (line, name)));
+        } else if inside {
+            let name = text.split(['=', '.', ' ']).next().unwrap_or_default();
+            imports.extend(ours(name).map(|name| (line, name)));
+        }
+    }
+    imports
+}
+
+fn ours(name: &str) -> Option<&'static str> {
+    MAP.iter()
+        .map(|package| package.name)
+        .find(|ours| *ours == name)
+}
+
+/// Our packages at the start of a path in the code.
+fn of_code(file: &File) -> Vec<(usize, &'static str)> {
+    let lines = file.source.iter().flat_map(|source| source.lines());
+    lines
+        .flat_map(|(line, code)| {
+            let names = MAP.iter().map(|package| package.name);
+            names
+                .filter(move |name| begins_path(code, name))
+                .map(move |name| (line, name))
+        })
+        .collect()
+}
+
+fn begins_path(code: &str, name: &str) -> bool {
+    let name = name.replace('-', "_");
+    let starts: Vec<usize> = words(code, &name).collect();
+    starts.into_iter().any(|start| {
+        let (before, after) = (code[..start].trim_end(), &code[start + name.len()..]);
+        let imported = before.ends_with("use") || before.ends_with("extern crate");
+        let whole = after.starts_with(';') || after.starts_with(" as ");
+        !before.ends_with("::") && (after.starts_with("::") || (imported && whole))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::found;
+    use super::*;
+
+    #[test]
+    fn manifests_depend_downwards() {
+        let core = "[package]\nname = \"ferry-core\"\n[dependencies]\nferry-log.workspace = true\n";
+        let table = "[dependencies.ferry-broker]\npath = \"../broker\"\n";
+        let dev = "[dev-dependencies]\namqp091 = { path = \"../amqp091\" }\nserde = \"1\"\n";
+        for (path, text, lines) in [
+            ("crates/core/Cargo.toml", core, &[4][..]),
+            ("crates/broker/Cargo.toml", core, &[]),
+            ("crates/core/Cargo.toml", table, &[1]),
+            ("crates/gateway/Cargo.toml", table, &[]),
+            ("crates/broker/Cargo.toml", dev, &[2]),
+            ("crates/gateway/Cargo.toml", dev, &[]),
+            ("crates/unknown/Cargo.toml", "[package]\n", &[1]),
+            (
+                "Cargo.toml",
+                "[workspace.dependencies]\nferry-core = \"1\"\n",
+                &[],
+            ),
+        ] {
+            assert_eq!(found(check, path, text), lines, "{path} {text:?}");
+        }
+    }
+
+    #[test]
+    fn code_imports_downwards() {
+        for (path, text, lines) in [
+            (
+                "crates/core/src/a.rs",
+                "use ferry_broker::Broker;\n",
+                &[1][..],
+            ),
+            (
+                "crates/core/src/a.rs",
+                "\nfn f(a: ferry_log::Position) {}\n",
+                &[2],
+            ),
+            ("crates/broker/src/a.rs", "use ferry_log::Position;\n", &[]),
+            ("crates/broker/src/a.rs", "use amqp091;\n", &[1]),
+            (
+                "crates/broker/src/a.rs",
+                "use crate::amqp091::Frame;\n",
+                &[],
+            ),
+            ("crates/broker/src/a.rs", "// use amqp091::Frame;\n", &[]),
+            ("crates/broker/src/a.rs", "use ferry_broker::Broker;\n", &[]),
+            (
+                "crates/gateway/src/a.rs",
+                "use amqp091::Frame;\nuse ferry_admin::Page;\n",
+                &[2],
+            ),
+            ("crates/log/src/a.rs", "let ferry_core = bench;\n", &[]),
+        ] {
+            assert_eq!(found(check, path, text), lines, "{path} {text:?}");
+        }
+    }
+
+    #[test]
+    fn the_map_has_no_cycle() {
+        for (index, package) in MAP.iter().enumerate() {
+            for import in package.imports {
+                let below = MAP[..index].iter().any(|lower| lower.name == *import);
+                assert!(
+                    below,
+                    "{} imports {import}, which is not below it",
+                    package.name
+                );
+            }
+        }
+    }
+}

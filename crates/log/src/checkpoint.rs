@@ -126,6 +126,7 @@ struct Place {
     as_of: Position,
     offset: u64,
     bytes: u64,
+    crc: u32,
 }
 
 /// A checkpoint whose every byte has been checked.
@@ -223,15 +224,16 @@ fn check_section(source: &mut Source<'_>, file_bytes: u64) -> Result<Place, Chec
         crc.update(&chunk);
         left -= chunk.len() as u64;
     }
-    if crc.finalize() != word(&head, 4) {
+    let crc = crc.finalize();
+    if crc != word(&head, 4) {
         return Err(bad("a section's checksum is wrong"));
     }
-    let stream = u16::from_le_bytes([head[0], head[1]]);
     Ok(Place {
-        stream,
+        stream: u16::from_le_bytes([head[0], head[1]]),
         as_of: Position(long(&head, 8)),
         offset,
         bytes,
+        crc,
     })
 }
 
@@ -281,8 +283,11 @@ fn hand_out(
 ) -> Result<(), LogError> {
     for place in &checked.sections {
         let mut bytes = vec![0; place.bytes as usize];
-        let count = read_full_at(file, &mut bytes, place.offset);
-        count.map_err(LogError::io("reading", name))?;
+        read_full_at(file, &mut bytes, place.offset).map_err(LogError::io("reading", name))?;
+        if crc32fast::hash(&bytes) != place.crc {
+            let changed = std::io::ErrorKind::InvalidData.into();
+            return Err(LogError::io("reading again", name)(changed));
+        }
         let stream = usize::from(place.stream);
         if loaded.as_of.len() <= stream {
             loaded.as_of.resize(stream + 1, Position::ZERO);

@@ -57,6 +57,9 @@ impl Report {
     }
 }
 
+/// With more segments missing in a row this is not the directory of a damaged log.
+const MISSING_SEGMENTS_MAX: u32 = 65_536;
+
 /// A segment that is there, or should be.
 pub(crate) struct Segment {
     pub number: u32,
@@ -140,12 +143,12 @@ impl<'a> Examination<'a> {
             work.start = Position::new(first, DATA_START);
         }
         for number in numbers {
-            work.add_missing_before(number);
+            work.add_missing_before(number)?;
             let segment = work.read_head(number)?;
             work.segments.push(segment);
         }
         if work.claimed > work.start {
-            work.add_missing_before(work.claimed.segment().saturating_add(1));
+            work.add_missing_before(work.claimed.segment().saturating_add(1))?;
         }
         work.chain();
         Ok(work)
@@ -215,11 +218,14 @@ impl<'a> Examination<'a> {
     }
 
     /// Segments that a start needs and that have no file.
-    fn add_missing_before(&mut self, number: u32) {
+    fn add_missing_before(&mut self, number: u32) -> Result<(), LogError> {
         let from = match self.segments.last() {
             Some(last) => (last.number + 1).max(self.start.segment()),
             None => self.start.segment().max(1),
         };
+        if number.saturating_sub(from) > MISSING_SEGMENTS_MAX {
+            return Err(LogError::SegmentMissing { segment: from });
+        }
         for missing in from..number {
             let name = name_of(missing);
             let segment = Segment {
@@ -232,6 +238,7 @@ impl<'a> Examination<'a> {
             };
             self.segments.push(segment);
         }
+        Ok(())
     }
 
     /// Each segment's end is what the next one says.

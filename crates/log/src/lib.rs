@@ -13,6 +13,11 @@
 //! - A position is used once: no two different records ever share one.
 //! - Once a write or a sync failed nothing is written, synced or promised any more.
 //!
+//! Who drives it: one thread calls [`Log::commit`] whenever [`Log::pending`] is more than
+//! `Lazy`, at once and again (the next sync starts when the last one ends), within a few
+//! milliseconds for `Lazy`, and after a pause while the disk is full. In a quiet moment it calls
+//! [`Log::attest`], at the end [`Log::close`].
+//!
 //! Not here: what a record means (`kind` and payload are the caller's), queues, threads, timers.
 #![forbid(unsafe_code)]
 #![cfg_attr(

@@ -7,6 +7,7 @@
 //! - `durable <= written <= end`.
 //! - A segment is in `live` before any position in it is known to a caller.
 
+use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -22,7 +23,7 @@ use crate::live::{Cleaning, Live, ReleaseBatch, SegmentUse};
 use crate::position::Position;
 use crate::record;
 use crate::segment::{DATA_START, name_of};
-use crate::tail::{NewSegment, OldEnd, Tail};
+use crate::tail::{NewSegment, OldEnd, Records, Tail};
 
 /// What must happen to a batch before whoever waits for it is satisfied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -164,14 +165,15 @@ impl Log {
             });
         }
         self.check_failed()?;
-        let bytes = batch.bytes();
+        let records = Records::new(batch.bytes());
+        let bytes = batch.log_bytes();
         let mut tail = self.tail.lock();
-        if tail.needs_new_segment(bytes.len(), self.options.segment_bytes) {
+        if tail.needs_new_segment(bytes, self.options.segment_bytes) {
             self.start_segment(&mut tail)?;
         }
         self.appended_bytes
-            .fetch_add(bytes.len() as u64, Ordering::Relaxed);
-        Ok(tail.append(bytes, need.into()))
+            .fetch_add(bytes as u64, Ordering::Relaxed);
+        Ok(tail.append(records, need.into()))
     }
 
     fn start_segment(&self, tail: &mut Tail) -> Result<(), LogError> {
@@ -297,6 +299,15 @@ impl Log {
             self.live.lock().remove(*number);
         }
         Ok(dead.len())
+    }
+}
+
+impl fmt::Debug for Log {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut log = formatter.debug_struct("Log");
+        log.field("durable", &self.durable());
+        log.field("written", &self.written());
+        log.finish_non_exhaustive()
     }
 }
 

@@ -23,6 +23,32 @@ const SPARE_BUFFERS_MAX: usize = 2;
 /// What a spare buffer may always keep.
 const IDLE_BUFFER_BYTES: usize = 128 << 10;
 
+/// A batch of at least this size is copied before the lock is taken.
+const LARGE_BYTES: usize = 256 << 10;
+
+/// The unbound records of a batch.
+pub(crate) enum Records<'a> {
+    Few(&'a [u8]),
+    Many(Vec<u8>),
+}
+
+impl<'a> Records<'a> {
+    /// Copies a large batch; to be called without the lock.
+    pub fn new(bytes: &'a [u8]) -> Records<'a> {
+        match bytes.len() >= LARGE_BYTES {
+            true => Records::Many(bytes.to_vec()),
+            false => Records::Few(bytes),
+        }
+    }
+
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Records::Few(bytes) => bytes,
+            Records::Many(bytes) => bytes,
+        }
+    }
+}
+
 /// Bytes that follow each other in one segment.
 #[derive(Debug)]
 pub(crate) struct Run {
@@ -126,11 +152,14 @@ impl Tail {
     }
 
     /// Adds unbound records.
-    pub fn append(&mut self, records: &[u8], need: Pending) -> Appended {
+    pub fn append(&mut self, records: Records<'_>, need: Pending) -> Appended {
         let base = self.next;
         self.pending = self.pending.max(need);
-        if !records.is_empty() {
-            self.put(records);
+        if !records.bytes().is_empty() {
+            match records {
+                Records::Few(bytes) => self.put(bytes),
+                Records::Many(bytes) => self.put_run(bytes),
+            }
             self.data_end = self.next;
         }
         Appended {
@@ -158,6 +187,20 @@ impl Tail {
         self.gathered_bytes += records.len() as u64;
         self.next = run.end();
         self.end = self.next;
+    }
+
+    /// Takes a large batch as a run of its own, without another copy.
+    fn put_run(&mut self, mut bytes: Vec<u8>) {
+        record::bind(&mut bytes, self.salt, self.next);
+        self.gathered_bytes += bytes.len() as u64;
+        let run = Run {
+            base: self.next,
+            salt: self.salt,
+            bytes,
+        };
+        self.next = run.end();
+        self.end = self.next;
+        self.gathered.push(run);
     }
 
     /// Adds a record that claims all below `durable`, if that is news.
@@ -232,5 +275,93 @@ impl Tail {
         into.clear();
         into.extend_from_slice(record);
         Some(run.salt)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::Batch;
+
+    fn tail() -> Tail {
+        Tail::new(OldEnd::default(), &NewSegment { number: 1, salt: 9 })
+    }
+
+    fn append(tail: &mut Tail, payload_bytes: usize, need: Pending) -> Appended {
+        let mut batch = Batch::new();
+        batch.push(1, 0, &[&vec![7; payload_bytes]]);
+        tail.append(Records::new(batch.bytes()), need)
+    }
+
+    #[test]
+    fn what_could_not_be_written_is_taken_again_before_anything_new() {
+        let mut tail = tail();
+        append(&mut tail, 10, Pending::Sync);
+        let first = tail.take(Position::ZERO);
+        append(&mut tail, 20, Pending::Lazy);
+        let again = tail.take(Position::ZERO);
+        assert_eq!((first.end, first.bytes), (again.end, again.bytes));
+        assert_eq!(tail.pending(), Pending::Sync);
+        assert_eq!(tail.backlog_bytes(), 26 + 36);
+        drop(first);
+        tail.release(again);
+        assert_eq!(tail.pending(), Pending::Lazy);
+        let second = tail.take(Position::ZERO);
+        assert_eq!((second.runs.len(), second.bytes), (1, 36));
+    }
+
+    #[test]
+    fn runs_follow_each_other_and_are_of_bounded_size() {
+        let mut tail = tail();
+        for bytes in [100, 900_000, 200_000, LARGE_BYTES, 50, 1 << 22, 10] {
+            append(&mut tail, bytes, Pending::Write);
+        }
+        let taken = tail.take(Position::ZERO);
+        assert!(
+            taken
+                .runs
+                .windows(2)
+                .all(|pair| pair[0].end() == pair[1].base)
+        );
+        assert!(
+            taken
+                .runs
+                .iter()
+                .all(|run| run.bytes.len() <= 1 << 20 || run.bytes.len() > 1 << 22)
+        );
+        assert_eq!(taken.end, taken.runs.last().unwrap().end());
+    }
+
+    #[test]
+    fn buffers_of_a_burst_are_given_back_by_a_small_commit() {
+        let mut tail = tail();
+        for burst in [20_000, 1] {
+            for _ in 0..burst {
+                append(&mut tail, 100, Pending::Write);
+            }
+            let taken = tail.take(Position::ZERO);
+            tail.release(taken);
+        }
+        assert!(
+            tail.spare
+                .iter()
+                .all(|bytes| bytes.capacity() <= IDLE_BUFFER_BYTES)
+        );
+    }
+
+    #[test]
+    fn a_claim_is_written_once_and_only_for_news() {
+        let mut tail = tail();
+        let appended = append(&mut tail, 10, Pending::Sync);
+        assert!(!tail.attest(Position::ZERO), "nothing is durable yet");
+        let taken = tail.take(Position::ZERO);
+        assert_eq!(taken.bytes, 26, "there was nothing to claim");
+        tail.release(taken);
+        assert!(tail.attest(appended.end));
+        let taken = tail.take(appended.end);
+        assert_eq!(taken.bytes, COMMIT_BYTES as u64);
+        let end = taken.end;
+        tail.release(taken);
+        assert!(!tail.attest(end), "a claim needs no claim");
     }
 }

@@ -200,3 +200,67 @@ fn a_checkpoint_that_fails_leaves_the_one_before_and_the_log_unhurt() {
         }
     }
 }
+
+#[test]
+fn an_error_at_any_read_is_named_and_changes_nothing() {
+    let disk = FaultyDisk::new(1);
+    let (log, _, _) = open(&disk, &options(4000, 1)).unwrap();
+    let mut facts = Vec::new();
+    story(&log, &mut facts).unwrap();
+    let sections = |as_of| {
+        let section = |stream| ferry_log::Section {
+            stream,
+            as_of,
+            bytes: vec![5; 40],
+        };
+        (0..2).map(section).collect()
+    };
+    log.write_checkpoint(sections(facts[9].0.position)).unwrap();
+    let copy = disk.fork(2);
+    let (_, _, expected) = open(&copy, &options(4000, 2)).unwrap();
+    let reads = copy.reads();
+    assert!(reads > 10, "{reads}");
+    for read in 1..=reads {
+        let copy = disk.fork(read);
+        copy.fail_read(read);
+        let calls = copy.calls();
+        match open(&copy, &options(4000, 3)) {
+            // A checkpoint that can not be read is done without, as the log reaches back.
+            Ok((_, recovery, collected)) => {
+                assert_eq!(recovery.rejected_checkpoints.len(), 1, "read {read}");
+                assert_eq!(collected.facts.len(), facts.len());
+            }
+            Err(LogError::Io { .. } | LogError::Corrupt { .. }) => {}
+            Err(error) => panic!("read {read}: {error}"),
+        }
+        assert!(copy.calls() <= calls + 8);
+        copy.heal();
+        let (_, _, collected) = open(&copy, &options(4000, 4)).unwrap();
+        let found = collected.facts;
+        assert!(
+            found == expected.facts || found.len() == facts.len(),
+            "read {read}"
+        );
+    }
+}
+
+#[test]
+fn a_reader_that_could_not_read_can_the_next_time() {
+    let disk = FaultyDisk::new(1);
+    let (log, _, _) = open(&disk, &options(1 << 20, 1)).unwrap();
+    let facts: Vec<Fact> = (0..40)
+        .map(|n| append(&log, 0, &[n; 3000], Need::Write).0)
+        .collect();
+    log.commit().unwrap();
+    let mut reader = ferry_log::Reader::new(log);
+    for fact in &facts {
+        reader.rest();
+        for _ in 0..3 {
+            disk.fail_read(1);
+            let error = reader.read(fact.position).unwrap_err();
+            assert!(matches!(error, ferry_log::ReadError::Io { .. }), "{error}");
+            assert_eq!(reader.read(fact.position).unwrap().payload, fact.payload);
+            reader.rest();
+        }
+    }
+}

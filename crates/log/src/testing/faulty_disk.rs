@@ -80,6 +80,9 @@ pub(super) struct State {
     pub(super) life: u64,
     /// Calls so far; those that only look are not counted.
     calls: u64,
+    reads: u64,
+    /// The read that fails, counted from the beginning.
+    read_fault: Option<u64>,
     fault: Option<(u64, Fault, bool)>,
     capacity_bytes: Option<u64>,
     pub(super) syncs: u64,
@@ -205,6 +208,15 @@ impl State {
         }
     }
 
+    /// Counts a read.
+    pub(super) fn read(&mut self, life: u64) -> io::Result<()> {
+        self.reads += 1;
+        match life != self.life || self.read_fault == Some(self.reads) {
+            true => Err(device_error()),
+            false => Ok(()),
+        }
+    }
+
     pub(super) fn room(&self) -> u64 {
         let used: u64 = self
             .names
@@ -240,6 +252,8 @@ impl FaultyDisk {
             random: Random::new(seed),
             life: 0,
             calls: 0,
+            reads: 0,
+            read_fault: None,
             fault: None,
             capacity_bytes: None,
             syncs: 0,
@@ -255,6 +269,7 @@ impl FaultyDisk {
         let state = &mut *state;
         state.life += 1;
         state.fault = None;
+        state.read_fault = None;
         for inode in &mut state.inodes {
             inode.current = inode.survivor(crash, &mut state.random);
             if crash != Crash::Process {
@@ -279,9 +294,23 @@ impl FaultyDisk {
         state.fault = Some((state.calls + call, fault, for_ever));
     }
 
+    /// The `read`-th read from now (1 is the next) fails with a device error.
+    pub fn fail_read(&self, read: u64) {
+        let mut state = self.state.lock();
+        state.read_fault = Some(state.reads + read);
+    }
+
+    /// How many reads there were.
+    #[must_use]
+    pub fn reads(&self) -> u64 {
+        self.state.lock().reads
+    }
+
     /// No call fails any more.
     pub fn heal(&self) {
-        self.state.lock().fault = None;
+        let mut state = self.state.lock();
+        state.fault = None;
+        state.read_fault = None;
     }
 
     /// Holds at most `bytes` in all files; `None` is no limit.

@@ -25,10 +25,8 @@ impl FaultyFile {
 
 impl DiskFile for FaultyFile {
     fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
-        let state = self.state.lock();
-        if self.life != state.life {
-            return Err(device_error());
-        }
+        let mut state = self.state.lock();
+        state.read(self.life)?;
         let current = &state.inodes[self.inode].current;
         let rest = current.get(offset as usize..).unwrap_or_default();
         let count = rest.len().min(bytes.len());

@@ -55,7 +55,11 @@ impl FromRequestParts<Arc<Shared>> for LoggedIn {
             Ok(user) => Ok(LoggedIn(user)),
             Err(error) => {
                 let address = peer.map(|peer| peer.0);
-                tracing::warn!(user = user.escape_debug().to_string(), ?address, "HTTP: {error}");
+                tracing::warn!(
+                    user = user.escape_debug().to_string(),
+                    ?address,
+                    "HTTP: {error}"
+                );
                 Err(match error {
                     LoginError::Refused => refused,
                     LoginError::NotFromHere => Unauthorized("User can only log in via localhost"),

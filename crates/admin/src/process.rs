@@ -27,7 +27,10 @@ pub(crate) fn open_files() -> Option<u64> {
 
 /// File descriptors that may be open.
 pub(crate) fn open_files_max() -> Option<u64> {
-    limit_soft(&fs::read_to_string("/proc/self/limits").ok()?, "Max open files")
+    limit_soft(
+        &fs::read_to_string("/proc/self/limits").ok()?,
+        "Max open files",
+    )
 }
 
 fn status_bytes(status: &str, field: &str) -> Option<u64> {

@@ -66,7 +66,9 @@ async fn limits(request: Request, next: Next) -> Response {
         },
     };
     for (name, value) in SECURITY_HEADERS {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
+        response
+            .headers_mut()
+            .insert(name, HeaderValue::from_static(value));
     }
     response
 }
@@ -74,7 +76,9 @@ async fn limits(request: Request, next: Next) -> Response {
 /// The body itself is read by nobody yet: no path takes one, and the server cuts what follows.
 fn refusal(request: &Request) -> Option<Response> {
     let length = request.headers().get(CONTENT_LENGTH)?.to_str().ok()?;
-    let fits = length.parse::<u64>().is_ok_and(|bytes| bytes <= BODY_BYTES_MAX);
+    let fits = length
+        .parse::<u64>()
+        .is_ok_and(|bytes| bytes <= BODY_BYTES_MAX);
     if fits {
         return None;
     }

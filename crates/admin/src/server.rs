@@ -26,7 +26,7 @@ use crate::routes;
 use crate::shared::{Listener, Node, Shared};
 
 const CONNECTIONS_MAX: usize = 256;
-const HEAD_BYTES_MAX: usize = 64 << 10;
+const HEAD_BYTES_MAX: usize = 32 << 10;
 const HEADERS_COUNT_MAX: usize = 100;
 const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
 /// How long answers that are under way may take once the end was asked for.
@@ -48,10 +48,17 @@ impl Admin {
     ///
     /// # Errors
     /// The system's, when the address can not be listened on.
-    pub async fn start(broker: Arc<Broker>, mut node: Node, address: SocketAddr) -> io::Result<Admin> {
+    pub async fn start(
+        broker: Arc<Broker>,
+        mut node: Node,
+        address: SocketAddr,
+    ) -> io::Result<Admin> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
-        node.listeners.push(Listener { protocol: "http", address });
+        node.listeners.push(Listener {
+            protocol: "http",
+            address,
+        });
         let shared = Arc::new(Shared::new(broker, node));
         let (stop, stopped) = watch::channel(false);
         let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
@@ -62,7 +69,13 @@ impl Admin {
             connections: Arc::clone(&connections),
         };
         let accepting = tokio::spawn(acceptor.run());
-        Ok(Admin { address, shared, stop, accepting, connections })
+        Ok(Admin {
+            address,
+            shared,
+            stop,
+            accepting,
+            connections,
+        })
     }
 
     /// The address that it listens on, with the port that the system chose.
@@ -144,9 +157,14 @@ async fn serve(
         .max_buf_size(HEAD_BYTES_MAX)
         .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
+    let stop = async { stopped.wait_for(|stopped| *stopped).await.is_ok() };
     let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        _ = stopped.wait_for(|stopped| *stopped) => {
+        ended = connection.as_mut() => Some(ended),
+        _ = stop => None,
+    };
+    let ended = match ended {
+        Some(ended) => ended,
+        None => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

@@ -59,7 +59,12 @@ impl Totals {
 
 impl Shared {
     pub fn new(broker: Arc<Broker>, node: Node) -> Shared {
-        Shared { broker, node, started: Instant::now(), ready: AtomicBool::new(true) }
+        Shared {
+            broker,
+            node,
+            started: Instant::now(),
+            ready: AtomicBool::new(true),
+        }
     }
 
     pub fn set_ready(&self, ready: bool) {
@@ -83,7 +88,10 @@ impl Shared {
     pub fn channels(&self) -> u64 {
         let metrics = self.broker.metrics();
         let closed = metrics.channels_closed.load(Ordering::Relaxed);
-        metrics.channels_opened.load(Ordering::Relaxed).saturating_sub(closed)
+        metrics
+            .channels_opened
+            .load(Ordering::Relaxed)
+            .saturating_sub(closed)
     }
 
     /// Bytes that are free where the data is, if the system says so.

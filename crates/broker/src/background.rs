@@ -7,7 +7,7 @@
 //! Not here: what is overdue (`partition`), what is written (`checkpoint`).
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use ferry_log::{Batch as LogBatch, LogError, Need, Position};
 use parking_lot::{Condvar, Mutex};
 
 use crate::Broker;
-use crate::definitions::{KIND_BODY, KIND_CLEAN_STOP, STREAM_BODIES, STREAM_BROKER, live_bytes};
+use crate::definitions::{KIND_BODY, KIND_CLEAN_STOP, KIND_START, STREAM_BODIES, STREAM_BROKER, live_bytes};
 
 /// Batches that others gathered are then worked off here.
 #[derive(Default)]
@@ -32,7 +32,6 @@ pub(crate) struct Signals {
     changed: Condvar,
     /// Until when the thread sleeps.
     asleep_until: AtomicU64,
-    stopping: AtomicBool,
 }
 
 impl Default for Signals {
@@ -41,7 +40,6 @@ impl Default for Signals {
             wanted: Mutex::new(Wanted::default()),
             changed: Condvar::new(),
             asleep_until: AtomicU64::new(0),
-            stopping: AtomicBool::new(false),
         }
     }
 }
@@ -97,9 +95,8 @@ impl Threads {
     /// Ends the threads and closes the log in order: everything accepted is on the disk, and the
     /// next start knows that nothing was cut short.
     pub fn stop(self) -> Result<(), LogError> {
-        self.broker.signals.stopping.store(true, Ordering::SeqCst);
         self.broker.signals.want(|wanted| wanted.stop = true);
-        self.broker.durability.wake_up();
+        self.broker.durability.stop();
         for handle in self.handles {
             if handle.join().is_err() {
                 tracing::error!("a thread of the broker ended in a panic");
@@ -111,12 +108,12 @@ impl Threads {
 
 impl Broker {
     fn run_log(&self) {
-        let stop = || self.signals.stopping.load(Ordering::SeqCst);
-        self.durability.run(stop, |result| {
+        self.durability.run(|result| {
             if let Err(error) = result {
                 tracing::error!("the log has failed, nothing is confirmed any more: {error}");
                 self.report_failure(&error.to_string());
             }
+            self.look_at_disk();
             self.review_pressure();
             self.after_work();
             if self.durability.log.checkpoint_due() {
@@ -127,6 +124,8 @@ impl Broker {
 
     fn run_background(&self) {
         loop {
+            // Awake: whatever moves forward from here on is seen before the next sleep.
+            self.signals.asleep_until.store(Millis::MAX, Ordering::SeqCst);
             self.tick();
             let deadline = self.next_deadline();
             let mut wanted = self.signals.wanted.lock();
@@ -185,13 +184,10 @@ impl Broker {
             self.evacuate(segment)?;
             self.checkpoint()?;
         }
-        let dead = log.cleaning().dead;
-        if !dead.is_empty() {
-            log.commit_all()?;
-            log.remove_dead()?;
-        }
-        if self.pressure.used_bytes() > self.pressure.high_bytes() / 2 {
+        log.remove_dead()?;
+        if self.pressure.wants_spill() {
             self.spill()?;
+            self.pressure.spilled();
         }
         Ok(())
     }
@@ -223,6 +219,16 @@ impl Broker {
             self.durability.log.commit()?;
         }
         self.review_pressure();
+        Ok(())
+    }
+
+    /// Makes the clean stop before this start history, before anything is delivered. On a full
+    /// disk that waits: the record is then the first to be written.
+    pub(crate) fn begin_after_clean_stop(&self) -> Result<(), LogError> {
+        let mut batch = LogBatch::new();
+        batch.push(KIND_START, STREAM_BROKER, &[]);
+        self.durability.append(&batch, Need::Sync)?;
+        self.durability.log.commit_all()?;
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! The broker: its parts, how it is opened, and who may log in.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use ferry_core::Millis;
@@ -21,6 +21,9 @@ use crate::{
 
 /// Partitions of a node.
 const PARTITIONS: u16 = 16;
+
+/// How much is written before the free space of the disk is asked for again, in bytes.
+const DISK_LOOK_BYTES: u64 = 16 << 20;
 
 /// The virtual host that is there from the beginning.
 const DEFAULT_VHOST: &str = "/";
@@ -45,11 +48,14 @@ pub struct Options {
     pub sync: SyncPolicy,
     /// Memory that messages may take before publishers are held, in bytes.
     pub memory_high_bytes: u64,
+    /// Free space on the disk below which publishers are held, in bytes.
+    pub disk_free_bytes_min: u64,
 }
 
 pub(crate) struct Settings {
     pub formats: Formats,
     pub sync: SyncPolicy,
+    pub disk_free_bytes_min: u64,
 }
 
 /// Why a broker was not opened.
@@ -96,6 +102,10 @@ pub struct Broker {
     pub(crate) next_queue_id: AtomicU64,
     pub(crate) signals: Signals,
     pub(crate) options: Settings,
+    disk: Arc<dyn Disk>,
+    disk_low: AtomicBool,
+    /// The end of the log when the free space was last asked for.
+    disk_looked_at: AtomicU64,
     vhosts: RwLock<Map<Arc<str>, Arc<Vhost>>>,
     names: NameMaker,
     clock: Arc<dyn Clock>,
@@ -108,7 +118,8 @@ impl Broker {
     /// Opens the data directory and brings everything back that was in it.
     pub fn open(options: Options) -> Result<Arc<Broker>, OpenError> {
         let mut recovered = Recovered::new(options.clock.now(), PARTITIONS);
-        let (log, recovery) = Log::open(options.disk, options.log, &mut recovered)?;
+        let disk = options.disk;
+        let (log, recovery) = Log::open(Arc::clone(&disk), options.log, &mut recovered)?;
         let broker = Arc::new_cyclic(|me: &Weak<Broker>| Broker {
             me: me.clone(),
             partitions: (0..PARTITIONS)
@@ -127,7 +138,11 @@ impl Broker {
             options: Settings {
                 formats: options.formats,
                 sync: options.sync,
+                disk_free_bytes_min: options.disk_free_bytes_min,
             },
+            disk,
+            disk_low: AtomicBool::new(false),
+            disk_looked_at: AtomicU64::new(0),
             vhosts: RwLock::new(Map::default()),
             names: NameMaker::default(),
             clock: options.clock,
@@ -139,6 +154,9 @@ impl Broker {
         let summary = recovered
             .install(&broker)
             .map_err(OpenError::Contradiction)?;
+        if summary.clean {
+            broker.begin_after_clean_stop()?;
+        }
         let Recovery {
             torn_bytes,
             replayed_bytes,
@@ -178,6 +196,7 @@ impl Broker {
     /// Commits the log once; what `Threads` do all the time, for those who have no threads.
     pub fn commit_log(&self) -> Result<(), LogError> {
         self.durability.commit()?;
+        self.look_at_disk();
         self.review_pressure();
         self.after_work();
         Ok(())
@@ -312,20 +331,39 @@ impl Broker {
         }
     }
 
+    /// Asks for the free space when much was written since, and all the time while it is low.
+    pub(crate) fn look_at_disk(&self) {
+        let written = self.durability.log.written().0;
+        let looked_at = self.disk_looked_at.load(Ordering::Relaxed);
+        let low = self.disk_low.load(Ordering::Relaxed);
+        if !low && written < looked_at + DISK_LOOK_BYTES && looked_at != 0 {
+            return;
+        }
+        self.disk_looked_at.store(written, Ordering::Relaxed);
+        let free = self.disk.free_bytes().unwrap_or(u64::MAX);
+        let low = free < self.options.disk_free_bytes_min;
+        self.disk_low.store(low, Ordering::Relaxed);
+        self.durability.watch(low);
+    }
+
     /// Sets the alarm by what is used, and has memory given back when half of it is.
     pub(crate) fn review_pressure(&self) {
+        if self.pressure.starts_spill() {
+            self.signals.upkeep();
+        }
         let backlog_bytes = self.durability.log.backlog_bytes();
-        let disk_full = self.durability.log.disk_full();
+        let disk = self.durability.log.disk_full() || self.disk_low.load(Ordering::Relaxed);
         let disk_alarm = self.pressure.blocked() == Some(crate::BlockReason::Disk);
-        if (self.pressure.needs_review(backlog_bytes) || disk_full != disk_alarm)
-            && self.pressure.review(backlog_bytes, disk_full)
+        if (self.pressure.needs_review(backlog_bytes) || disk != disk_alarm)
+            && self.pressure.review(backlog_bytes, disk)
         {
+            let blocked = self.pressure.blocked();
             tracing::warn!(
-                blocked = ?self.pressure.blocked(),
+                reason = ?blocked,
                 used_bytes = self.pressure.used_bytes(),
                 high_bytes = self.pressure.high_bytes(),
                 "publishers are {}",
-                if self.pressure.blocked().is_some() { "held" } else { "free again" }
+                if blocked.is_some() { "held" } else { "free again" }
             );
             self.signals.upkeep();
         }

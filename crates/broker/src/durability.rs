@@ -10,7 +10,7 @@
 //! Not here: what is in a record (`partition`, `definitions`), the format (`ferry-log`).
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::Duration;
 
 use ferry_log::{Appended, Batch, Log, LogError, Need, Pending};
@@ -20,6 +20,9 @@ use crate::Promise;
 
 /// How long lazy work may stay in memory.
 const LAZY_MS: u64 = 2;
+
+/// How long nothing is written before what was synced is claimed.
+const QUIET_MS: u64 = 100;
 
 /// How long a full disk is left alone before the next try.
 const DISK_FULL_RETRY_MS: u64 = 200;
@@ -39,6 +42,8 @@ pub(crate) struct Durability {
     pub log: Arc<Log>,
     waiters: Mutex<Vec<(Promise, Arc<dyn DurableWaiter>)>>,
     thread: AtomicU8,
+    stopping: AtomicBool,
+    watching: AtomicBool,
     asleep: Mutex<bool>,
     wake: Condvar,
 }
@@ -49,6 +54,8 @@ impl Durability {
             log,
             waiters: Mutex::new(Vec::new()),
             thread: AtomicU8::new(AWAKE),
+            stopping: AtomicBool::new(false),
+            watching: AtomicBool::new(false),
             asleep: Mutex::new(false),
             wake: Condvar::new(),
         }
@@ -78,7 +85,7 @@ impl Durability {
     }
 
     /// Wakes the committing thread.
-    pub fn wake_up(&self) {
+    fn wake_up(&self) {
         let mut asleep = self.asleep.lock();
         *asleep = false;
         self.wake.notify_one();
@@ -120,16 +127,43 @@ impl Durability {
         }
     }
 
-    /// Commits until `stop` says so. `after` runs when something was committed or failed.
-    pub fn run(&self, stop: impl Fn() -> bool, after: impl Fn(Result<(), &LogError>)) {
-        while !stop() {
+    /// Whether `after` must run now and then although nothing is written.
+    pub fn watch(&self, watching: bool) {
+        self.watching.store(watching, Ordering::Relaxed);
+    }
+
+    /// Ends `run`.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        self.wake_up();
+    }
+
+    /// Commits until `stop`. `after` runs when something was committed or failed.
+    pub fn run(&self, after: impl Fn(Result<(), &LogError>)) {
+        while !self.stopping.load(Ordering::SeqCst) {
             match self.log.pending() {
-                Pending::None => self.sleep(ASLEEP, None),
+                Pending::None => self.rest(&after),
                 Pending::Lazy => {
                     self.sleep(NAPPING, Some(Duration::from_millis(LAZY_MS)));
                     self.commit_once(&after);
                 }
                 Pending::Write | Pending::Sync => self.commit_once(&after),
+            }
+        }
+    }
+
+    /// Nothing is to be written. After a quiet moment what is synced is claimed in the log, so
+    /// that damage to it can be told from a torn end; then there is nothing to wake up for.
+    fn rest(&self, after: &impl Fn(Result<(), &LogError>)) {
+        self.sleep(ASLEEP, Some(Duration::from_millis(QUIET_MS)));
+        if self.log.pending() == Pending::None {
+            if self.log.failure().is_none() && self.log.attest() {
+                self.commit_once(after);
+            } else if self.watching.load(Ordering::Relaxed) {
+                self.sleep(ASLEEP, Some(Duration::from_millis(DISK_FULL_RETRY_MS)));
+                after(Ok(()));
+            } else {
+                self.sleep(ASLEEP, None);
             }
         }
     }
@@ -152,6 +186,7 @@ impl Durability {
         self.thread.store(state, Ordering::SeqCst);
         let pending = self.log.pending();
         let missed = match state {
+            _ if self.stopping.load(Ordering::SeqCst) => true,
             ASLEEP => pending != Pending::None && self.log.failure().is_none(),
             NAPPING => pending > Pending::Lazy,
             _ => false,

@@ -10,6 +10,9 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
+/// In place of the mark while bodies are being let go.
+const SPILLING: u64 = u64::MAX;
+
 /// Why publishers are held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BlockReason {
@@ -31,6 +34,8 @@ pub struct Pressure {
     high_bytes: AtomicU64,
     memory: AtomicBool,
     disk: AtomicBool,
+    /// Use at which bodies are let go from memory to the log, in bytes.
+    spill_at_bytes: AtomicU64,
     waiters: Mutex<Vec<Weak<dyn PressureWaiter>>>,
     /// Held while waiters are told, so that they hear changes in order.
     telling: Mutex<()>,
@@ -43,6 +48,7 @@ impl Pressure {
             high_bytes: AtomicU64::new(high_bytes),
             memory: AtomicBool::new(false),
             disk: AtomicBool::new(false),
+            spill_at_bytes: AtomicU64::new(high_bytes / 2),
             waiters: Mutex::new(Vec::new()),
             telling: Mutex::new(()),
         }
@@ -81,6 +87,27 @@ impl Pressure {
             waiters.retain(|waiter| waiter.strong_count() > 0);
         }
         waiters.push(waiter);
+    }
+
+    /// Whether it is time to let bodies go; says so once until `spilled`.
+    pub(crate) fn starts_spill(&self) -> bool {
+        let at = self.spill_at_bytes.load(Ordering::Relaxed);
+        at != SPILLING
+            && self.used_bytes() > at
+            && self.spill_at_bytes.swap(SPILLING, Ordering::AcqRel) != SPILLING
+    }
+
+    /// Whether bodies are to be let go.
+    pub(crate) fn wants_spill(&self) -> bool {
+        let at = self.spill_at_bytes.load(Ordering::Relaxed);
+        at == SPILLING || self.used_bytes() > at
+    }
+
+    /// Bodies were let go as far as possible: the next time is when more has come.
+    pub(crate) fn spilled(&self) {
+        let high = self.high_bytes();
+        let next = (self.used_bytes() + high / 10).max(high / 2);
+        self.spill_at_bytes.store(next, Ordering::Release);
     }
 
     /// Whether the state of the alarm no longer fits the account.

@@ -13,7 +13,7 @@ use ferry_core::queue::Queue;
 use ferry_core::routing::QueueId;
 
 use crate::arguments::{self, COMPARED, Flags};
-use crate::definitions::{self, Definition, QueueDefinition};
+use crate::definitions::{Definition, QueueDefinition};
 use crate::handle::HandleSpec;
 use crate::vhost::Definitions;
 use crate::{
@@ -34,7 +34,8 @@ impl Vhost {
             self.check_equivalent(queue, &spec, connection)?;
             let queue = Arc::clone(queue);
             drop(definitions);
-            return Ok(broker.declared(queue, Promise::Now));
+            let promise = self.write(&broker, &[])?;
+            return Ok(broker.declared(queue, promise));
         }
         let queue = self.make(&broker, spec, connection)?;
         broker.partition(&queue).call(&broker.context(), |state| {
@@ -50,7 +51,7 @@ impl Vhost {
             broker.connections.own(owner, &queue);
         }
         let durable_at = match queue.durable {
-            true => definitions::write(&broker.durability, &[queue_definition(&queue)])?,
+            true => self.write(&broker, &[queue_definition(&queue)])?,
             false => Promise::Now,
         };
         Ok(QueueDeclared {
@@ -185,7 +186,7 @@ impl Vhost {
         let mut definitions = self.definitions.write();
         let queue = match self.find_queue(&definitions, name, connection) {
             Ok(queue) => queue,
-            Err(DefinitionError::NotFound { .. }) => return Ok((0, Promise::Now)),
+            Err(DefinitionError::NotFound { .. }) => return Ok((0, self.write(&broker, &[])?)),
             Err(error) => return Err(error),
         };
         let found = broker.declared(Arc::clone(&queue), Promise::Now);
@@ -256,7 +257,7 @@ impl Vhost {
                 vhost,
                 id: queue.id,
             };
-            promise = promise.max(definitions::write(&broker.durability, &[definition])?);
+            promise = promise.max(self.write(broker, &[definition])?);
         }
         Metrics::add(&broker.metrics.queues_deleted, 1);
         Ok((dropped, promise))

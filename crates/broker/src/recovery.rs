@@ -5,7 +5,8 @@
 //!   to one that was deleted.
 //! - A queue's image in the checkpoint may be newer than the definitions beside it: it waits
 //!   here until its queue is declared.
-//! - After a crash every recovered message counts as redelivered.
+//! - After a crash every recovered message counts as redelivered. A stop is clean only if its
+//!   record is the very last: a start after it writes a record of its own before anything else.
 
 use std::sync::Arc;
 
@@ -18,7 +19,7 @@ use ferry_log::{Position, Replay};
 
 use crate::checkpoint;
 use crate::definitions::{
-    Definition, DefinitionsImage, KIND_BODY, KIND_CLEAN_STOP, KIND_DEFINITION, KIND_FACTS,
+    Definition, DefinitionsImage, KIND_BODY, KIND_CLEAN_STOP, KIND_DEFINITION, KIND_FACTS, KIND_START,
     KIND_TRANSACTION, QueueDefinition, STREAM_BODIES, STREAM_BROKER, STREAM_DEFINITIONS,
 };
 use crate::handle::HandleSpec;
@@ -58,7 +59,7 @@ impl Recovered {
             definitions: Vec::new(),
             queues: Map::default(),
             images: Map::default(),
-            clean: true,
+            clean: false,
         }
     }
 
@@ -266,7 +267,7 @@ impl Replay for Recovered {
     ) -> Result<(), String> {
         self.clean = kind == KIND_CLEAN_STOP;
         match kind {
-            KIND_BODY | KIND_CLEAN_STOP => Ok(()),
+            KIND_BODY | KIND_CLEAN_STOP | KIND_START => Ok(()),
             KIND_FACTS | KIND_TRANSACTION => self.facts(payload),
             KIND_DEFINITION => {
                 let definition = postcard::from_bytes(payload)

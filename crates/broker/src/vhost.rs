@@ -16,7 +16,7 @@ use ferry_core::routing::{
     Topology,
 };
 use hashbrown::HashMap;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use crate::definitions::{self, Definition};
 use crate::{Broker, ConnectionId, DefinitionError, Promise, QueueHandle};
@@ -80,6 +80,9 @@ pub struct Vhost {
     pub(crate) broker: Weak<Broker>,
     pub(crate) definitions: RwLock<Definitions>,
     epoch: AtomicU64,
+    /// When every definition so far is safe: who finds one that is there already is promised the
+    /// same as who made it.
+    promised: Mutex<Promise>,
 }
 
 /// What a route found.
@@ -99,6 +102,7 @@ impl Vhost {
                 by_id: Map::default(),
             }),
             epoch: AtomicU64::new(1),
+            promised: Mutex::new(Promise::Now),
         }
     }
 
@@ -117,6 +121,18 @@ impl Vhost {
         self.epoch.load(Ordering::Acquire)
     }
 
+    /// Writes changes down, none perhaps. The promise covers all changes before as well.
+    pub(crate) fn write(
+        &self,
+        broker: &Broker,
+        changes: &[Definition],
+    ) -> Result<Promise, DefinitionError> {
+        let written = definitions::write(&broker.durability, changes)?;
+        let mut promised = self.promised.lock();
+        *promised = promised.max(written);
+        Ok(*promised)
+    }
+
     pub(crate) fn changed(&self) {
         self.epoch.fetch_add(1, Ordering::AcqRel);
     }
@@ -130,7 +146,7 @@ impl Vhost {
             .declare_exchange(exchange.clone())?
             .created
         {
-            return Ok(Promise::Now);
+            return self.write(&broker, &[]);
         }
         self.changed();
         if !exchange.durable {
@@ -140,7 +156,7 @@ impl Vhost {
             vhost: Arc::clone(&self.name),
             exchange,
         };
-        definitions::write(&broker.durability, &[definition])
+        self.write(&broker, &[definition])
     }
 
     /// An exchange by name.
@@ -158,7 +174,7 @@ impl Vhost {
         let broker = self.broker();
         let mut definitions = self.definitions.write();
         if definitions.topology.exchange(name).is_none() {
-            return Ok(Promise::Now);
+            return self.write(&broker, &[]);
         }
         let removed = definitions.topology.delete_exchange(name, if_unused)?;
         self.changed();
@@ -180,7 +196,7 @@ impl Vhost {
             .topology
             .bind(source, &destination, routing_key, arguments)?;
         if !new {
-            return Ok(Promise::Now);
+            return self.write(&broker, &[]);
         }
         self.changed();
         let binding = Binding {
@@ -196,7 +212,7 @@ impl Vhost {
             vhost: Arc::clone(&self.name),
             binding,
         };
-        definitions::write(&broker.durability, &[definition])
+        self.write(&broker, &[definition])
     }
 
     /// Unbinds; a binding that is not there is gone already.
@@ -331,7 +347,7 @@ impl Vhost {
                 });
             }
         }
-        definitions::write(&broker.durability, &changes)
+        self.write(broker, &changes)
     }
 
     pub(crate) fn no_queue(&self, name: &str) -> DefinitionError {

@@ -38,12 +38,20 @@ pub(crate) async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAd
         tracing::debug!(%peer, %error, "no TCP_NODELAY");
     }
     let (read, write) = stream.into_split();
-    let link = Link::new(Arc::clone(&shared.broker), write, shared.config.outbox_bytes_max);
+    let link = Link::new(
+        Arc::clone(&shared.broker),
+        write,
+        shared.config.outbox_bytes_max,
+    );
     let key = shared.register(&link);
     tracing::info!(%peer, "accepting AMQP connection");
     let session = Session::new(Arc::clone(&shared), Arc::clone(&link), peer, Instant::now());
-    let mut connection =
-        Connection { read, link: Arc::clone(&link), session: Box::new(session), rest: Vec::new() };
+    let mut connection = Connection {
+        read,
+        link: Arc::clone(&link),
+        session: Box::new(session),
+        rest: Vec::new(),
+    };
     connection.run().await;
     shared.unregister(key);
 }
@@ -66,9 +74,7 @@ impl Connection {
         {
             let timer = tokio::time::sleep(Duration::ZERO);
             let mut timer = std::pin::pin!(timer);
-            while let Step::Yield =
-                std::future::poll_fn(|cx| self.poll(cx, timer.as_mut())).await
-            {
+            while let Step::Yield = std::future::poll_fn(|cx| self.poll(cx, timer.as_mut())).await {
                 tokio::task::yield_now().await;
             }
         }
@@ -92,7 +98,6 @@ impl Connection {
             }
             if let Err(reason) = ready!(self.poll_receive(cx)) {
                 worker::with_worker(|worker| self.session.abandon(&reason, &mut worker.burst));
-                worker::flush_touched();
             }
             // What was received may have moved the next tick.
             self.poll_timer(cx, timer.as_mut());
@@ -112,9 +117,9 @@ impl Connection {
             self.link.flush();
         }
         worker::with_worker(|worker| {
-            self.session.on_events(events, &mut worker.burst, Instant::now());
+            self.session
+                .on_events(events, &mut worker.burst, Instant::now());
         });
-        worker::flush_touched();
     }
 
     fn poll_timer(&mut self, cx: &mut Context<'_>, mut timer: Pin<&mut Sleep>) {
@@ -127,7 +132,6 @@ impl Connection {
                 return;
             }
             worker::with_worker(|worker| self.session.tick(Instant::now(), &mut worker.burst));
-            worker::flush_touched();
             if self.session.is_over() {
                 return;
             }
@@ -153,7 +157,6 @@ impl Connection {
             self.keep(&bytes[used..]);
             Poll::Ready(io::Result::Ok(()))
         });
-        worker::flush_touched();
         received.map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => "client unexpectedly closed TCP connection".to_owned(),
             _ => error.to_string(),

@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use crate::amqp091::Amqp091Format;
 use crate::listener;
 use crate::shared::{GatewayConfig, Shared};
-use crate::worker::flush_touched;
+use crate::worker::after_work;
 
 /// How long clients have to say goodbye.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -45,21 +45,33 @@ impl Gateway {
     /// An address that can not be bound; then nothing is listening.
     pub fn start(broker: Arc<Broker>, mut config: GatewayConfig) -> io::Result<Gateway> {
         config.frame_bytes_max = config.frame_bytes_max.max(amqp091::frame::FRAME_BYTES_MIN);
-        let bound: Vec<_> =
-            config.amqp.iter().map(|address| listener::bind(*address)).collect::<Result<_, _>>()?;
-        let addresses = bound.iter().map(|socket| socket.local_addr()).collect::<Result<_, _>>()?;
+        let bound: Vec<_> = config
+            .amqp
+            .iter()
+            .map(|address| listener::bind(*address))
+            .collect::<Result<_, _>>()?;
+        let addresses = bound
+            .iter()
+            .map(|socket| socket.local_addr())
+            .collect::<Result<_, _>>()?;
         let shared = Arc::new(Shared::new(Arc::clone(&broker), config));
         let waiter: Weak<Shared> = Arc::downgrade(&shared);
-        broker.memory().subscribe(waiter.clone() as Weak<dyn PressureWaiter>);
+        broker
+            .memory()
+            .subscribe(waiter.clone() as Weak<dyn PressureWaiter>);
         broker.set_after_work(Box::new(move || {
-            flush_touched();
+            after_work();
             if let Some(shared) = waiter.upgrade() {
                 shared.look_for_failure();
             }
         }));
         let accept = |socket| tokio::spawn(listener::accept(socket, Arc::clone(&shared)));
         let listeners = bound.into_iter().map(accept).collect();
-        Ok(Gateway { shared, addresses, listeners })
+        Ok(Gateway {
+            shared,
+            addresses,
+            listeners,
+        })
     }
 
     /// The addresses that are listened on, with the ports that were given for port 0.

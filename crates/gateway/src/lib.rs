@@ -31,4 +31,3 @@ mod worker;
 pub use self::amqp091::Amqp091Format;
 pub use gateway::{Gateway, formats};
 pub use shared::GatewayConfig;
-pub use worker::flush_touched;

@@ -18,9 +18,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering}
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
 
-use ferry_broker::{
-    Broker, DurableWaiter, Lease, Promise, QueueHandle, Ticket, TicketWaiter,
-};
+use ferry_broker::{Broker, DurableWaiter, Lease, Promise, QueueHandle, Ticket, TicketWaiter};
 use parking_lot::{Mutex, MutexGuard};
 use rustix::net::Shutdown;
 use tokio::net::tcp::OwnedWriteHalf;
@@ -95,7 +93,10 @@ impl Pledge for Arc<Ticket> {
     }
 
     fn rejected(&self) -> Vec<(u16, u64)> {
-        Ticket::rejected(self).into_iter().map(|tag| (tag.channel, tag.tag)).collect()
+        Ticket::rejected(self)
+            .into_iter()
+            .map(|tag| (tag.channel, tag.tag))
+            .collect()
     }
 }
 
@@ -121,7 +122,9 @@ impl Link {
     }
 
     fn arc(&self) -> Arc<Link> {
-        self.me.upgrade().expect("the link is borrowed, so it is there")
+        self.me
+            .upgrade()
+            .expect("the link is borrowed, so it is there")
     }
 
     /// The state, to be changed by `change`; what it puts into the outbox is flushed at the end
@@ -139,8 +142,14 @@ impl Link {
             return;
         }
         self.level.store(level, Ordering::SeqCst);
-        if !std::mem::replace(&mut state.touched, true) {
+        if state.touched {
+            return;
+        }
+        if worker::flushes() {
+            state.touched = true;
             worker::touch(self.arc());
+        } else {
+            self.notify(event::WRITE);
         }
     }
 
@@ -214,7 +223,10 @@ impl Link {
     /// What the task was woken for. Only the task calls this.
     pub(crate) fn take_events(&self, cx: &Context<'_>) -> u32 {
         let mut waker = self.waker.lock();
-        if !waker.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
+        if !waker
+            .as_ref()
+            .is_some_and(|known| known.will_wake(cx.waker()))
+        {
             *waker = Some(cx.waker().clone());
         }
         drop(waker);
@@ -318,15 +330,30 @@ impl LinkState {
 
     /// Pays debts into the outbox; also whether a lane has no held reply any more.
     fn pay(&mut self, kept: impl Fn(Promise) -> bool) -> (Wait<Arc<Ticket>>, bool) {
-        let LinkState { outbox, lanes, debts, .. } = self;
+        let LinkState {
+            outbox,
+            lanes,
+            debts,
+            ..
+        } = self;
         let mut opened = false;
         let wait = debts.pay(kept, |payment| match payment {
-            Payment::Ack { lane, channel, tag, multiple } => {
+            Payment::Ack {
+                lane,
+                channel,
+                tag,
+                multiple,
+            } => {
                 if lanes.get(lane).is_some() {
                     crate::amqp091::write_ack(outbox.buffer(), channel, tag, multiple);
                 }
             }
-            Payment::Nack { lane, channel, tag, multiple } => {
+            Payment::Nack {
+                lane,
+                channel,
+                tag,
+                multiple,
+            } => {
                 if lanes.get(lane).is_some() {
                     crate::amqp091::write_nack(outbox.buffer(), channel, tag, multiple);
                 }

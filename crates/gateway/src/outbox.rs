@@ -106,7 +106,11 @@ impl Outbox {
 
     /// Bytes that the socket has not taken yet.
     pub(crate) fn len(&self) -> usize {
-        if self.closed { 0 } else { self.front.len() - self.front_at + self.back.len() + self.in_hand }
+        if self.closed {
+            0
+        } else {
+            self.front.len() - self.front_at + self.back.len() + self.in_hand
+        }
     }
 
     /// Whether a refused write waits for the socket.
@@ -136,7 +140,10 @@ impl Outbox {
         let (buffer, at) = if self.front.is_empty() {
             (std::mem::take(&mut self.back), 0)
         } else {
-            (std::mem::take(&mut self.front), std::mem::take(&mut self.front_at))
+            (
+                std::mem::take(&mut self.front),
+                std::mem::take(&mut self.front_at),
+            )
         };
         if buffer.is_empty() {
             give_buffer(buffer);
@@ -195,12 +202,19 @@ mod tests {
     #[test]
     fn bytes_leave_in_order_through_full_sockets() {
         let mut outbox = Outbox::default();
-        let mut socket = Socket { room: 4, taken: Vec::new() };
+        let mut socket = Socket {
+            room: 4,
+            taken: Vec::new(),
+        };
         outbox.buffer().extend_from_slice(b"abcdef");
         assert_eq!(socket.flush(&mut outbox), Some(Written::Full));
         outbox.buffer().extend_from_slice(b"ghi");
         assert_eq!(outbox.len(), 5);
-        assert_eq!(socket.flush(&mut outbox), None, "nobody tries before it is writable");
+        assert_eq!(
+            socket.flush(&mut outbox),
+            None,
+            "nobody tries before it is writable"
+        );
         socket.room = 100;
         outbox.unblock();
         assert_eq!(socket.flush(&mut outbox), Some(Written::All));
@@ -227,7 +241,10 @@ mod tests {
     fn an_empty_outbox_holds_no_buffer() {
         let mut outbox = Outbox::default();
         outbox.buffer().resize(64 << 10, 7);
-        let mut socket = Socket { room: usize::MAX, taken: Vec::new() };
+        let mut socket = Socket {
+            room: usize::MAX,
+            taken: Vec::new(),
+        };
         assert_eq!(socket.flush(&mut outbox), Some(Written::All));
         assert_eq!((outbox.front.capacity(), outbox.back.capacity()), (0, 0));
     }

@@ -87,7 +87,12 @@ impl Shared {
 
     /// Wakes every connection for these events.
     pub(crate) fn notify_all(&self, events: u32) {
-        let links: Vec<_> = self.links.lock().values().filter_map(Weak::upgrade).collect();
+        let links: Vec<_> = self
+            .links
+            .lock()
+            .values()
+            .filter_map(Weak::upgrade)
+            .collect();
         links.iter().for_each(|link| link.notify(events));
     }
 

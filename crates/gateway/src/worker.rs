@@ -4,9 +4,11 @@
 //! Invariants
 //! - No connection owns any of this: an idle connection holds no buffer.
 //! - A link is in the list of at most one thread; whoever put it there flushes it.
-//! - Whoever runs broker work on a thread calls [`flush_touched`] before it goes idle.
+//! - A link is only put into the list of a thread that flushes at the end of its work: one that is
+//!   within [`with_worker`], or one of the broker's own. Elsewhere the link's task is woken for it,
+//!   so a stranger who calls the broker leaves nothing behind.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use ferry_broker::Burst;
@@ -27,25 +29,43 @@ pub(crate) struct Worker {
 thread_local! {
     static WORKER: RefCell<Option<Box<Worker>>> = const { RefCell::new(None) };
     static TOUCHED: RefCell<Vec<Arc<Link>>> = const { RefCell::new(Vec::new()) };
+    static FLUSHES: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Lends the thread's buffers for one piece of work.
+/// Lends the thread's buffers for one piece of work, after which [`flush_touched`] is called.
 pub(crate) fn with_worker<R>(work: impl FnOnce(&mut Worker) -> R) -> R {
     let mut worker = WORKER.take().unwrap_or_else(|| {
-        Box::new(Worker { scratch: vec![0; SCRATCH_BYTES], burst: Burst::new() })
+        Box::new(Worker {
+            scratch: vec![0; SCRATCH_BYTES],
+            burst: Burst::new(),
+        })
     });
+    let before = FLUSHES.replace(true);
     let result = work(&mut worker);
+    FLUSHES.set(before);
     WORKER.set(Some(worker));
+    flush_touched();
     result
 }
 
-/// Notes that a link's outbox has something for its socket.
+/// Whether this thread flushes what it has touched at the end of its work.
+pub(crate) fn flushes() -> bool {
+    FLUSHES.get()
+}
+
+/// Notes that a link's outbox has something for its socket. Only where [`flushes`] says yes.
 pub(crate) fn touch(link: Arc<Link>) {
     TOUCHED.with_borrow_mut(|touched| touched.push(link));
 }
 
+/// The end of a piece of work on a thread of the broker: from now on it is known to come here.
+pub(crate) fn after_work() {
+    FLUSHES.set(true);
+    flush_touched();
+}
+
 /// Writes what this thread has put into outboxes to their sockets, as far as those take it.
-pub fn flush_touched() {
+pub(crate) fn flush_touched() {
     while let Some(link) = TOUCHED.with_borrow_mut(Vec::pop) {
         link.flush();
     }

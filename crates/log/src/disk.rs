@@ -28,6 +28,11 @@ pub trait Disk: Send + Sync {
 
     /// Makes names safe: creations, renames and removals up to now.
     fn sync_dir(&self) -> io::Result<()>;
+
+    /// Bytes that can still be written; a disk that can not tell has no limit.
+    fn free_bytes(&self) -> io::Result<u64> {
+        Ok(u64::MAX)
+    }
 }
 
 /// One open file.

@@ -285,10 +285,18 @@ impl Log {
 
     /// Removes the dead segments; returns how many.
     ///
+    /// A segment is dead because of records that were appended before it was released; they are
+    /// synced first, so that no crash can bring the need for the segment back.
+    ///
     /// # Errors
-    /// [`LogError::Io`]; the rest stays and is tried again the next time.
+    /// As [`Log::commit_all`]; [`LogError::Io`] when a file can not be removed: the rest stays and
+    /// is tried again the next time.
     pub fn remove_dead(&self) -> Result<usize, LogError> {
         let dead = self.cleaning().dead;
+        if dead.is_empty() {
+            return Ok(0);
+        }
+        self.commit_all()?;
         for number in &dead {
             let name = name_of(*number);
             match self.disk.remove(&name) {

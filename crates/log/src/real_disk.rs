@@ -112,7 +112,13 @@ impl Disk for RealDisk {
     fn sync_dir(&self) -> io::Result<()> {
         self.handle.sync_all()
     }
+
+    fn free_bytes(&self) -> io::Result<u64> {
+        let stat = rustix::fs::statvfs(&self.directory)?;
+        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
 }
+
 
 #[derive(Debug)]
 struct RealFile(File);

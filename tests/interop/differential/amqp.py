@@ -12,7 +12,8 @@ FRAME_METHOD, FRAME_HEADER, FRAME_BODY, FRAME_HEARTBEAT, FRAME_END = 1, 2, 3, 8,
 # id, name, fields. `b` is a bit, `o` an octet, `s` a short, `l` a long, `q` a long long,
 # `t` a short string, `S` a long string, `T` a table.
 _METHODS = """
-10.10 connection.start o:version-major o:version-minor T:server-properties S:mechanisms S:locales
+10.10 connection.start o:version-major o:version-minor T:server-properties S:mechanisms \
+ S:locales
 10.11 connection.start-ok T:client-properties t:mechanism S:response t:locale
 10.20 connection.secure S:challenge
 10.21 connection.secure-ok S:response
@@ -34,7 +35,8 @@ _METHODS = """
 20.41 channel.close-ok
 30.10 access.request t:realm b:exclusive b:passive b:active b:write b:read
 30.11 access.request-ok s:ticket
-40.10 exchange.declare s:ticket t:exchange t:type b:passive b:durable b:auto-delete b:internal b:no-wait T:arguments
+40.10 exchange.declare s:ticket t:exchange t:type b:passive b:durable b:auto-delete b:internal \
+ b:no-wait T:arguments
 40.11 exchange.declare-ok
 40.20 exchange.delete s:ticket t:exchange b:if-unused b:no-wait
 40.21 exchange.delete-ok
@@ -42,7 +44,8 @@ _METHODS = """
 40.31 exchange.bind-ok
 40.40 exchange.unbind s:ticket t:destination t:source t:routing-key b:no-wait T:arguments
 40.51 exchange.unbind-ok
-50.10 queue.declare s:ticket t:queue b:passive b:durable b:exclusive b:auto-delete b:no-wait T:arguments
+50.10 queue.declare s:ticket t:queue b:passive b:durable b:exclusive b:auto-delete b:no-wait \
+ T:arguments
 50.11 queue.declare-ok t:queue l:message-count l:consumer-count
 50.20 queue.bind s:ticket t:queue t:exchange t:routing-key b:no-wait T:arguments
 50.21 queue.bind-ok
@@ -54,7 +57,8 @@ _METHODS = """
 50.51 queue.unbind-ok
 60.10 basic.qos l:prefetch-size s:prefetch-count b:global
 60.11 basic.qos-ok
-60.20 basic.consume s:ticket t:queue t:consumer-tag b:no-local b:no-ack b:exclusive b:no-wait T:arguments
+60.20 basic.consume s:ticket t:queue t:consumer-tag b:no-local b:no-ack b:exclusive b:no-wait \
+ T:arguments
 60.21 basic.consume-ok t:consumer-tag
 60.30 basic.cancel t:consumer-tag b:no-wait
 60.31 basic.cancel-ok t:consumer-tag

@@ -3,7 +3,9 @@
 set -u
 . "$(dirname "$0")/../lib.sh"
 if ! command -v amqp-publish >/dev/null; then
-  echo "FAIL amqp-tools is not installed (apt-get install amqp-tools)"; echo "0 passed, 1 failed"; exit 1
+  echo "FAIL amqp-tools is not installed (apt-get install amqp-tools)"
+  echo "0 passed, 1 failed"
+  exit 1
 fi
 at=(--server="$HOST" --port="$PORT" --username=guest --password=guest)
 queue=tools.$$ scratch=$(mktemp); trap 'rm -f "$scratch"' EXIT
@@ -30,6 +32,7 @@ amqp-delete-queue "${at[@]}" -q "$queue" >/dev/null
 check "delete the queue" 0 $?
 amqp-get "${at[@]}" -q "$queue" >/dev/null 2>&1
 check "get from a missing queue exits with 1" 1 $?
-amqp-publish --server="$HOST" --port="$PORT" --username=guest --password=no -r x -b y >/dev/null 2>&1
+at[3]=--password=no
+amqp-publish "${at[@]}" -r x -b y >/dev/null 2>&1
 check "a wrong password is refused" 1 $?
 finish

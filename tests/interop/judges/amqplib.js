@@ -104,7 +104,8 @@ const checks = {
   async 'exchanges of all kinds'(connection) {
     const channel = await connection.createConfirmChannel();
     for (const [kind, binding, args, key, headers] of [
-      ['direct', 'k', {}, 'k', {}], ['fanout', '', {}, 'any', {}], ['topic', 'a.#', {}, 'a.b.c', {}],
+      ['direct', 'k', {}, 'k', {}], ['fanout', '', {}, 'any', {}],
+      ['topic', 'a.#', {}, 'a.b.c', {}],
       ['headers', '', { 'x-match': 'all', h: 1 }, '', { h: 1 }]]) {
       const name = `node.${process.pid}.${kind}`;
       await channel.assertExchange(name, kind, { autoDelete: true });

@@ -104,6 +104,7 @@ pub fn open(disk: &FaultyDisk, clock: &Arc<HandClock>, entropy: u64) -> Arc<Brok
         formats: Formats::default(),
         sync: SyncPolicy::Sync,
         memory_high_bytes: 1 << 20,
+        disk_free_bytes_min: 0,
     })
     .unwrap()
 }

@@ -32,6 +32,7 @@ impl Queue {
     /// Appends the durable part of the queue to a checkpoint.
     pub fn write_image(&self, out: &mut Vec<u8>) {
         put_varint(out, self.next_seq);
+        put_varint(out, self.suspect_below);
         let mut out_of_place: Vec<Entry> = self
             .ready
             .returned()
@@ -83,6 +84,7 @@ impl Recovering {
     /// Takes over what a checkpoint says of the queue.
     pub fn read_image(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Truncated> {
         self.queue.next_seq = cursor.varint()?;
+        self.queue.suspect_below = cursor.varint()?;
         for _ in 0..cursor.varint()? {
             let page = Packed::read(cursor)?;
             let level = self.queue.options.level(page.priority());

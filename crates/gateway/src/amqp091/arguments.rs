@@ -26,7 +26,9 @@ fn refuse(error: TableError) -> Refusal {
 /// Reads a table that was validated; one that was not is read up to where it breaks.
 pub(crate) fn read_valid(table: RawTable<'_>) -> Arguments {
     let entries = table.iter().map_while(Result::ok);
-    entries.map(|(name, value)| (name.as_str_lossy(), value_of(value))).collect()
+    entries
+        .map(|(name, value)| (name.as_str_lossy(), value_of(value)))
+        .collect()
 }
 
 /// The name of a value's type, as RabbitMQ prints it.
@@ -81,13 +83,16 @@ fn to_wire(value: &Value) -> amqp091::Value {
         Value::U64(value) => Wire::I64(i64::try_from(*value).unwrap_or(i64::MAX)),
         Value::F32(value) => Wire::F32(*value),
         Value::F64(value) => Wire::F64(*value),
-        Value::Decimal { scale, value } => Wire::Decimal { scale: *scale, value: *value },
+        Value::Decimal { scale, value } => Wire::Decimal {
+            scale: *scale,
+            value: *value,
+        },
         Value::Timestamp(seconds) => Wire::Timestamp(*seconds),
         Value::Str(bytes) => Wire::LongStr(bytes.as_slice().into()),
         Value::Bytes(bytes) => Wire::Bytes(bytes.as_slice().into()),
-        Value::Array(values) => {
-            Wire::Array(Box::new(values.iter().map(to_wire).collect::<Vec<_>>().into()))
-        },
+        Value::Array(values) => Wire::Array(Box::new(
+            values.iter().map(to_wire).collect::<Vec<_>>().into(),
+        )),
         Value::Table(table) => Wire::Table(Box::new(to_table(table))),
         Value::Void => Wire::Void,
     }
@@ -99,7 +104,9 @@ mod tests {
 
     #[test]
     fn every_type_survives_both_ways() {
-        let inner: Arguments = [("k", Value::I8(-1)), ("k", Value::Void)].into_iter().collect();
+        let inner: Arguments = [("k", Value::I8(-1)), ("k", Value::Void)]
+            .into_iter()
+            .collect();
         let values = [
             Value::Bool(true),
             Value::I8(-8),
@@ -111,7 +118,10 @@ mod tests {
             Value::I64(-64),
             Value::F32(0.5),
             Value::F64(-0.25),
-            Value::Decimal { scale: 2, value: 314 },
+            Value::Decimal {
+                scale: 2,
+                value: 314,
+            },
             Value::Timestamp(1_700_000_000),
             Value::Str(vec![0xff, 0]),
             Value::Bytes(vec![1, 2]),
@@ -119,8 +129,11 @@ mod tests {
             Value::Table(inner),
             Value::Void,
         ];
-        let arguments: Arguments =
-            values.into_iter().enumerate().map(|(index, value)| (index.to_string(), value)).collect();
+        let arguments: Arguments = values
+            .into_iter()
+            .enumerate()
+            .map(|(index, value)| (index.to_string(), value))
+            .collect();
         let bytes = to_table(&arguments).to_bytes();
         assert_eq!(read(RawTable::new(&bytes)).unwrap(), arguments);
     }

@@ -3,6 +3,7 @@
 //! Invariants
 //! - An unknown delivery tag closes the channel and settles nothing.
 //! - In a transaction settlements are only noted; the commit makes them.
+//! - `no_local` is taken and has no effect, as in RabbitMQ.
 //! - `consume-ok` is written before the consumer's first delivery, because the broker calls for it
 //!   under the partition's lock.
 
@@ -45,7 +46,9 @@ impl Channel {
             };
             let mut many = Vec::new();
             let (one, known) = if multiple {
-                let known = lane.unacked.take_upto(tag, |tag, entry| many.push((tag, entry)));
+                let known = lane
+                    .unacked
+                    .take_upto(tag, |tag, entry| many.push((tag, entry)));
                 (None, known)
             } else {
                 let one = lane.unacked.take(tag).map(|entry| (tag, entry));
@@ -101,7 +104,9 @@ impl Channel {
         match found {
             Ok(true) => Ok(()),
             Ok(false) => {
-                let reply = basic::GetEmpty { cluster_id: ShortStr::EMPTY };
+                let reply = basic::GetEmpty {
+                    cluster_id: ShortStr::EMPTY,
+                };
                 self.reply(common, Promise::Now, Method::BasicGetEmpty(reply));
                 Ok(())
             }
@@ -118,7 +123,9 @@ impl Channel {
     ) -> Result<(), Refusal> {
         if self.knows_consumer(method.consumer_tag.as_bytes()) {
             let tag = method.consumer_tag.as_str_lossy();
-            return Err(not_allowed(format!("attempt to reuse consumer tag '{tag}'")));
+            return Err(not_allowed(format!(
+                "attempt to reuse consumer tag '{tag}'"
+            )));
         }
         if method.queue.as_bytes() == REPLY_TO.as_bytes() {
             return self.consume_replies(common, turn, method);
@@ -130,15 +137,23 @@ impl Channel {
         let priority = priority_of(&arguments, &name, common)?;
         let tag = self.tag_for(method.consumer_tag);
         let slot = common.link.with(|state| {
-            state.lanes.get(self.lane).map(|lane| lane.open_slot(Arc::clone(&queue)))
+            state
+                .lanes
+                .get(self.lane)
+                .map(|lane| lane.open_slot(Arc::clone(&queue)))
         });
         let Some(slot) = slot else {
             return Ok(());
         };
         let address = self.address(common);
         let notify_cancel = common.notify_cancel;
-        let outlet =
-            Arc::new(ConsumerOutlet::new(address, &tag, slot, method.no_ack, notify_cancel));
+        let outlet = Arc::new(ConsumerOutlet::new(
+            address,
+            &tag,
+            slot,
+            method.no_ack,
+            notify_cancel,
+        ));
         let spec = ConsumerSpec {
             tag: String::from_utf8_lossy(&tag).into_owned(),
             no_ack: method.no_ack,
@@ -168,7 +183,9 @@ impl Channel {
     fn reply_unpaid(&self, common: &Common, tag: &[u8]) {
         common.link.with(|state| {
             state.reply(self.lane, Promise::Now, true, |out| {
-                let reply = basic::ConsumeOk { consumer_tag: ShortStr::clipped(tag) };
+                let reply = basic::ConsumeOk {
+                    consumer_tag: ShortStr::clipped(tag),
+                };
                 Method::BasicConsumeOk(reply).write_frame(out, self.number);
             })
         });
@@ -183,7 +200,10 @@ impl Channel {
     }
 
     fn knows_consumer(&self, tag: &[u8]) -> bool {
-        let reply = self.reply_consumer.as_ref().is_some_and(|consumer| *consumer.tag == *tag);
+        let reply = self
+            .reply_consumer
+            .as_ref()
+            .is_some_and(|consumer| *consumer.tag == *tag);
         !tag.is_empty() && (reply || self.consumers.contains_key(tag))
     }
 
@@ -196,7 +216,9 @@ impl Channel {
         // Unique among all consumers of this run, and hard to mistake for a client's own tag.
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let salt = std::hash::BuildHasher::hash_one(self.consumers.hasher(), number);
-        format!("amq.ctag-{salt:016x}{number:08x}").into_bytes().into()
+        format!("amq.ctag-{salt:016x}{number:08x}")
+            .into_bytes()
+            .into()
     }
 
     /// `basic.cancel`
@@ -208,14 +230,20 @@ impl Channel {
     ) -> Result<(), Refusal> {
         turn.submit(common);
         let tag = method.consumer_tag.as_bytes();
-        if self.reply_consumer.as_ref().is_some_and(|consumer| *consumer.tag == *tag) {
+        if self
+            .reply_consumer
+            .as_ref()
+            .is_some_and(|consumer| *consumer.tag == *tag)
+        {
             self.close_replies(common);
         } else if let Some(consumer) = self.consumers.remove(tag) {
             common.broker.cancel(&consumer.handle);
             self.close_slot(common, consumer.outlet.slot());
         }
         if !method.no_wait {
-            let reply = basic::CancelOk { consumer_tag: method.consumer_tag };
+            let reply = basic::CancelOk {
+                consumer_tag: method.consumer_tag,
+            };
             self.reply(common, Promise::Now, Method::BasicCancelOk(reply));
         }
         Ok(())
@@ -236,7 +264,10 @@ impl Channel {
         method: &basic::Qos,
     ) -> Result<(), Refusal> {
         if method.prefetch_size != 0 {
-            return Err(not_implemented(format!("prefetch_size!=0 ({})", method.prefetch_size)));
+            return Err(not_implemented(format!(
+                "prefetch_size!=0 ({})",
+                method.prefetch_size
+            )));
         }
         turn.submit(common);
         let count = u32::from(method.prefetch_count);
@@ -268,16 +299,22 @@ impl Channel {
         let mut unacked: Vec<Unsettled<Lease>> = Vec::new();
         common.link.with(|state| {
             if let Some(lane) = state.lanes.get(self.lane) {
-                lane.unacked.take_upto(0, |_, unsettled| unacked.push(unsettled));
+                lane.unacked
+                    .take_upto(0, |_, unsettled| unacked.push(unsettled));
                 for unsettled in unacked {
                     let queue = lane.settled(unsettled.slot);
-                    turn.staging().settle(&queue, unsettled.lease, Outcome::Requeue);
+                    turn.staging()
+                        .settle(&queue, unsettled.lease, Outcome::Requeue);
                 }
             }
         });
         turn.submit(common);
         if answer {
-            self.reply(common, Promise::Now, Method::BasicRecoverOk(basic::RecoverOk {}));
+            self.reply(
+                common,
+                Promise::Now,
+                Method::BasicRecoverOk(basic::RecoverOk {}),
+            );
         }
         common.resume_credit(self.lane);
         Ok(())
@@ -306,9 +343,10 @@ fn priority_of(arguments: &Arguments, queue: &str, common: &Common) -> Result<i3
         None => Ok(0),
         Some(value) => match value.as_integer() {
             Some(priority) => Ok(priority.clamp(i32::MIN.into(), i32::MAX.into()) as i32),
-            None => {
-                Err(invalid(PRIORITY, format!("{{unacceptable_type,{}}}", value.type_name())))
-            }
+            None => Err(invalid(
+                PRIORITY,
+                format!("{{unacceptable_type,{}}}", value.type_name()),
+            )),
         },
     }
 }

@@ -121,7 +121,9 @@ impl Channel {
     /// Sends a reply once its promise is kept, after earlier replies of the channel.
     pub(crate) fn reply(&self, common: &Common, promise: Promise, method: Method<'_>) {
         let number = self.number;
-        common.link.reply(self.lane, promise, |out| method.write_frame(out, number));
+        common
+            .link
+            .reply(self.lane, promise, |out| method.write_frame(out, number));
     }
 
     /// Does what a method says. `channel.close` and `close-ok` are the session's.
@@ -132,9 +134,13 @@ impl Channel {
         method: Method<'_>,
     ) -> Result<(), Refusal> {
         match method {
-            Method::BasicAck(ack) => {
-                self.settle(common, turn, ack.delivery_tag, ack.multiple, Outcome::Accept)
-            }
+            Method::BasicAck(ack) => self.settle(
+                common,
+                turn,
+                ack.delivery_tag,
+                ack.multiple,
+                Outcome::Accept,
+            ),
             Method::BasicNack(nack) => {
                 let outcome = refusal_outcome(nack.requeue);
                 self.settle(common, turn, nack.delivery_tag, nack.multiple, outcome)
@@ -171,7 +177,10 @@ impl Channel {
                 self.reply(common, Promise::Now, reply);
                 Ok(())
             }
-            _ => Err(Refusal::new(ReplyCode::CommandInvalid, "unimplemented method")),
+            _ => Err(Refusal::new(
+                ReplyCode::CommandInvalid,
+                "unimplemented method",
+            )),
         }
     }
 
@@ -179,15 +188,15 @@ impl Channel {
         if !active {
             return Err(not_implemented("active=false"));
         }
-        self.reply(common, Promise::Now, Method::ChannelFlowOk(methods::FlowOk { active }));
+        self.reply(
+            common,
+            Promise::Now,
+            Method::ChannelFlowOk(methods::FlowOk { active }),
+        );
         Ok(())
     }
 
-    fn confirm_select(
-        &mut self,
-        common: &Common,
-        select: &confirm::Select,
-    ) -> Result<(), Refusal> {
+    fn confirm_select(&mut self, common: &Common, select: &confirm::Select) -> Result<(), Refusal> {
         if self.tx.is_some() {
             return Err(precondition_failed("cannot switch from tx to confirm mode"));
         }
@@ -218,12 +227,15 @@ impl Channel {
                 return;
             };
             let rolled_back = rolled_back.into_iter();
-            lane.unacked.restore(rolled_back.map(|(tag, unsettled, _)| (tag, unsettled)));
+            lane.unacked
+                .restore(rolled_back.map(|(tag, unsettled, _)| (tag, unsettled)));
             let mut unacked = Vec::with_capacity(lane.unacked.len());
-            lane.unacked.take_upto(0, |_, unsettled| unacked.push(unsettled));
+            lane.unacked
+                .take_upto(0, |_, unsettled| unacked.push(unsettled));
             for unsettled in unacked {
                 let queue = lane.settled(unsettled.slot);
-                turn.staging().settle(&queue, unsettled.lease, Outcome::Requeue);
+                turn.staging()
+                    .settle(&queue, unsettled.lease, Outcome::Requeue);
             }
         });
         turn.submit(common);
@@ -239,7 +251,10 @@ impl Common {
     /// Lets consumers go on that the channel-wide limit had stopped, if there is room now.
     pub(crate) fn resume_credit(&self, lane: LaneId) {
         let starved = self.link.with(|state| {
-            state.lanes.get(lane).is_some_and(|lane| lane.take_credit_starved())
+            state
+                .lanes
+                .get(lane)
+                .is_some_and(|lane| lane.take_credit_starved())
         });
         if starved {
             self.link.notify(event::RESUME);
@@ -249,17 +264,27 @@ impl Common {
 
 /// Channel open's reply.
 pub(crate) fn open_ok() -> Method<'static> {
-    Method::ChannelOpenOk(methods::OpenOk { channel_id: LongStr::EMPTY })
+    Method::ChannelOpenOk(methods::OpenOk {
+        channel_id: LongStr::EMPTY,
+    })
 }
 
 /// A name of a method, without line breaks, as RabbitMQ takes it.
 pub(crate) fn plain_name(name: ShortStr<'_>) -> String {
     let text = name.as_str_lossy();
-    if text.contains(['\r', '\n']) { text.replace(['\r', '\n'], "") } else { text.into_owned() }
+    if text.contains(['\r', '\n']) {
+        text.replace(['\r', '\n'], "")
+    } else {
+        text.into_owned()
+    }
 }
 
 fn refusal_outcome(requeue: bool) -> Outcome {
-    if requeue { Outcome::Requeue } else { Outcome::Reject }
+    if requeue {
+        Outcome::Requeue
+    } else {
+        Outcome::Reject
+    }
 }
 
 impl From<DefinitionError> for Refusal {

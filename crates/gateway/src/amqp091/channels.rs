@@ -60,6 +60,8 @@ impl Channels {
     /// Every channel.
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Channel> {
         let direct = self.direct.iter_mut().flatten();
-        direct.chain(self.others.values_mut()).map(|channel| &mut **channel)
+        direct
+            .chain(self.others.values_mut())
+            .map(|channel| &mut **channel)
     }
 }

@@ -47,17 +47,33 @@ pub(crate) trait Pledge {
 
 #[derive(Debug)]
 enum Debt<P> {
-    Confirms { pledge: P, ranges: Vec<ConfirmRange> },
-    Reply { promise: Promise, reply: HeldReply },
+    Confirms {
+        pledge: P,
+        ranges: Vec<ConfirmRange>,
+    },
+    Reply {
+        promise: Promise,
+        reply: HeldReply,
+    },
 }
 
 /// What is to be sent now.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Payment {
     /// `basic.ack`.
-    Ack { lane: LaneId, channel: u16, tag: u64, multiple: bool },
+    Ack {
+        lane: LaneId,
+        channel: u16,
+        tag: u64,
+        multiple: bool,
+    },
     /// `basic.nack`.
-    Nack { lane: LaneId, channel: u16, tag: u64, multiple: bool },
+    Nack {
+        lane: LaneId,
+        channel: u16,
+        tag: u64,
+        multiple: bool,
+    },
     /// A held reply.
     Reply(HeldReply),
 }
@@ -82,7 +98,10 @@ pub(crate) struct Debts<P> {
 
 impl<P> Default for Debts<P> {
     fn default() -> Self {
-        Debts { queue: VecDeque::new(), armed: false }
+        Debts {
+            queue: VecDeque::new(),
+            armed: false,
+        }
     }
 }
 
@@ -152,7 +171,11 @@ impl<P: Pledge + Clone> Debts<P> {
             self.queue = VecDeque::new();
         }
         let waits = !matches!(wait, Wait::Nothing);
-        if waits && std::mem::replace(&mut self.armed, true) { Wait::Nothing } else { wait }
+        if waits && std::mem::replace(&mut self.armed, true) {
+            Wait::Nothing
+        } else {
+            wait
+        }
     }
 }
 
@@ -164,12 +187,19 @@ fn settle_range(
     emit: &mut impl FnMut(Payment),
 ) {
     let mut next = range.first;
-    let mine = rejected
-        .iter()
-        .filter(|(channel, tag)| *channel == range.channel && (range.first..=range.last).contains(tag));
+    let mine = rejected.iter().filter(|(channel, tag)| {
+        *channel == range.channel && (range.first..=range.last).contains(tag)
+    });
     for (_, tag) in mine {
         if next < *tag {
-            add_run(ConfirmRange { first: next, last: tag - 1, ..range }, runs);
+            add_run(
+                ConfirmRange {
+                    first: next,
+                    last: tag - 1,
+                    ..range
+                },
+                runs,
+            );
         }
         emit_runs(runs, emit);
         emit(Payment::Nack {
@@ -181,12 +211,21 @@ fn settle_range(
         next = tag + 1;
     }
     if next <= range.last {
-        add_run(ConfirmRange { first: next, ..range }, runs);
+        add_run(
+            ConfirmRange {
+                first: next,
+                ..range
+            },
+            runs,
+        );
     }
 }
 
 fn add_run(range: ConfirmRange, runs: &mut Vec<ConfirmRange>) {
-    match runs.iter_mut().find(|run| run.lane == range.lane && run.last + 1 == range.first) {
+    match runs
+        .iter_mut()
+        .find(|run| run.lane == range.lane && run.last + 1 == range.first)
+    {
         Some(run) => run.last = range.last,
         None => runs.push(range),
     }
@@ -232,15 +271,26 @@ mod tests {
     }
 
     fn at(position: u64) -> Ticket {
-        Ticket { promise: Rc::new(Cell::new(Some(synced(position)))), rejected: Vec::new() }
+        Ticket {
+            promise: Rc::new(Cell::new(Some(synced(position)))),
+            rejected: Vec::new(),
+        }
     }
 
     fn range(channel: u16, first: u64, last: u64) -> ConfirmRange {
-        ConfirmRange { lane: LaneId::new(u32::from(channel), 0), channel, first, last }
+        ConfirmRange {
+            lane: LaneId::new(u32::from(channel), 0),
+            channel,
+            first,
+            last,
+        }
     }
 
     fn reply(channel: u16) -> HeldReply {
-        HeldReply { lane: LaneId::new(u32::from(channel), 0), bytes: vec![channel as u8] }
+        HeldReply {
+            lane: LaneId::new(u32::from(channel), 0),
+            bytes: vec![channel as u8],
+        }
     }
 
     /// Payments as text: `+2:7m` is an ack on channel 2 up to 7, `-` a nack, `r2` a reply.
@@ -252,10 +302,20 @@ mod tests {
         };
         let wait = debts.pay(kept, |payment| {
             said.push(match payment {
-                Payment::Ack { channel, tag, multiple, .. } => {
+                Payment::Ack {
+                    channel,
+                    tag,
+                    multiple,
+                    ..
+                } => {
                     format!("+{channel}:{tag}{}", if multiple { "m" } else { "" })
                 }
-                Payment::Nack { channel, tag, multiple, .. } => {
+                Payment::Nack {
+                    channel,
+                    tag,
+                    multiple,
+                    ..
+                } => {
                     format!("-{channel}:{tag}{}", if multiple { "m" } else { "" })
                 }
                 Payment::Reply(reply) => format!("r{}", reply.bytes[0]),
@@ -270,9 +330,16 @@ mod tests {
         debts.owe_confirms(at(10), vec![range(1, 1, 3)]);
         debts.owe_reply(synced(20), reply(1));
         assert_eq!(pay(&mut debts, 9), (String::new(), Wait::Kept(synced(10))));
-        assert_eq!(pay(&mut debts, 9), (String::new(), Wait::Nothing), "one wait is enough");
+        assert_eq!(
+            pay(&mut debts, 9),
+            (String::new(), Wait::Nothing),
+            "one wait is enough"
+        );
         debts.disarm();
-        assert_eq!(pay(&mut debts, 10), ("+1:3m".into(), Wait::Kept(synced(20))));
+        assert_eq!(
+            pay(&mut debts, 10),
+            ("+1:3m".into(), Wait::Kept(synced(20)))
+        );
         debts.disarm();
         assert_eq!(pay(&mut debts, 25), ("r1".into(), Wait::Nothing));
         assert!(debts.is_empty());
@@ -284,7 +351,10 @@ mod tests {
         let first = Ticket::default();
         debts.owe_confirms(first.clone(), vec![range(1, 1, 1)]);
         debts.owe_confirms(at(0), vec![range(1, 2, 2)]);
-        assert_eq!(pay(&mut debts, 100), (String::new(), Wait::Resolved(first.clone())));
+        assert_eq!(
+            pay(&mut debts, 100),
+            (String::new(), Wait::Resolved(first.clone()))
+        );
         first.promise.set(Some(synced(50)));
         debts.disarm();
         assert_eq!(pay(&mut debts, 100).0, "+1:2m");
@@ -309,7 +379,10 @@ mod tests {
             (vec![(2, 3), (1, 99)], "+1:5m"),
         ] {
             let mut debts = Debts::default();
-            let ticket = Ticket { rejected: rejected.clone(), ..at(1) };
+            let ticket = Ticket {
+                rejected: rejected.clone(),
+                ..at(1)
+            };
             debts.owe_confirms(ticket, vec![range(1, 1, 5)]);
             assert_eq!(pay(&mut debts, 1).0, expected, "{rejected:?}");
         }

@@ -26,6 +26,10 @@ const DELIVERY_COUNT_HEADER: &str = "x-delivery-count";
 /// The slot of a consumer whose deliveries need no settling and have no queue.
 pub(crate) const NO_SLOT: u32 = u32::MAX;
 
+/// Bytes that may wait for a client before direct replies to it are dropped: they have no queue to
+/// wait in.
+const DIRECT_REPLY_BYTES_MAX: usize = 16 << 20;
+
 /// Where one channel's deliveries go.
 #[derive(Clone)]
 pub(crate) struct Address {
@@ -61,7 +65,14 @@ impl ConsumerOutlet {
         notify_cancel: bool,
     ) -> ConsumerOutlet {
         let starved = AtomicBool::new(false);
-        ConsumerOutlet { address, tag: tag.into(), slot, no_ack, notify_cancel, starved }
+        ConsumerOutlet {
+            address,
+            tag: tag.into(),
+            slot,
+            no_ack,
+            notify_cancel,
+            starved,
+        }
     }
 
     /// Whether it was refused room since the last call.
@@ -87,8 +98,10 @@ impl ConsumerOutlet {
             return true;
         }
         self.address.link.with(|state| {
-            let fits =
-                state.lanes.get(self.address.lane).is_none_or(|lane| lane.reserve_credit());
+            let fits = state
+                .lanes
+                .get(self.address.lane)
+                .is_none_or(|lane| lane.reserve_credit());
             if !fits {
                 self.starved.store(true, Ordering::SeqCst);
             }
@@ -106,6 +119,9 @@ impl Outlet for ConsumerOutlet {
 
     fn deliver(&self, delivery: Delivery<'_>) {
         let address = &self.address;
+        if self.slot == NO_SLOT && address.link.level() >= DIRECT_REPLY_BYTES_MAX {
+            return;
+        }
         let orphaned = address.link.with(|state| {
             let Some(lane) = state.lanes.get(address.lane) else {
                 return state.leftovers.keep(&delivery);
@@ -122,9 +138,18 @@ impl Outlet for ConsumerOutlet {
                 routing_key: ShortStr::clipped(message.routing_key()),
             };
             let properties = properties_of(message, &delivery);
-            let content = Content { properties: &properties, body: message.body() };
+            let content = Content {
+                properties: &properties,
+                body: message.body(),
+            };
             let out = state.outbox.buffer();
-            write_deliver(out, address.channel, method, content, address.frame_bytes_max);
+            write_deliver(
+                out,
+                address.channel,
+                method,
+                content,
+                address.frame_bytes_max,
+            );
             false
         });
         if orphaned {
@@ -140,10 +165,16 @@ impl Outlet for ConsumerOutlet {
             }
             if self.notify_cancel {
                 let consumer_tag = ShortStr::clipped(&self.tag);
-                Method::BasicCancel(basic::Cancel { consumer_tag, no_wait: true })
-                    .write_frame(state.outbox.buffer(), address.channel);
+                Method::BasicCancel(basic::Cancel {
+                    consumer_tag,
+                    no_wait: true,
+                })
+                .write_frame(state.outbox.buffer(), address.channel);
             }
-            state.leftovers.cancelled.push((address.lane, self.tag.clone()));
+            state
+                .leftovers
+                .cancelled
+                .push((address.lane, self.tag.clone()));
         });
         address.link.notify(event::LEFTOVERS);
     }
@@ -165,7 +196,10 @@ impl Address {
                 message_count: u32::try_from(delivery.ready_left).unwrap_or(u32::MAX),
             };
             let properties = properties_of(message, delivery);
-            let content = Content { properties: &properties, body: message.body() };
+            let content = Content {
+                properties: &properties,
+                body: message.body(),
+            };
             state.reply(self.lane, ferry_broker::Promise::Now, true, |out| {
                 write_get_ok(out, self.channel, method, content, self.frame_bytes_max);
             });
@@ -208,9 +242,15 @@ fn stamped(properties: &[u8], delivery_count: u32) -> Vec<u8> {
     };
     let headers = before.headers().and_then(|headers| headers.decode().ok());
     let mut table = headers.unwrap_or_else(Table::new);
-    table.set(ShortStr::lit(DELIVERY_COUNT_HEADER), i64::from(delivery_count));
+    table.set(
+        ShortStr::lit(DELIVERY_COUNT_HEADER),
+        i64::from(delivery_count),
+    );
     let headers = table.to_bytes();
-    let change = Edit { headers: Change::Set(RawTable::new(&headers)), ..Edit::default() };
+    let change = Edit {
+        headers: Change::Set(RawTable::new(&headers)),
+        ..Edit::default()
+    };
     let mut out = Vec::with_capacity(properties.len() + headers.len());
     edit(&before, &change, &mut out);
     out
@@ -227,7 +267,10 @@ mod tests {
             let twice = stamped(&once, count);
             let headers = Properties::parse(&twice).unwrap().headers().unwrap();
             let value = headers.get(DELIVERY_COUNT_HEADER.as_bytes()).unwrap();
-            assert_eq!((value.as_i64(), headers.iter().count()), (Some(i64::from(count)), 1));
+            assert_eq!(
+                (value.as_i64(), headers.iter().count()),
+                (Some(i64::from(count)), 1)
+            );
         }
     }
 }

@@ -24,7 +24,11 @@ pub(crate) struct Refusal {
 impl Refusal {
     /// A refusal that names no method yet.
     pub(crate) fn new(code: ReplyCode, explanation: impl Into<String>) -> Refusal {
-        Refusal { code, explanation: explanation.into(), method: (0, 0) }
+        Refusal {
+            code,
+            explanation: explanation.into(),
+            method: (0, 0),
+        }
     }
 
     /// The same, met by this method, unless it names one already.
@@ -119,7 +123,9 @@ mod tests {
 
     #[test]
     fn a_close_carries_code_text_and_method() {
-        let refusal = not_found("no queue 'q' in vhost '/'").by((50, 10)).by((60, 40));
+        let refusal = not_found("no queue 'q' in vhost '/'")
+            .by((50, 10))
+            .by((60, 40));
         let mut out = Vec::new();
         refusal.write_channel_close(&mut out, 7);
         let frame = amqp091::frame::parse(&out, 4096).unwrap().unwrap();
@@ -128,7 +134,10 @@ mod tests {
             panic!("a channel.close");
         };
         assert_eq!(close.reply_code, 404);
-        assert_eq!(close.reply_text.as_bytes(), b"NOT_FOUND - no queue 'q' in vhost '/'");
+        assert_eq!(
+            close.reply_text.as_bytes(),
+            b"NOT_FOUND - no queue 'q' in vhost '/'"
+        );
         assert_eq!((close.class_id, close.method_id), (50, 10));
     }
 }

@@ -34,7 +34,11 @@ impl Channel {
             declare(common, name, method)?
         };
         if !method.no_wait {
-            self.reply(common, promise, Method::ExchangeDeclareOk(exchange::DeclareOk {}));
+            self.reply(
+                common,
+                promise,
+                Method::ExchangeDeclareOk(exchange::DeclareOk {}),
+            );
         }
         Ok(())
     }
@@ -57,7 +61,11 @@ impl Channel {
         }
         let promise = common.vhost.delete_exchange(&name, method.if_unused)?;
         if !method.no_wait {
-            self.reply(common, promise, Method::ExchangeDeleteOk(exchange::DeleteOk {}));
+            self.reply(
+                common,
+                promise,
+                Method::ExchangeDeleteOk(exchange::DeleteOk {}),
+            );
         }
         Ok(())
     }
@@ -101,7 +109,11 @@ impl Channel {
         let destination = plain_name(method.destination);
         let promise = common.change_binding("exchange", &destination, change)?;
         if !method.no_wait {
-            self.reply(common, promise, Method::ExchangeUnbindOk(exchange::UnbindOk {}));
+            self.reply(
+                common,
+                promise,
+                Method::ExchangeUnbindOk(exchange::UnbindOk {}),
+            );
         }
         Ok(())
     }
@@ -125,14 +137,13 @@ fn declare(
         )));
     }
     let arguments = arguments::read(method.arguments)?;
-    if let Some(alternate) = arguments.get(ALTERNATE_EXCHANGE).filter(|_| !known) {
-        if alternate.as_str().is_none() {
-            return Err(precondition_failed(format!(
-                "invalid type '{}' for arg '{ALTERNATE_EXCHANGE}' in exchange '{name}' in vhost \
-                 '{vhost}'",
-                alternate.type_name()
-            )));
-        }
+    let alternate = arguments.get(ALTERNATE_EXCHANGE).filter(|_| !known);
+    if let Some(other) = alternate.filter(|alternate| alternate.as_str().is_none()) {
+        return Err(precondition_failed(format!(
+            "invalid type '{}' for arg '{ALTERNATE_EXCHANGE}' in exchange '{name}' in vhost \
+             '{vhost}'",
+            other.type_name()
+        )));
     }
     let exchange = Exchange {
         name: name.into(),
@@ -147,7 +158,9 @@ fn declare(
 
 fn refuse_default(name: &str) -> Result<(), Refusal> {
     if name.is_empty() {
-        return Err(access_refused("operation not permitted on the default exchange"));
+        return Err(access_refused(
+            "operation not permitted on the default exchange",
+        ));
     }
     Ok(())
 }

@@ -7,7 +7,9 @@ use ferry_core::limits::TTL_MS_MAX;
 /// Reads an expiration; the error is what comes after `invalid expiration '...': `.
 pub(crate) fn parse(text: &[u8]) -> Result<u32, String> {
     let signed = matches!(text.first(), Some(b'+' | b'-'));
-    let digits = text[usize::from(signed)..].iter().take_while(|byte| byte.is_ascii_digit());
+    let digits = text[usize::from(signed)..]
+        .iter()
+        .take_while(|byte| byte.is_ascii_digit());
     let end = usize::from(signed) + digits.count();
     if end == usize::from(signed) {
         return Err("no_integer".into());
@@ -17,11 +19,17 @@ pub(crate) fn parse(text: &[u8]) -> Result<u32, String> {
         return Err(format!("{{leftover_string,{rest:?}}}"));
     }
     let number = String::from_utf8_lossy(text);
-    let digits = number.trim_start_matches(['+', '-']).trim_start_matches('0');
+    let digits = number
+        .trim_start_matches(['+', '-'])
+        .trim_start_matches('0');
     if number.starts_with('-') && !digits.is_empty() {
         return Err(format!("{{value_negative,-{digits}}}"));
     }
-    let value = if digits.is_empty() { Ok(0) } else { digits.parse::<u64>() };
+    let value = if digits.is_empty() {
+        Ok(0)
+    } else {
+        digits.parse::<u64>()
+    };
     match value {
         Ok(value) if value <= TTL_MS_MAX => {
             Ok(u32::try_from(value).expect("the bound is what fits 32 bits"))
@@ -43,7 +51,10 @@ mod tests {
             ("-0", Ok(0)),
             ("4294967295", Ok(u32::MAX)),
             ("4294967296", Err("{value_too_big,4294967296}")),
-            ("99999999999999999999", Err("{value_too_big,99999999999999999999}")),
+            (
+                "99999999999999999999",
+                Err("{value_too_big,99999999999999999999}"),
+            ),
             ("-1", Err("{value_negative,-1}")),
             ("", Err("no_integer")),
             ("abc", Err("no_integer")),

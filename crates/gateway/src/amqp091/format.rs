@@ -21,7 +21,9 @@ pub struct Amqp091Format;
 
 impl MessageFormat for Amqp091Format {
     fn headers(&self, properties: &[u8]) -> Arguments {
-        let headers = Properties::parse(properties).ok().and_then(|found| found.headers());
+        let headers = Properties::parse(properties)
+            .ok()
+            .and_then(|found| found.headers());
         headers.map(arguments::read_valid).unwrap_or_default()
     }
 
@@ -32,7 +34,11 @@ impl MessageFormat for Amqp091Format {
         let table = arguments::to_table(headers).to_bytes();
         let change = Edit {
             headers: Change::Set(RawTable::new(&table)),
-            expiration: if clear_expiration { Change::Clear } else { Change::Keep },
+            expiration: if clear_expiration {
+                Change::Clear
+            } else {
+                Change::Keep
+            },
             ..Edit::default()
         };
         let mut out = Vec::with_capacity(properties.len() + table.len());
@@ -96,6 +102,9 @@ mod tests {
     #[test]
     fn nothing_is_found_in_what_is_no_property_block() {
         assert!(Amqp091Format.headers(&[0xff]).is_empty());
-        assert_eq!(Amqp091Format.rewrite(&[0xff], &Arguments::new(), true), [0xff]);
+        assert_eq!(
+            Amqp091Format.rewrite(&[0xff], &Arguments::new(), true),
+            [0xff]
+        );
     }
 }

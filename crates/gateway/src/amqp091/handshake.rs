@@ -112,7 +112,12 @@ pub(crate) struct Handshake {
 impl Handshake {
     /// A handshake that waits for the protocol header.
     pub(crate) fn new(offer: Tuned) -> Handshake {
-        Handshake { step: Step::Header, offer, tuned: offer, client: Client::default() }
+        Handshake {
+            step: Step::Header,
+            offer,
+            tuned: offer,
+            client: Client::default(),
+        }
     }
 
     /// Takes what has come; gives how much of it was used, and whether the connection is open.
@@ -176,8 +181,12 @@ impl Handshake {
             (Step::Open, Method::ConnectionOpen(open)) => {
                 let vhost = open.virtual_host.as_str_lossy();
                 let refuse = |refusal: Refusal| Fault::Close(refusal.by(ids));
-                doorman.enter(&vhost, &self.client, self.tuned).map_err(refuse)?;
-                let ok = connection::OpenOk { known_hosts: ShortStr::EMPTY };
+                doorman
+                    .enter(&vhost, &self.client, self.tuned)
+                    .map_err(refuse)?;
+                let ok = connection::OpenOk {
+                    known_hosts: ShortStr::EMPTY,
+                };
                 Method::ConnectionOpenOk(ok).write_frame(out, 0);
                 return Ok(true);
             }
@@ -247,8 +256,18 @@ impl Handshake {
 
     fn on_tune_ok(&mut self, method: &connection::TuneOk) -> Result<(), Fault> {
         let (frame_max, channel_max) = (method.frame_max, u32::from(method.channel_max));
-        negotiated("frame_max", frame_max, FRAME_BYTES_MIN, self.offer.frame_bytes_max)?;
-        negotiated("channel_max", channel_max, 1, u32::from(self.offer.channel_max))?;
+        negotiated(
+            "frame_max",
+            frame_max,
+            FRAME_BYTES_MIN,
+            self.offer.frame_bytes_max,
+        )?;
+        negotiated(
+            "channel_max",
+            channel_max,
+            1,
+            u32::from(self.offer.channel_max),
+        )?;
         self.tuned = Tuned {
             channel_max: method.channel_max,
             frame_bytes_max: frame_max,
@@ -260,7 +279,11 @@ impl Handshake {
 }
 
 fn negotiated(what: &str, value: u32, min: u32, max: u32) -> Result<(), Fault> {
-    let detail = if value == 0 && what == "channel_max" { " (no limit)" } else { "" };
+    let detail = if value == 0 && what == "channel_max" {
+        " (no limit)"
+    } else {
+        ""
+    };
     let fault = |comparison: &str, bound: &str, limit: u32| {
         let text = format!(
             "negotiated {what} = {value}{detail} is {comparison} than the {bound} allowed value \
@@ -285,9 +308,14 @@ impl Client {
             let value = capabilities.and_then(|table| table.get(name.as_bytes()));
             value.and_then(RawValue::as_bool) == Some(true)
         };
-        let name = properties.get(b"connection_name").and_then(RawValue::as_bytes);
+        let name = properties
+            .get(b"connection_name")
+            .and_then(RawValue::as_bytes);
         Client {
-            name: name.map(String::from_utf8_lossy).unwrap_or_default().into_owned(),
+            name: name
+                .map(String::from_utf8_lossy)
+                .unwrap_or_default()
+                .into_owned(),
             notify_cancel: can("consumer_cancel_notify"),
             notify_blocked: can("connection.blocked"),
             notify_refused: can("authentication_failure_close"),

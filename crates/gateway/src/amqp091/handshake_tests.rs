@@ -4,7 +4,11 @@ use amqp091::handshake::REPLY;
 
 use super::*;
 
-const OFFER: Tuned = Tuned { channel_max: 2047, frame_bytes_max: 131_072, heartbeat_s: 60 };
+const OFFER: Tuned = Tuned {
+    channel_max: 2047,
+    frame_bytes_max: 131_072,
+    heartbeat_s: 60,
+};
 
 /// Knows `guest`/`guest` and `/`.
 #[derive(Default)]
@@ -14,7 +18,11 @@ struct Host {
 
 impl Doorman for Host {
     fn login(&mut self, user: &str, password: &[u8]) -> Result<(), String> {
-        if (user, password) == ("guest", b"guest") { Ok(()) } else { Err("bad".into()) }
+        if (user, password) == ("guest", b"guest") {
+            Ok(())
+        } else {
+            Err("bad".into())
+        }
     }
     fn enter(&mut self, vhost: &str, client: &Client, tuned: Tuned) -> Result<(), Refusal> {
         if vhost != "/" {
@@ -49,7 +57,11 @@ fn start_ok(mechanism: &str, response: &[u8], capabilities: &[&'static str]) -> 
 
 fn tune_ok(channel_max: u16, frame_max: u32) -> Vec<u8> {
     let heartbeat = 10;
-    frame(Method::ConnectionTuneOk(connection::TuneOk { channel_max, frame_max, heartbeat }))
+    frame(Method::ConnectionTuneOk(connection::TuneOk {
+        channel_max,
+        frame_max,
+        heartbeat,
+    }))
 }
 
 fn open(vhost: &str) -> Vec<u8> {
@@ -66,10 +78,12 @@ const PLAIN: &[u8] = b"\0guest\0guest";
 fn run(host: &mut Host, bytes: &[u8]) -> (Vec<&'static str>, Result<bool, Fault>) {
     let mut handshake = Handshake::new(OFFER);
     let mut out = Vec::new();
-    let result = handshake.receive(bytes, &mut out, host).map(|(used, opened)| {
-        assert_eq!(used, bytes.len());
-        opened
-    });
+    let result = handshake
+        .receive(bytes, &mut out, host)
+        .map(|(used, opened)| {
+            assert_eq!(used, bytes.len());
+            opened
+        });
     let mut names = Vec::new();
     let mut rest = &out[..];
     while let Ok(Some(frame)) = amqp091::frame::parse(rest, 131_072) {
@@ -95,18 +109,30 @@ fn a_client_gets_in_by_either_mechanism() {
         let mut host = Host::default();
         let bytes = join(&[&REPLY, &start_ok, &tune_ok(100, 8192), &open("/")]);
         let (names, result) = run(&mut host, &bytes);
-        assert_eq!(names, ["connection.start", "connection.tune", "connection.open_ok"]);
+        assert_eq!(
+            names,
+            ["connection.start", "connection.tune", "connection.open_ok"]
+        );
         assert_eq!(result, Ok(true));
         let (_, client, tuned) = host.entered.unwrap();
         assert!(client.notify_blocked && !client.notify_cancel);
-        let expected = Tuned { channel_max: 100, frame_bytes_max: 8192, heartbeat_s: 10 };
+        let expected = Tuned {
+            channel_max: 100,
+            frame_bytes_max: 8192,
+            heartbeat_s: 10,
+        };
         assert_eq!(tuned, expected);
     }
 }
 
 #[test]
 fn a_handshake_in_single_bytes_goes_as_well() {
-    let bytes = join(&[&REPLY, &start_ok("PLAIN", PLAIN, &[]), &tune_ok(0x7ff, 4096), &open("/")]);
+    let bytes = join(&[
+        &REPLY,
+        &start_ok("PLAIN", PLAIN, &[]),
+        &tune_ok(0x7ff, 4096),
+        &open("/"),
+    ]);
     let (mut handshake, mut host) = (Handshake::new(OFFER), Host::default());
     let (mut out, mut pending, mut opened) = (Vec::new(), Vec::new(), false);
     for byte in bytes {
@@ -131,16 +157,24 @@ fn another_protocol_is_told_ours() {
 #[test]
 fn a_refused_login_is_told_only_to_who_understands() {
     let wrong = b"\0guest\0wrong";
-    let told = join(&[&REPLY, &start_ok("PLAIN", wrong, &["authentication_failure_close"])]);
+    let told = join(&[
+        &REPLY,
+        &start_ok("PLAIN", wrong, &["authentication_failure_close"]),
+    ]);
     let (_, result) = run(&mut Host::default(), &told);
-    let Err(Fault::Close(refusal)) = result else { panic!("told: {result:?}") };
+    let Err(Fault::Close(refusal)) = result else {
+        panic!("told: {result:?}")
+    };
     assert_eq!(
         refusal.text(),
         "ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN. For details \
          see the broker logfile."
     );
     let untold = join(&[&REPLY, &start_ok("PLAIN", wrong, &[])]);
-    assert!(matches!(run(&mut Host::default(), &untold).1, Err(Fault::Silent(_))));
+    assert!(matches!(
+        run(&mut Host::default(), &untold).1,
+        Err(Fault::Silent(_))
+    ));
 }
 
 #[test]
@@ -154,15 +188,26 @@ fn malformed_logins_end_in_silence() {
     ] {
         let bytes = join(&[&REPLY, &start_ok(mechanism, response, &[])]);
         let result = run(&mut Host::default(), &bytes).1;
-        assert!(matches!(result, Err(Fault::Silent(_))), "{mechanism} {result:?}");
+        assert!(
+            matches!(result, Err(Fault::Silent(_))),
+            "{mechanism} {result:?}"
+        );
     }
 }
 
 #[test]
 fn limits_that_were_not_offered_are_refused_with_rabbitmqs_text() {
     for (channel_max, frame_max, expected) in [
-        (1, 100, "negotiated frame_max = 100 is lower than the minimum allowed value (4096)"),
-        (1, 0, "negotiated frame_max = 0 is higher than the maximum allowed value (131072)"),
+        (
+            1,
+            100,
+            "negotiated frame_max = 100 is lower than the minimum allowed value (4096)",
+        ),
+        (
+            1,
+            0,
+            "negotiated frame_max = 0 is higher than the maximum allowed value (131072)",
+        ),
         (
             4000,
             4096,
@@ -177,7 +222,9 @@ fn limits_that_were_not_offered_are_refused_with_rabbitmqs_text() {
         let start_ok = start_ok("PLAIN", PLAIN, &[]);
         let bytes = join(&[&REPLY, &start_ok, &tune_ok(channel_max, frame_max)]);
         let result = run(&mut Host::default(), &bytes).1;
-        let Err(Fault::Close(refusal)) = result else { panic!("refused: {result:?}") };
+        let Err(Fault::Close(refusal)) = result else {
+            panic!("refused: {result:?}")
+        };
         assert_eq!(refusal.text(), format!("NOT_ALLOWED - {expected}"));
         assert_eq!(refusal.method, (10, 30));
     }
@@ -192,7 +239,10 @@ fn methods_out_of_turn_do_not_get_in() {
         (join(&[&REPLY, &start_ok, &open_ok]), false),
         (join(&[&REPLY, &start_ok, &start_ok]), false),
         (join(&[&REPLY, &start_ok, &tune_ok, &tune_ok]), true),
-        (join(&[&REPLY, &start_ok, &tune_ok, &open("/nowhere")]), true),
+        (
+            join(&[&REPLY, &start_ok, &tune_ok, &open("/nowhere")]),
+            true,
+        ),
     ] {
         let mut host = Host::default();
         let result = run(&mut host, &bytes).1;
@@ -207,6 +257,8 @@ fn a_frame_over_4096_bytes_is_refused_before_tuning() {
     let (mut handshake, mut out) = (Handshake::new(OFFER), Vec::new());
     let bytes = join(&[&REPLY, &long]);
     let result = handshake.receive(&bytes, &mut out, &mut Host::default());
-    let Err(Fault::CloseAtOnce(refusal)) = result else { panic!("refused: {result:?}") };
+    let Err(Fault::CloseAtOnce(refusal)) = result else {
+        panic!("refused: {result:?}")
+    };
     assert_eq!(refusal.code, ReplyCode::FrameError);
 }

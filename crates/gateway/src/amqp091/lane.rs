@@ -99,7 +99,12 @@ impl<Q: Clone, L> Lane<Q, L> {
 
     /// A place for a consumer's queue.
     pub(crate) fn open_slot(&mut self, queue: Q) -> u32 {
-        self.add_slot(Slot { queue, unacked: 0, live: true, get: false })
+        self.add_slot(Slot {
+            queue,
+            unacked: 0,
+            live: true,
+            get: false,
+        })
     }
 
     /// The consumer is gone; its unacked deliveries stay.
@@ -112,15 +117,18 @@ impl<Q: Clone, L> Lane<Q, L> {
 
     /// The place for gets from a queue, which stays while a delivery of it is unacked.
     pub(crate) fn slot_for_get(&mut self, queue: &Q, same: impl Fn(&Q) -> bool) -> u32 {
-        let found = self
-            .slots
-            .iter()
-            .position(|slot| slot.as_ref().is_some_and(|slot| slot.get && same(&slot.queue)));
+        let found = self.slots.iter().position(|slot| {
+            slot.as_ref()
+                .is_some_and(|slot| slot.get && same(&slot.queue))
+        });
         match found {
             Some(index) => index as u32,
-            None => {
-                self.add_slot(Slot { queue: queue.clone(), unacked: 0, live: false, get: true })
-            }
+            None => self.add_slot(Slot {
+                queue: queue.clone(),
+                unacked: 0,
+                live: false,
+                get: true,
+            }),
         }
     }
 
@@ -140,7 +148,10 @@ impl<Q: Clone, L> Lane<Q, L> {
 
     fn drop_unused(&mut self, slot: u32) {
         let place = &mut self.slots[slot as usize];
-        if place.as_ref().is_some_and(|slot| !slot.live && slot.unacked == 0) {
+        if place
+            .as_ref()
+            .is_some_and(|slot| !slot.live && slot.unacked == 0)
+        {
             *place = None;
         }
     }
@@ -210,10 +221,13 @@ impl<Q: Clone, L> Lane<Q, L> {
     }
 }
 
+type Place<Q, L> = Option<Box<Lane<Q, L>>>;
+
 /// The lanes of one connection.
 #[derive(Debug)]
 pub(crate) struct Lanes<Q, L> {
-    places: Vec<(u32, Option<Box<Lane<Q, L>>>)>,
+    /// Each with the generation of the last lane that was in it.
+    places: Vec<(u32, Place<Q, L>)>,
 }
 
 impl<Q, L> Default for Lanes<Q, L> {
@@ -237,7 +251,10 @@ impl<Q: Clone, L> Lanes<Q, L> {
                 self.places.len() - 1
             }
         };
-        LaneId { index: index as u32, generation: self.places[index].0 }
+        LaneId {
+            index: index as u32,
+            generation: self.places[index].0,
+        }
     }
 
     /// The lane, unless its channel was closed.
@@ -247,9 +264,13 @@ impl<Q: Clone, L> Lanes<Q, L> {
     }
 
     /// Closes a lane and gives back what was in it.
-    pub(crate) fn close(&mut self, id: LaneId) -> Option<Box<Lane<Q, L>>> {
+    pub(crate) fn close(&mut self, id: LaneId) -> Place<Q, L> {
         let (generation, lane) = self.places.get_mut(id.index as usize)?;
-        if *generation == id.generation { lane.take() } else { None }
+        if *generation == id.generation {
+            lane.take()
+        } else {
+            None
+        }
     }
 }
 

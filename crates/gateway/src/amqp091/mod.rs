@@ -40,11 +40,19 @@ use amqp091::method::basic as methods;
 
 /// Appends `basic.ack` to a publisher.
 pub(crate) fn write_ack(out: &mut Vec<u8>, channel: u16, delivery_tag: u64, multiple: bool) {
-    Method::BasicAck(methods::Ack { delivery_tag, multiple }).write_frame(out, channel);
+    Method::BasicAck(methods::Ack {
+        delivery_tag,
+        multiple,
+    })
+    .write_frame(out, channel);
 }
 
 /// Appends `basic.nack` to a publisher.
 pub(crate) fn write_nack(out: &mut Vec<u8>, channel: u16, delivery_tag: u64, multiple: bool) {
-    Method::BasicNack(methods::Nack { delivery_tag, multiple, requeue: false })
-        .write_frame(out, channel);
+    Method::BasicNack(methods::Nack {
+        delivery_tag,
+        multiple,
+        requeue: false,
+    })
+    .write_frame(out, channel);
 }

@@ -17,9 +17,7 @@ use ferry_core::limits::NAME_BYTES_MAX;
 use ferry_core::message::{Draft, FORMAT_AMQP091};
 
 use super::channel::{Channel, Common};
-use super::errors::{
-    Refusal, access_refused, not_found, not_implemented, precondition_failed,
-};
+use super::errors::{Refusal, access_refused, not_found, not_implemented, precondition_failed};
 use super::expiration;
 use super::format::LazyHeaders;
 use super::reply_to::REPLY_TO;
@@ -58,7 +56,10 @@ impl Channel {
             return Err(not_implemented("immediate=true"));
         }
         if incoming.body.len() as u64 > common.message_bytes_max {
-            return Err(too_large(incoming.body.len() as u64, common.message_bytes_max));
+            return Err(too_large(
+                incoming.body.len() as u64,
+                common.message_bytes_max,
+            ));
         }
         let properties = Properties::parse(incoming.properties)?;
         let headers = properties.headers();
@@ -73,23 +74,36 @@ impl Channel {
                 block = Cow::Owned(without_bcc(&properties, headers));
             }
         }
-        if properties.reply_to().is_some_and(|to| to.as_bytes() == REPLY_TO.as_bytes()) {
+        if properties
+            .reply_to()
+            .is_some_and(|to| to.as_bytes() == REPLY_TO.as_bytes())
+        {
             block = Cow::Owned(self.with_reply_key(&block)?);
         }
         check_user(common, &properties)?;
-        let ttl_ms = properties.expiration().map(|text| expires(text.as_bytes())).transpose()?;
+        let ttl_ms = properties
+            .expiration()
+            .map(|text| expires(text.as_bytes()))
+            .transpose()?;
         let draft = Draft {
             format: FORMAT_AMQP091,
             persistent: properties.delivery_mode() == Some(PERSISTENT),
             priority: properties.priority().unwrap_or(0),
             ttl_ms,
-            published_ms: common.broker.now(),
+            published_ms: turn.now(&common.broker),
             exchange: incoming.exchange,
             routing_key: incoming.routing_key,
             properties: &block,
             body: incoming.body,
         };
-        self.stage(common, turn, &draft, LazyHeaders(headers), &keys.keys, incoming.mandatory)
+        self.stage(
+            common,
+            turn,
+            &draft,
+            LazyHeaders(headers),
+            &keys.keys,
+            incoming.mandatory,
+        )
     }
 
     fn stage(
@@ -101,13 +115,22 @@ impl Channel {
         more_keys: &[&[u8]],
         mandatory: bool,
     ) -> Result<(), Refusal> {
-        let confirm = self.confirm.map(|last| ConfirmTag { channel: self.number, tag: last + 1 });
+        let confirm = self.confirm.map(|last| ConfirmTag {
+            channel: self.number,
+            tag: last + 1,
+        });
         let burst = match &mut self.tx {
             Some(tx) => &mut tx.burst,
             None => turn.staging(),
         };
         let published = if more_keys.is_empty() {
-            burst.publish(&common.broker, &mut self.publisher, draft, &headers, confirm)
+            burst.publish(
+                &common.broker,
+                &mut self.publisher,
+                draft,
+                &headers,
+                confirm,
+            )
         } else {
             let mut all = Vec::with_capacity(more_keys.len() + 1);
             all.push(draft.routing_key);
@@ -134,7 +157,10 @@ impl Channel {
             exchange: ShortStr::clipped(draft.exchange),
             routing_key: ShortStr::clipped(draft.routing_key),
         };
-        let content = Content { properties: draft.properties, body: draft.body };
+        let content = Content {
+            properties: draft.properties,
+            body: draft.body,
+        };
         let (number, frame_bytes_max) = (self.number, common.frame_bytes_max);
         match &mut self.tx {
             Some(tx) => write_return(&mut tx.returns, number, returned, content, frame_bytes_max),
@@ -155,7 +181,11 @@ fn refuse(error: &PublishError) -> Refusal {
 
 /// The refusal of a message that is too large.
 pub(crate) fn too_large(body_bytes: u64, message_bytes_max: u64) -> Refusal {
-    let configured = if message_bytes_max == BODY_BYTES_MAX { "" } else { "configured " };
+    let configured = if message_bytes_max == BODY_BYTES_MAX {
+        ""
+    } else {
+        "configured "
+    };
     precondition_failed(format!(
         "message size {body_bytes} is larger than {configured}max size {message_bytes_max}"
     ))
@@ -197,13 +227,15 @@ impl<'a> Keys<'a> {
                 None => {}
                 Some(RawValue::Array(routes)) => {
                     found.has_bcc |= name == "BCC";
-                    found.keys.extend(routes.iter().map_while(Result::ok).filter_map(|route| {
-                        match route {
-                            // No binding has a longer key than a short string holds.
-                            RawValue::LongStr(key) if key.len() <= NAME_BYTES_MAX => Some(key),
-                            _ => None,
-                        }
-                    }));
+                    found
+                        .keys
+                        .extend(routes.iter().map_while(Result::ok).filter_map(|route| {
+                            match route {
+                                // No binding has a longer key than a short string holds.
+                                RawValue::LongStr(key) if key.len() <= NAME_BYTES_MAX => Some(key),
+                                _ => None,
+                            }
+                        }));
                 }
                 Some(other) => {
                     let kind = super::arguments::type_name(other);
@@ -223,7 +255,10 @@ fn without_bcc(properties: &Properties<'_>, headers: RawTable<'_>) -> Vec<u8> {
     };
     table.remove(b"BCC");
     let bytes = table.to_bytes();
-    let change = Edit { headers: Change::Set(RawTable::new(&bytes)), ..Edit::default() };
+    let change = Edit {
+        headers: Change::Set(RawTable::new(&bytes)),
+        ..Edit::default()
+    };
     let mut out = Vec::with_capacity(properties.as_bytes().len());
     edit(properties, &change, &mut out);
     out
@@ -232,8 +267,10 @@ fn without_bcc(properties: &Properties<'_>, headers: RawTable<'_>) -> Vec<u8> {
 /// Gives a property block another reply-to.
 pub(crate) fn with_reply_to(block: &[u8], key: &str) -> Result<Vec<u8>, Refusal> {
     let properties = Properties::parse(block)?;
-    let change =
-        Edit { reply_to: Change::Set(ShortStr::clipped(key.as_bytes())), ..Edit::default() };
+    let change = Edit {
+        reply_to: Change::Set(ShortStr::clipped(key.as_bytes())),
+        ..Edit::default()
+    };
     let mut out = Vec::with_capacity(block.len() + key.len());
     edit(&properties, &change, &mut out);
     Ok(out)

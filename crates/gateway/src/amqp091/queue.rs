@@ -69,15 +69,14 @@ impl Channel {
             )));
         }
         let arguments = arguments::read(method.arguments)?;
-        if let Some(exchange) = arguments.get(DEAD_LETTER_EXCHANGE) {
-            if exchange.as_str().is_none() {
-                let vhost = common.vhost.name();
-                return Err(precondition_failed(format!(
-                    "invalid type '{}' for arg '{DEAD_LETTER_EXCHANGE}' in queue '{name}' in \
-                     vhost '{vhost}'",
-                    exchange.type_name()
-                )));
-            }
+        let exchange = arguments.get(DEAD_LETTER_EXCHANGE);
+        if let Some(other) = exchange.filter(|exchange| exchange.as_str().is_none()) {
+            let vhost = common.vhost.name();
+            return Err(precondition_failed(format!(
+                "invalid type '{}' for arg '{DEAD_LETTER_EXCHANGE}' in queue '{name}' in vhost \
+                 '{vhost}'",
+                other.type_name()
+            )));
         }
         let spec = QueueSpec {
             name,
@@ -99,8 +98,12 @@ impl Channel {
         turn.submit(common);
         let key = self.binding_key(method.queue, method.routing_key)?;
         let queue = self.queue_name(method.queue)?;
-        let change =
-            BindingChange { add: true, source: method.exchange, key, table: method.arguments };
+        let change = BindingChange {
+            add: true,
+            source: method.exchange,
+            key,
+            table: method.arguments,
+        };
         let promise = common.change_binding("queue", &queue, change)?;
         if !method.no_wait {
             self.reply(common, promise, Method::QueueBindOk(queue::BindOk {}));
@@ -118,8 +121,12 @@ impl Channel {
         turn.submit(common);
         let key = self.binding_key(method.queue, method.routing_key)?;
         let queue = self.queue_name(method.queue)?;
-        let change =
-            BindingChange { add: false, source: method.exchange, key, table: method.arguments };
+        let change = BindingChange {
+            add: false,
+            source: method.exchange,
+            key,
+            table: method.arguments,
+        };
         let promise = common.change_binding("queue", &queue, change)?;
         self.reply(common, promise, Method::QueueUnbindOk(queue::UnbindOk {}));
         Ok(())
@@ -144,7 +151,9 @@ impl Channel {
         let name = self.queue_name(method.queue)?;
         let (messages, promise) = common.vhost.purge_queue(&name, common.connection)?;
         if !method.no_wait {
-            let reply = queue::PurgeOk { message_count: clamp(messages) };
+            let reply = queue::PurgeOk {
+                message_count: clamp(messages),
+            };
             self.reply(common, promise, Method::QueuePurgeOk(reply));
         }
         Ok(())
@@ -161,9 +170,13 @@ impl Channel {
         let name = self.queue_name(method.queue)?.replace(['\r', '\n'], "");
         let (unused, empty) = (method.if_unused, method.if_empty);
         let (messages, promise) =
-            common.vhost.delete_queue(&name, unused, empty, common.connection)?;
+            common
+                .vhost
+                .delete_queue(&name, unused, empty, common.connection)?;
         if !method.no_wait {
-            let reply = queue::DeleteOk { message_count: clamp(messages) };
+            let reply = queue::DeleteOk {
+                message_count: clamp(messages),
+            };
             self.reply(common, promise, Method::QueueDeleteOk(reply));
         }
         Ok(())
@@ -193,7 +206,9 @@ impl Common {
         let source = plain_name(change.source);
         let destination = destination.replace(['\r', '\n'], "");
         if source.is_empty() || (kind == "exchange" && destination.is_empty()) {
-            return Err(access_refused("operation not permitted on the default exchange"));
+            return Err(access_refused(
+                "operation not permitted on the default exchange",
+            ));
         }
         let destination = Some(destination.as_str());
         let to_queue = kind == "queue";
@@ -205,7 +220,11 @@ impl Common {
             arguments: arguments::read(change.table)?,
             connection: self.connection,
         };
-        let changed = if change.add { self.vhost.bind(&spec) } else { self.vhost.unbind(&spec) };
+        let changed = if change.add {
+            self.vhost.bind(&spec)
+        } else {
+            self.vhost.unbind(&spec)
+        };
         Ok(changed?)
     }
 }

@@ -46,11 +46,18 @@ impl Channel {
         }
         turn.submit(common);
         let tag = self.tag_for(method.consumer_tag);
-        let outlet =
-            ConsumerOutlet::new(self.address(common), &tag, NO_SLOT, true, common.notify_cancel);
+        let outlet = ConsumerOutlet::new(
+            self.address(common),
+            &tag,
+            NO_SLOT,
+            true,
+            common.notify_cancel,
+        );
         let key = common.broker.direct_reply_open(Arc::new(outlet));
         if !method.no_wait {
-            let reply = basic::ConsumeOk { consumer_tag: ShortStr::clipped(&tag) };
+            let reply = basic::ConsumeOk {
+                consumer_tag: ShortStr::clipped(&tag),
+            };
             self.reply(common, Promise::Now, Method::BasicConsumeOk(reply));
         }
         self.reply_consumer = Some(ReplyConsumer { tag, key });

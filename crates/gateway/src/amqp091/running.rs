@@ -49,7 +49,11 @@ impl Running {
     /// A connection that was just opened.
     pub(crate) fn new(common: Common, client: Client, channel_max: u16) -> Running {
         let blocked = common.broker.memory().blocked();
-        let channel_max = if channel_max == 0 { usize::from(u16::MAX) } else { channel_max.into() };
+        let channel_max = if channel_max == 0 {
+            usize::from(u16::MAX)
+        } else {
+            channel_max.into()
+        };
         Running {
             common,
             client,
@@ -98,8 +102,10 @@ impl Running {
         if self.blocked.is_none() {
             return false;
         }
-        let in_content =
-            self.channels.get(frame.channel).is_some_and(|channel| !channel.input.is_idle());
+        let in_content = self
+            .channels
+            .get(frame.channel)
+            .is_some_and(|channel| !channel.input.is_idle());
         let verdict = self.held.judge(frame, in_content);
         if verdict == Verdict::HoldFirst {
             self.publishes = true;
@@ -170,7 +176,10 @@ impl Running {
                 self.publishes = true;
                 publish_slow(channel, &self.common, turn, &message)
             }
-            Ok(Input::Oversized { class_method, body_bytes }) => {
+            Ok(Input::Oversized {
+                class_method,
+                body_bytes,
+            }) => {
                 let refusal = too_large(body_bytes, self.common.message_bytes_max);
                 Err(refusal.by(class_method))
             }
@@ -260,16 +269,14 @@ impl Running {
             "channel error"
         );
         channel.closing = true;
-        channel.release(&self.common, turn, |out| refusal.write_channel_close(out, number));
+        channel.release(&self.common, turn, |out| {
+            refusal.write_channel_close(out, number)
+        });
         Metrics::add(&self.common.broker.metrics().channels_closed, 1);
         Ok(())
     }
 
-    fn on_connection_frame(
-        &mut self,
-        frame: &Frame<'_>,
-        turn: &mut Turn<'_>,
-    ) -> Result<(), End> {
+    fn on_connection_frame(&mut self, frame: &Frame<'_>, turn: &mut Turn<'_>) -> Result<(), End> {
         match frame.kind {
             FrameKind::Heartbeat => return Ok(()),
             FrameKind::Method => {}
@@ -286,7 +293,9 @@ impl Running {
             }
             Method::ConnectionUpdateSecret(_) => {
                 let ok = Method::ConnectionUpdateSecretOk(connection::UpdateSecretOk {});
-                self.common.link.with(|state| ok.write_frame(state.outbox.buffer(), 0));
+                self.common
+                    .link
+                    .with(|state| ok.write_frame(state.outbox.buffer(), 0));
                 Ok(())
             }
             method => {
@@ -305,7 +314,9 @@ impl Running {
         }
         if std::mem::take(&mut self.told_blocked) {
             let unblocked = Method::ConnectionUnblocked(connection::Unblocked {});
-            self.common.link.with(|state| unblocked.write_frame(state.outbox.buffer(), 0));
+            self.common
+                .link
+                .with(|state| unblocked.write_frame(state.outbox.buffer(), 0));
         }
         let held = self.held.take();
         let used = self.receive(&held, turn)?;
@@ -327,7 +338,9 @@ impl Running {
             BlockReason::Disk => ShortStr::lit("low on disk"),
         };
         let blocked = Method::ConnectionBlocked(connection::Blocked { reason });
-        self.common.link.with(|state| blocked.write_frame(state.outbox.buffer(), 0));
+        self.common
+            .link
+            .with(|state| blocked.write_frame(state.outbox.buffer(), 0));
     }
 
     /// There is room in the outbox again: lets the consumers go on that were refused.
@@ -345,12 +358,19 @@ impl Running {
 
     /// Takes up what other threads have left: leases of closed channels, dropped consumers.
     pub(crate) fn take_leftovers(&mut self, turn: &mut Turn<'_>) {
-        let leftovers = self.common.link.with(|state| std::mem::take(&mut state.leftovers));
+        let leftovers = self
+            .common
+            .link
+            .with(|state| std::mem::take(&mut state.leftovers));
         for (queue, lease) in leftovers.leases {
             turn.staging().settle(&queue, lease, Outcome::Requeue);
         }
         for (lane, tag) in leftovers.cancelled {
-            if let Some(channel) = self.channels.iter_mut().find(|channel| channel.lane == lane) {
+            if let Some(channel) = self
+                .channels
+                .iter_mut()
+                .find(|channel| channel.lane == lane)
+            {
                 channel.consumer_dropped(&self.common, &tag);
             }
         }

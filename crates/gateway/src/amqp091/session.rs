@@ -14,6 +14,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use amqp091::frame::FRAME_OVERHEAD_BYTES;
 use amqp091::method::connection;
 use amqp091::{FrameKind, Method, ReplyCode};
 use ferry_broker::{Burst, ConnectionInfo, User};
@@ -41,7 +42,9 @@ enum Phase {
     Handshake(Box<Handshake>),
     Running(Box<Running>),
     /// We have said goodbye; `deaf` when nothing more is read.
-    Closing { deaf: bool },
+    Closing {
+        deaf: bool,
+    },
     Over,
 }
 
@@ -150,15 +153,29 @@ impl Session {
     }
 
     fn receive_handshake(&mut self, bytes: &[u8], now: Instant) -> usize {
-        let Session { shared, link, peer, user, phase: Phase::Handshake(handshake), .. } = self
+        let Session {
+            shared,
+            link,
+            peer,
+            user,
+            phase: Phase::Handshake(handshake),
+            ..
+        } = self
         else {
             return 0;
         };
-        let mut door = Door { shared, link, peer: *peer, user, opened: None };
+        let mut door = Door {
+            shared,
+            link,
+            peer: *peer,
+            user,
+            opened: None,
+        };
         let mut out = Vec::new();
         let result = handshake.receive(bytes, &mut out, &mut door);
         let opened = door.opened.take();
-        self.link.with(|state| state.outbox.buffer().extend_from_slice(&out));
+        self.link
+            .with(|state| state.outbox.buffer().extend_from_slice(&out));
         match result {
             Ok((used, false)) => used,
             Ok((used, true)) => {
@@ -217,15 +234,17 @@ impl Session {
     }
 
     fn say_close(&self, refusal: &Refusal) {
-        self.link.with(|state| refusal.write_connection_close(state.outbox.buffer()));
+        self.link
+            .with(|state| refusal.write_connection_close(state.outbox.buffer()));
     }
 
     fn log_end(&self, reason: &str) {
         let seconds = self.since.elapsed().as_secs();
         let (user, vhost) = match &self.phase {
-            Phase::Running(running) => {
-                (running.common.user.name.as_str(), running.common.vhost.name())
-            }
+            Phase::Running(running) => (
+                running.common.user.name.as_str(),
+                running.common.vhost.name(),
+            ),
             _ => ("", ""),
         };
         tracing::info!(peer = %self.peer, ?user, ?vhost, seconds, ?reason, "connection closed");
@@ -254,9 +273,14 @@ impl Session {
     /// After our close only the client's word about it counts.
     fn receive_closing(&mut self, bytes: &[u8]) -> usize {
         let mut at = 0;
-        while let Ok(Some(frame)) =
-            amqp091::frame::parse(&bytes[at..], self.shared.config.frame_bytes_max)
-        {
+        loop {
+            let parsed = amqp091::frame::parse(&bytes[at..], self.shared.config.frame_bytes_max);
+            let frame = match parsed {
+                Ok(Some(frame)) => frame,
+                Ok(None) => return at,
+                // What makes no sense is not kept: nobody waits for the rest of it.
+                Err(_) => return bytes.len(),
+            };
             at += frame.size;
             if frame.channel != 0 || frame.kind != FrameKind::Method {
                 continue;
@@ -273,7 +297,6 @@ impl Session {
                 _ => {}
             }
         }
-        at
     }
 
     /// Does what other threads have asked for.
@@ -304,7 +327,11 @@ impl Session {
         }
         if events & event::SHUTDOWN != 0 {
             let text = "broker forced connection closure with reason 'shutdown'";
-            self.force(Refusal::new(ReplyCode::ConnectionForced, text), &mut turn, now);
+            self.force(
+                Refusal::new(ReplyCode::ConnectionForced, text),
+                &mut turn,
+                now,
+            );
         }
     }
 
@@ -348,16 +375,24 @@ impl Session {
         };
         self.next_tick = Some(now + half);
         let silent = reading && self.received_bytes == self.heart.received_before;
-        self.heart.silent_ticks = if silent { self.heart.silent_ticks + 1 } else { 0 };
+        self.heart.silent_ticks = if silent {
+            self.heart.silent_ticks + 1
+        } else {
+            0
+        };
         self.heart.received_before = self.received_bytes;
         if self.heart.silent_ticks >= SILENT_TICKS_MAX {
             return self.abandon("missed heartbeats from client", burst);
         }
         let sent = self.link.sent_bytes();
-        if sent == self.heart.sent_before && self.link.level() == 0 {
-            self.link.with(|state| amqp091::frame::write_heartbeat(state.outbox.buffer()));
+        let idle = sent == self.heart.sent_before && self.link.level() == 0;
+        if idle {
+            self.link
+                .with(|state| amqp091::frame::write_heartbeat(state.outbox.buffer()));
         }
-        self.heart.sent_before = sent;
+        // A heartbeat of ours does not stand in for the next one.
+        let heartbeat_bytes = if idle { FRAME_OVERHEAD_BYTES as u64 } else { 0 };
+        self.heart.sent_before = sent + heartbeat_bytes;
     }
 
     /// Ends it without a word.

@@ -58,10 +58,18 @@ impl Held {
                     basic::Ack::METHOD_ID | basic::Nack::METHOD_ID | basic::Reject::METHOD_ID
                 ))
             );
-            return if settles { Verdict::Pass } else { Verdict::Hold };
+            return if settles {
+                Verdict::Pass
+            } else {
+                Verdict::Hold
+            };
         }
         let publishes = ids == Some((basic::Publish::CLASS_ID, basic::Publish::METHOD_ID));
-        if publishes && !in_content { Verdict::HoldFirst } else { Verdict::Pass }
+        if publishes && !in_content {
+            Verdict::HoldFirst
+        } else {
+            Verdict::Pass
+        }
     }
 
     /// Keeps a frame.
@@ -104,13 +112,16 @@ mod tests {
 
     fn publish(channel: u16) -> Vec<u8> {
         let empty = amqp091::ShortStr::EMPTY;
-        frame(channel, Method::BasicPublish(basic::Publish {
-            ticket: 0,
-            exchange: empty,
-            routing_key: empty,
-            mandatory: false,
-            immediate: false,
-        }))
+        frame(
+            channel,
+            Method::BasicPublish(basic::Publish {
+                ticket: 0,
+                exchange: empty,
+                routing_key: empty,
+                mandatory: false,
+                immediate: false,
+            }),
+        )
     }
 
     fn judge(held: &mut Held, bytes: &[u8]) -> Verdict {
@@ -126,10 +137,20 @@ mod tests {
     fn a_publish_holds_its_channel_but_not_its_acks_or_other_channels() {
         let mut held = Held::default();
         let ack = |channel| {
-            frame(channel, Method::BasicAck(basic::Ack { delivery_tag: 1, multiple: false }))
+            frame(
+                channel,
+                Method::BasicAck(basic::Ack {
+                    delivery_tag: 1,
+                    multiple: false,
+                }),
+            )
         };
-        let recover =
-            |channel| frame(channel, Method::BasicRecover(basic::Recover { requeue: true }));
+        let recover = |channel| {
+            frame(
+                channel,
+                Method::BasicRecover(basic::Recover { requeue: true }),
+            )
+        };
         for (bytes, expected) in [
             (recover(1), Verdict::Pass),
             (publish(1), Verdict::HoldFirst),

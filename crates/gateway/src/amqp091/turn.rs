@@ -5,7 +5,8 @@
 //!   the latest at the end of the turn.
 //! - The ranges owed with a ticket cover exactly the publishes of that submit, in tag order.
 
-use ferry_broker::{Burst, ConfirmTag};
+use ferry_broker::{Broker, Burst, ConfirmTag};
+use ferry_core::Millis;
 
 use super::channel::Common;
 use super::confirm::ConfirmRange;
@@ -16,12 +17,23 @@ pub(crate) struct Turn<'w> {
     burst: &'w mut Burst,
     staged: bool,
     confirms: Vec<ConfirmRange>,
+    now: Option<Millis>,
 }
 
 impl<'w> Turn<'w> {
     /// A turn over the thread's burst.
     pub(crate) fn new(burst: &'w mut Burst) -> Turn<'w> {
-        Turn { burst, staged: false, confirms: Vec::new() }
+        Turn {
+            burst,
+            staged: false,
+            confirms: Vec::new(),
+            now: None,
+        }
+    }
+
+    /// The time of the turn: the clock is read once, however many messages it brings.
+    pub(crate) fn now(&mut self, broker: &Broker) -> Millis {
+        *self.now.get_or_insert_with(|| broker.now())
     }
 
     /// The burst, to stage something in.
@@ -32,7 +44,12 @@ impl<'w> Turn<'w> {
 
     /// The publish that was just staged is to be confirmed.
     pub(crate) fn confirm(&mut self, lane: LaneId, confirm: ConfirmTag) {
-        match self.confirms.iter_mut().rev().find(|range| range.lane == lane) {
+        match self
+            .confirms
+            .iter_mut()
+            .rev()
+            .find(|range| range.lane == lane)
+        {
             Some(range) => range.last = confirm.tag,
             None => self.confirms.push(ConfirmRange {
                 lane,

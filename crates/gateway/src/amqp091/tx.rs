@@ -8,8 +8,8 @@
 
 use ferry_broker::{Burst, Lease, Outcome, Promise};
 
-use amqp091::{Method, ReplyCode};
 use amqp091::method::tx as methods;
+use amqp091::{Method, ReplyCode};
 
 use super::channel::{Channel, Common};
 use super::errors::{Refusal, precondition_failed};
@@ -28,7 +28,11 @@ pub(crate) struct Tx {
 
 impl Tx {
     fn new() -> Box<Tx> {
-        Box::new(Tx { burst: Burst::new(), returns: Vec::new(), settled: Vec::new() })
+        Box::new(Tx {
+            burst: Burst::new(),
+            returns: Vec::new(),
+            settled: Vec::new(),
+        })
     }
 }
 
@@ -39,7 +43,11 @@ impl Channel {
             return Err(precondition_failed("cannot switch from confirm to tx mode"));
         }
         self.tx.get_or_insert_with(Tx::new);
-        self.reply(common, Promise::Now, Method::TxSelectOk(methods::SelectOk {}));
+        self.reply(
+            common,
+            Promise::Now,
+            Method::TxSelectOk(methods::SelectOk {}),
+        );
         Ok(())
     }
 
@@ -56,7 +64,11 @@ impl Channel {
         let Some(tx) = self.tx.replace(Tx::new()) else {
             return Err(precondition_failed("channel is not transactional"));
         };
-        let Tx { mut burst, returns, settled } = *tx;
+        let Tx {
+            mut burst,
+            returns,
+            settled,
+        } = *tx;
         common.link.with(|state| {
             if let Some(lane) = state.lanes.get(self.lane) {
                 for (_, unsettled, outcome) in settled {
@@ -81,13 +93,20 @@ impl Channel {
             self.tx = None;
             return Err(precondition_failed("channel is not transactional"));
         };
-        let settled = tx.settled.into_iter().map(|(tag, unsettled, _)| (tag, unsettled));
+        let settled = tx
+            .settled
+            .into_iter()
+            .map(|(tag, unsettled, _)| (tag, unsettled));
         common.link.with(|state| {
             if let Some(lane) = state.lanes.get(self.lane) {
                 lane.unacked.restore(settled);
             }
         });
-        self.reply(common, Promise::Now, Method::TxRollbackOk(methods::RollbackOk {}));
+        self.reply(
+            common,
+            Promise::Now,
+            Method::TxRollbackOk(methods::RollbackOk {}),
+        );
         Ok(())
     }
 }

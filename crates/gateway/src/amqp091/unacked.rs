@@ -24,7 +24,10 @@ pub(crate) struct Unacked<E> {
 
 impl<E> Default for Unacked<E> {
     fn default() -> Self {
-        Unacked { ring: VecDeque::new(), live: 0 }
+        Unacked {
+            ring: VecDeque::new(),
+            live: 0,
+        }
     }
 }
 
@@ -73,8 +76,11 @@ impl<E> Unacked<E> {
 
     /// Puts settled deliveries back where they were.
     pub(crate) fn restore(&mut self, entries: impl IntoIterator<Item = (u64, E)>) {
-        let mut all: Vec<(u64, Option<E>)> =
-            self.ring.drain(..).filter(|(_, entry)| entry.is_some()).collect();
+        let mut all: Vec<(u64, Option<E>)> = self
+            .ring
+            .drain(..)
+            .filter(|(_, entry)| entry.is_some())
+            .collect();
         all.extend(entries.into_iter().map(|(tag, entry)| (tag, Some(entry))));
         all.sort_unstable_by_key(|(tag, _)| *tag);
         debug_assert!(all.windows(2).all(|pair| pair[0].0 < pair[1].0));
@@ -119,17 +125,24 @@ mod tests {
 
     fn taken_upto(unacked: &mut Unacked<u64>, tag: u64) -> Option<Vec<u64>> {
         let mut taken = Vec::new();
-        unacked.take_upto(tag, |tag, entry| {
-            assert_eq!(entry, tag * 10);
-            taken.push(tag);
-        })
-        .then_some(taken)
+        unacked
+            .take_upto(tag, |tag, entry| {
+                assert_eq!(entry, tag * 10);
+                taken.push(tag);
+            })
+            .then_some(taken)
     }
 
     #[test]
     fn a_tag_is_settled_once() {
         let mut unacked = ring(1..=3);
-        for (tag, expected) in [(2, Some(20)), (2, None), (9, None), (0, None), (1, Some(10))] {
+        for (tag, expected) in [
+            (2, Some(20)),
+            (2, None),
+            (9, None),
+            (0, None),
+            (1, Some(10)),
+        ] {
             assert_eq!(unacked.take(tag), expected, "{tag}");
         }
         assert_eq!(unacked.len(), 1);
@@ -145,7 +158,11 @@ mod tests {
         assert_eq!(taken_upto(&mut unacked, 4), None, "never delivered");
         assert_eq!(taken_upto(&mut unacked, 5), Some(vec![1, 5]));
         assert_eq!(taken_upto(&mut unacked, 0), Some(vec![6, 9]));
-        assert_eq!(taken_upto(&mut unacked, 0), Some(vec![]), "nothing left is fine for tag 0");
+        assert_eq!(
+            taken_upto(&mut unacked, 0),
+            Some(vec![]),
+            "nothing left is fine for tag 0"
+        );
     }
 
     #[test]
@@ -172,8 +189,9 @@ mod tests {
     #[test]
     fn restored_deliveries_stand_where_they_were() {
         let mut unacked = ring(1..=6);
-        let settled: Vec<(u64, u64)> =
-            [1, 3, 6].map(|tag| (tag, unacked.take(tag).unwrap())).to_vec();
+        let settled: Vec<(u64, u64)> = [1, 3, 6]
+            .map(|tag| (tag, unacked.take(tag).unwrap()))
+            .to_vec();
         unacked.push(7, 70);
         unacked.restore(settled);
         assert_eq!(taken_upto(&mut unacked, 0), Some(vec![1, 2, 3, 4, 5, 6, 7]));

@@ -88,6 +88,15 @@ def redeclare_flags(s, first, second):
     channel.call("queue.declare", queue=queue, **second)
 
 
+@cases({"quorum": ("quorum", {"durable": True}), "quorum_transient": ("quorum", {}),
+        "quorum_exclusive": ("quorum", {"durable": True, "exclusive": True}),
+        "stream": ("stream", {"durable": True}), "stream_transient": ("stream", {})})
+def declare_type(s, kind, flags):
+    """The queue types that are more than a word."""
+    channel = s.channel()
+    channel.call("queue.declare", queue=s.name("q"), arguments={"x-queue-type": kind}, **flags)
+
+
 @scenario
 def server_named(s):
     """An empty name gets one, which the channel remembers."""

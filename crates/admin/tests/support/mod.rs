@@ -1,0 +1,149 @@
+//! A broker on a disk in memory with the HTTP door before it, and a client of few lines.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use ferry_admin::{Admin, Listener, Node};
+use ferry_broker::{
+    BindingSpec, Broker, Clock, ConnectionId, ConnectionInfo, Exchange, ExchangeKind, Formats,
+    Options, QueueSpec, SyncPolicy,
+};
+use ferry_core::arguments::Arguments;
+use ferry_log::testing::FaultyDisk;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// `guest:guest`.
+pub const GUEST: &str = "Authorization: Basic Z3Vlc3Q6Z3Vlc3Q=\r\n";
+
+struct StoppedClock;
+
+impl Clock for StoppedClock {
+    fn now(&self) -> u64 {
+        1_000_000
+    }
+}
+
+/// A node that can be asked.
+pub struct Door {
+    pub broker: Arc<Broker>,
+    pub disk: Arc<FaultyDisk>,
+    pub admin: Admin,
+    pub connection: ConnectionId,
+}
+
+/// What was answered.
+pub struct Answer {
+    pub status: u16,
+    pub head: String,
+    pub body: String,
+}
+
+impl Answer {
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+}
+
+impl Door {
+    pub async fn open() -> Door {
+        let disk = Arc::new(FaultyDisk::new(1));
+        let broker = Broker::open(Options {
+            disk: Arc::clone(&disk) as Arc<dyn ferry_log::Disk>,
+            log: ferry_log::Options::default(),
+            clock: Arc::new(StoppedClock),
+            formats: Formats::default(),
+            sync: SyncPolicy::Sync,
+            memory_high_bytes: 1 << 20,
+            disk_free_bytes_min: 0,
+        });
+        let broker = broker.unwrap();
+        let node = Node {
+            name: "ferrymq@test".to_owned(),
+            version: "9.8.7".to_owned(),
+            data_dir: PathBuf::from("."),
+            listeners: vec![Listener {
+                protocol: "amqp",
+                address: SocketAddr::from(([127, 0, 0, 1], 6199)),
+            }],
+        };
+        let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
+        let admin = Admin::start(Arc::clone(&broker), node, any_port)
+            .await
+            .unwrap();
+        let connection = broker.connection_opened(ConnectionInfo {
+            peer: "127.0.0.1:4242".to_owned(),
+            user: "guest".to_owned(),
+            vhost: "/".to_owned(),
+            protocol: "AMQP 0-9-1",
+        });
+        Door {
+            broker,
+            disk,
+            admin,
+            connection,
+        }
+    }
+
+    pub fn declare(&self, name: &str, arguments: Arguments) {
+        let spec = QueueSpec {
+            name: name.to_owned(),
+            durable: true,
+            exclusive: false,
+            auto_delete: false,
+            arguments,
+        };
+        self.broker
+            .vhost("/")
+            .unwrap()
+            .declare_queue(spec, self.connection)
+            .unwrap();
+    }
+
+    pub fn bind(&self, queue: &str, key: &str) {
+        let vhost = self.broker.vhost("/").unwrap();
+        vhost
+            .declare_exchange(Exchange::new("events", ExchangeKind::Topic))
+            .unwrap();
+        let spec = BindingSpec {
+            source: "events",
+            queue: Some(queue),
+            exchange: None,
+            routing_key: key.as_bytes(),
+            arguments: Arguments::new(),
+            connection: self.connection,
+        };
+        vhost.bind(&spec).unwrap();
+    }
+
+    /// Sends these bytes, and reads until the other side has said everything.
+    pub async fn send(&self, request: &str) -> Answer {
+        let mut stream = TcpStream::connect(self.admin.local_addr()).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).await.unwrap();
+        let text = String::from_utf8(bytes).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+        let status = head
+            .split(' ')
+            .nth(1)
+            .and_then(|status| status.parse().ok());
+        Answer {
+            status: status.unwrap_or(0),
+            head: head.to_lowercase(),
+            body: body.to_owned(),
+        }
+    }
+
+    /// A request without a body; `more` are lines of its head.
+    pub async fn request(&self, method: &str, path: &str, more: &str) -> Answer {
+        let head = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
+        self.send(&format!("{head}{more}\r\n")).await
+    }
+
+    /// As guest.
+    pub async fn get(&self, path: &str) -> Answer {
+        self.request("GET", path, GUEST).await
+    }
+}

@@ -1,0 +1,225 @@
+//! The command line, and what `--help` teaches.
+//!
+//! Invariants
+//! - Flags are kept as text; `config` checks them together with file and environment.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::settings::Settings;
+
+const EXAMPLES: &str = "\
+Examples:
+  ferrymq                                        a node for this machine, data in ./ferrymq-data
+  ferrymq serve --amqp 0.0.0.0:5672 --http off   clients from everywhere, no HTTP
+  ferrymq serve --memory-high 512MiB             publishers wait when messages take that much
+  ferrymq verify --data-dir /var/lib/ferrymq     reads everything and says what is damaged
+
+Settings, with rising priority:
+  a TOML file (--config FILE)     keys are the names of the flags with _ for -:
+                                    amqp = [\"127.0.0.1:5672\", \"10.0.0.5:5672\"]
+                                    memory_high = 0.4
+  the environment                 FERRYMQ_DATA_DIR, FERRYMQ_AMQP (several with commas between),
+                                  FERRYMQ_HTTP, FERRYMQ_MEMORY_HIGH, ..., and FERRYMQ_CONFIG
+  flags
+
+The log goes to standard error. When every listener accepts, standard output gets one line:
+ready. SIGTERM and SIGINT end the node in order, a second one at once.
+
+User guest with password guest may log in from this machine only.";
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "ferrymq",
+    version,
+    about = "A durable message broker that speaks RabbitMQ's protocol, AMQP 0-9-1.",
+    after_help = EXAMPLES,
+    args_conflicts_with_subcommands = true
+)]
+struct Line {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: ServeArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs a node; this is what `ferrymq` without a command does
+    #[command(after_help = EXAMPLES)]
+    Serve(Box<ServeArgs>),
+    /// Reads a whole data directory and reports damage; changes nothing, the node must be stopped
+    Verify(DataArgs),
+    /// Sets damaged parts of a data directory aside, so that a node starts again, and reports them
+    Repair(DataArgs),
+}
+
+#[derive(Debug, Args)]
+struct DataArgs {
+    /// The data directory
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "FERRYMQ_DATA_DIR",
+        default_value = "./ferrymq-data"
+    )]
+    data_dir: PathBuf,
+}
+
+#[derive(Debug, Default, Args)]
+struct ServeArgs {
+    /// Directory with all data; made if it is not there [default: ./ferrymq-data]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<String>,
+    /// TOML file with settings
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Address for AMQP 0-9-1, or off; may be given several times [default: 127.0.0.1:5672]
+    #[arg(long, value_name = "ADDR|off")]
+    amqp: Vec<String>,
+    /// Address for HTTP: metrics, health, management API and page, or off [default: 127.0.0.1:15672]
+    #[arg(long, value_name = "ADDR|off")]
+    http: Option<String>,
+    /// Address for MQTT, or off; MQTT is not in this version yet, so nothing is opened
+    #[arg(long, value_name = "ADDR|off")]
+    mqtt: Option<String>,
+    /// When a durable message is safe, and so confirmed: sync (on the disk), written (survives a
+    /// crash of the process, not of the machine) or memory [default: sync]
+    #[arg(long, value_name = "sync|written|memory")]
+    sync: Option<String>,
+    /// Memory that messages may take before publishers wait: bytes such as 512MiB, or a fraction
+    /// of this machine's or container's memory [default: 0.4]
+    #[arg(long, value_name = "BYTES|FRACTION")]
+    memory_high: Option<String>,
+    /// Threads that serve connections [default: one per processor]
+    #[arg(long, value_name = "N")]
+    workers: Option<String>,
+    /// What is logged: off, error, warn, info, debug, trace, or by module [default: info]
+    #[arg(long, value_name = "LEVEL")]
+    log: Option<String>,
+    /// Seconds between heartbeats that are proposed to clients, 0 for none [default: 60]
+    #[arg(long, value_name = "SECONDS")]
+    heartbeat_s: Option<String>,
+    /// Largest frame that is offered to clients [default: 128KiB]
+    #[arg(long, value_name = "BYTES")]
+    frame_bytes_max: Option<String>,
+    /// Most channels of a connection, 0 for no limit [default: 2047]
+    #[arg(long, value_name = "N")]
+    channel_max: Option<String>,
+    /// Largest body of a message [default: 128MiB]
+    #[arg(long, value_name = "BYTES")]
+    message_bytes_max: Option<String>,
+    /// Bytes that may wait for one client's socket before its consumers wait [default: 512KiB]
+    #[arg(long, value_name = "BYTES")]
+    outbox_bytes_max: Option<String>,
+}
+
+/// The flags of `serve`.
+#[derive(Debug)]
+pub(crate) struct Flags {
+    pub config: Option<PathBuf>,
+    pub settings: Settings,
+}
+
+/// What was asked for.
+#[derive(Debug)]
+pub(crate) enum Invocation {
+    Serve(Flags),
+    Verify(PathBuf),
+    Repair(PathBuf),
+}
+
+/// Reads the command line; ends the process with a message if it makes no sense.
+pub(crate) fn parse() -> Invocation {
+    invocation(Line::parse())
+}
+
+fn invocation(line: Line) -> Invocation {
+    match line.command {
+        None => Invocation::Serve(flags(line.serve)),
+        Some(Command::Serve(serve)) => Invocation::Serve(flags(*serve)),
+        Some(Command::Verify(data)) => Invocation::Verify(data.data_dir),
+        Some(Command::Repair(data)) => Invocation::Repair(data.data_dir),
+    }
+}
+
+fn flags(args: ServeArgs) -> Flags {
+    let mut settings = Settings::default();
+    if !args.amqp.is_empty() {
+        settings.set("amqp", "--amqp", args.amqp);
+    }
+    for (key, flag, text) in [
+        ("data_dir", "--data-dir", args.data_dir),
+        ("http", "--http", args.http),
+        ("mqtt", "--mqtt", args.mqtt),
+        ("sync", "--sync", args.sync),
+        ("memory_high", "--memory-high", args.memory_high),
+        ("workers", "--workers", args.workers),
+        ("log", "--log", args.log),
+        ("heartbeat_s", "--heartbeat-s", args.heartbeat_s),
+        ("frame_bytes_max", "--frame-bytes-max", args.frame_bytes_max),
+        ("channel_max", "--channel-max", args.channel_max),
+        (
+            "message_bytes_max",
+            "--message-bytes-max",
+            args.message_bytes_max,
+        ),
+        (
+            "outbox_bytes_max",
+            "--outbox-bytes-max",
+            args.outbox_bytes_max,
+        ),
+    ] {
+        if let Some(text) = text {
+            settings.set(key, flag, vec![text]);
+        }
+    }
+    Flags {
+        config: args.config,
+        settings,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+    use crate::settings::KEYS;
+
+    #[test]
+    fn the_definition_of_the_command_line_is_sound() {
+        Line::command().debug_assert();
+    }
+
+    #[test]
+    fn every_key_has_a_flag_that_is_read() {
+        for key in KEYS {
+            let flag = format!("--{}", key.replace('_', "-"));
+            let line = Line::try_parse_from(["ferrymq", "serve", &flag, "text"]).unwrap();
+            let Invocation::Serve(flags) = invocation(line) else {
+                panic!("{key}")
+            };
+            let setting = flags.settings.get(key).unwrap();
+            assert_eq!(
+                (setting.texts.as_slice(), &setting.origin),
+                (&["text".to_owned()][..], &flag)
+            );
+        }
+    }
+
+    #[test]
+    fn serve_is_the_default_command() {
+        for line in [&["ferrymq"][..], &["ferrymq", "serve"]] {
+            let line = Line::try_parse_from(line).unwrap();
+            assert!(matches!(invocation(line), Invocation::Serve(flags) if flags.config.is_none()));
+        }
+        let line = Line::try_parse_from(["ferrymq", "--amqp", "off", "--amqp", "x"]).unwrap();
+        let Invocation::Serve(flags) = invocation(line) else {
+            panic!()
+        };
+        assert_eq!(flags.settings.get("amqp").unwrap().texts, ["off", "x"]);
+        Line::try_parse_from(["ferrymq", "--http", "off", "verify"]).unwrap_err();
+    }
+}

@@ -1,0 +1,373 @@
+//! Declaring, binding, purging and deleting.
+//!
+//! Queues that dead letters go to have no maximum length: the order of dead letters that arrive
+//! in one step is not known to the model, so it could not tell which of them is dropped.
+//!
+//! Invariants
+//! - A queue's rules are drawn when it is declared and stay as long as it is there.
+
+use ferry_broker::{BindingSpec, ErrorKind, Exchange, ExchangeKind, QueueSpec, SyncPolicy};
+use ferry_core::arguments::{Arguments, Value};
+
+use crate::model::Life;
+use crate::model::queue::{QueueModel, Rules, WhenFull};
+use crate::model::routing::{Binding, ExchangeModel, Kind};
+use crate::world::{Defined, Pending, World};
+use crate::{Checked, violated};
+
+/// Names of queues: work, dead letters, auto-delete, transient, exclusive.
+const QUEUES: [&str; 12] =
+    ["w0", "w1", "w2", "w3", "w4", "w5", "d0", "d1", "a0", "t0", "x0", "x1"];
+
+/// Keys of bindings.
+const BINDING_KEYS: [&str; 7] = ["k0", "k1", "k0.b", "*", "#", "k0.*", "*.b.#"];
+
+/// Exchanges that queues are bound to.
+const SOURCES: [&str; 5] = ["fan", "dir", "top", "churn0", "churn1"];
+
+const PLAIN: Rules = Rules {
+    ttl_ms: None,
+    length_max: None,
+    bytes_max: None,
+    when_full: WhenFull::DropHead,
+    priority_max: 0,
+    dead_letter: None,
+    returns_max: None,
+    sync: SyncPolicy::Sync,
+    single_active: false,
+};
+
+fn arguments(rules: &Rules) -> Arguments {
+    let mut arguments = Arguments::new();
+    let mut number = |name: &str, value: Option<u64>| {
+        if let Some(value) = value {
+            arguments.insert(name, Value::I64(value as i64));
+        }
+    };
+    number("x-message-ttl", rules.ttl_ms);
+    number("x-max-length", rules.length_max);
+    number("x-max-length-bytes", rules.bytes_max);
+    number("x-max-priority", Some(u64::from(rules.priority_max)).filter(|max| *max > 0));
+    number("x-delivery-limit", rules.returns_max.map(u64::from));
+    let mut text = |name: &str, value: &str| {
+        arguments.insert(name, Value::Str(value.as_bytes().to_vec()));
+    };
+    match rules.when_full {
+        WhenFull::DropHead => {}
+        WhenFull::Reject => text("x-overflow", "reject-publish"),
+        WhenFull::RejectDeadLetter => text("x-overflow", "reject-publish-dlx"),
+    }
+    if let Some((exchange, key)) = &rules.dead_letter {
+        text("x-dead-letter-exchange", exchange);
+        if let Some(key) = key {
+            text("x-dead-letter-routing-key", key);
+        }
+    }
+    if rules.returns_max.is_some() {
+        text("x-queue-type", "quorum");
+    }
+    if rules.sync != SyncPolicy::Sync {
+        text("x-sync", rules.sync.name());
+    }
+    if rules.single_active {
+        arguments.insert("x-single-active-consumer", Value::Bool(true));
+    }
+    arguments
+}
+
+impl World {
+    fn draw_rules(&mut self, name: &str) -> Rules {
+        let random = &mut self.random;
+        let key = |key: &str| Some(key.to_owned());
+        match name {
+            "d0" => {
+                let back = [key("w0"), key("d1")][random.below(2) as usize].clone();
+                let ttl_ms = Some(200 + random.below(4000));
+                Rules { ttl_ms, dead_letter: Some((String::new(), back)), ..PLAIN }
+            }
+            "d1" => PLAIN,
+            "w0" => {
+                let dead_letter = Some((String::new(), key("d0")));
+                let returns_max = random.chance(50).then(|| 1 + random.below(3) as u32);
+                Rules { dead_letter, returns_max, ..PLAIN }
+            }
+            _ => {
+                let letters = [
+                    None,
+                    Some((String::new(), key("d0"))),
+                    Some((String::new(), key("d1"))),
+                    Some(("dead".to_owned(), None)),
+                    Some(("nowhere".to_owned(), None)),
+                ];
+                let when_full =
+                    [WhenFull::DropHead, WhenFull::Reject, WhenFull::RejectDeadLetter];
+                let sync = [SyncPolicy::Sync, SyncPolicy::Written, SyncPolicy::Memory];
+                Rules {
+                    ttl_ms: random.chance(20).then(|| 100 + random.below(5000)),
+                    length_max: random.chance(30).then(|| random.below(12)),
+                    bytes_max: random.chance(15).then(|| random.below(6000)),
+                    when_full: when_full[random.below(3) as usize],
+                    priority_max: if random.chance(25) { 1 + random.below(9) as u8 } else { 0 },
+                    dead_letter: letters[random.below(5) as usize].clone(),
+                    returns_max: None,
+                    sync: sync[random.below(10).saturating_sub(7) as usize],
+                    single_active: random.chance(15),
+                }
+            }
+        }
+    }
+
+    /// What every world begins with.
+    pub(crate) fn define_first(&mut self) -> Checked {
+        let kinds = [("fan", Kind::Fanout), ("dir", Kind::Direct), ("top", Kind::Topic)];
+        for (name, kind) in kinds.into_iter().chain([("dead", Kind::Fanout)]) {
+            self.declare_exchange(name, kind, true)?;
+        }
+        for name in ["w0", "w1", "d0", "d1"] {
+            self.declare(0, name)?;
+        }
+        let d1 = self.model.queue_named("d1").map(|queue| queue.id);
+        d1.map_or(Ok(()), |d1| self.bind_to(0, ("dead".to_owned(), d1, String::new())))
+    }
+
+    /// A queue is declared, perhaps once more.
+    pub(crate) fn declare_queue(&mut self) -> Checked {
+        let client = self.any_client();
+        let name = QUEUES[self.random.below(QUEUES.len() as u64) as usize];
+        self.declare(client, name)
+    }
+
+    fn declare(&mut self, client: usize, name: &str) -> Checked {
+        let known = self.model.queue_named(name).cloned();
+        let rules = match &known {
+            Some(known) => known.rules.clone(),
+            None => self.draw_rules(name),
+        };
+        let (exclusive, auto_delete) = (name.starts_with('x'), name.starts_with('a'));
+        let as_durable = !name.starts_with('t');
+        let differs = known.is_some() && self.random.chance(10);
+        let spec = QueueSpec {
+            name: name.to_owned(),
+            durable: as_durable != differs,
+            exclusive,
+            auto_delete,
+            arguments: arguments(&rules),
+        };
+        let connection = self.clients[client].connection;
+        self.trace.line(format!("  declare {name} by {client}: {rules:?}"));
+        let declared = self.vhost.declare_queue(spec, connection);
+        if let Some(known) = known {
+            let locked = known.owner.is_some_and(|owner| owner != client);
+            let expected = match (locked, differs) {
+                (true, _) => Some(ErrorKind::ResourceLocked),
+                (false, true) => Some(ErrorKind::PreconditionFailed),
+                (false, false) => None,
+            };
+            let (ready, consumers) = (known.ready.len() as u64, known.consumers.len() as u32);
+            return match (declared, expected) {
+                (Err(error), Some(kind)) if error.kind() == kind => Ok(()),
+                (Ok(found), None) if (found.messages, found.consumers) == (ready, consumers) => {
+                    if found.queue.id().0 == known.id {
+                        let what = Defined::Queue(known.id);
+                        self.pending.push(Pending::Definition(found.durable_at, what));
+                    }
+                    Ok(())
+                }
+                (other, _) => violated!("declaring {name} again: {other:?}"),
+            };
+        }
+        let declared = match declared {
+            Ok(declared) => declared,
+            Err(error) => return violated!("declaring {name}: {error}"),
+        };
+        let id = declared.queue.id().0;
+        self.model.queues.insert(id, QueueModel {
+            id,
+            name: name.to_owned(),
+            durable: as_durable && !exclusive,
+            auto_delete,
+            owner: exclusive.then_some(client),
+            rules,
+            born: self.model.step,
+            confirmed: false,
+            ready: Default::default(),
+            leased: Default::default(),
+            gone: Vec::new(),
+            consumers: Default::default(),
+            active: None,
+        });
+        self.pending.push(Pending::Definition(declared.durable_at, Defined::Queue(id)));
+        Ok(())
+    }
+
+    /// A queue is deleted, perhaps only if it is unused or empty.
+    pub(crate) fn delete_queue(&mut self) -> Checked {
+        let client = self.any_client();
+        let name = QUEUES[self.random.below(QUEUES.len() as u64) as usize];
+        let (if_unused, if_empty) = (self.random.chance(30), self.random.chance(30));
+        let connection = self.clients[client].connection;
+        self.trace.line(format!("  delete {name} by {client}, {if_unused} {if_empty}"));
+        let deleted = self.vhost.delete_queue(name, if_unused, if_empty, connection);
+        let Some(known) = self.model.queue_named(name).cloned() else {
+            return match deleted {
+                Ok((0, _)) => Ok(()),
+                other => violated!("deleting {name}, which is not there: {other:?}"),
+            };
+        };
+        let locked = known.owner.is_some_and(|owner| owner != client);
+        let used = if_unused && !known.consumers.is_empty();
+        let filled = if_empty && !known.ready.is_empty();
+        match deleted {
+            Err(_) if locked || used || filled => Ok(()),
+            Ok((count, promise)) if !locked && !used && !filled => {
+                if count != known.ready.len() as u64 {
+                    return violated!("deleting {name} dropped {count}");
+                }
+                self.observe(Vec::new())?;
+                self.model.remove_queue(known.id);
+                let what = Defined::QueueGone(known.id);
+                self.pending.push(Pending::Definition(promise, what));
+                Ok(())
+            }
+            other => violated!("deleting {name}: {other:?}"),
+        }
+    }
+
+    /// The ready messages of a queue are dropped.
+    pub(crate) fn purge(&mut self) -> Checked {
+        let client = self.any_client();
+        let queues: Vec<_> = self.model.queues.values().filter(|q| q.owner.is_none()).collect();
+        let names: Vec<(u64, String)> = queues.iter().map(|q| (q.id, q.name.clone())).collect();
+        let Some((id, name)) = self.any_of(&names) else {
+            return Ok(());
+        };
+        let connection = self.clients[client].connection;
+        self.trace.line(format!("  purge {name}"));
+        let purged = self.vhost.purge_queue(&name, connection);
+        let step = self.model.step;
+        let Some(queue) = self.model.queues.get_mut(&id) else {
+            return Ok(());
+        };
+        let ready = std::mem::take(&mut queue.ready);
+        let count = ready.len() as u64;
+        ready.into_values().for_each(|instance| queue.leaves(instance, step));
+        match purged {
+            Ok((purged, _)) if purged == count => Ok(()),
+            other => violated!("purging {name} of {count}: {other:?}"),
+        }
+    }
+
+    fn draw_binding(&mut self) -> Option<Binding> {
+        let source = SOURCES[self.random.below(SOURCES.len() as u64) as usize].to_owned();
+        // Dead-letter queues take what dies and nothing else that could overflow.
+        let queues: Vec<u64> = self.model.queues.values().map(|queue| queue.id).collect();
+        let queue = self.any_of(&queues)?;
+        let key = BINDING_KEYS[self.random.below(BINDING_KEYS.len() as u64) as usize];
+        Some((source, queue, key.to_owned()))
+    }
+
+    fn spec<'a>(&self, client: usize, binding: &'a Binding, queue: &'a str) -> BindingSpec<'a> {
+        BindingSpec {
+            source: &binding.0,
+            queue: Some(queue),
+            exchange: None,
+            routing_key: binding.2.as_bytes(),
+            arguments: Arguments::new(),
+            connection: self.clients[client].connection,
+        }
+    }
+
+    /// A queue is bound.
+    pub(crate) fn bind(&mut self) -> Checked {
+        let client = self.any_client();
+        match self.draw_binding() {
+            Some(binding) => self.bind_to(client, binding),
+            None => Ok(()),
+        }
+    }
+
+    fn bind_to(&mut self, client: usize, binding: Binding) -> Checked {
+        let queue = &self.model.queues[&binding.1];
+        let may = queue.owner.is_none_or(|owner| owner == client)
+            && self.model.routing.exchanges.contains_key(&binding.0);
+        let name = queue.name.clone();
+        self.trace.line(format!("  bind {name} to {} by {}", binding.0, binding.2));
+        match self.vhost.bind(&self.spec(client, &binding, &name)) {
+            Ok(promise) if may => {
+                let life = Life::new(self.model.step);
+                self.model.routing.bindings.entry(binding.clone()).or_insert(life);
+                self.pending.push(Pending::Definition(promise, Defined::Binding(binding)));
+                Ok(())
+            }
+            Err(_) if !may => Ok(()),
+            other => violated!("binding {binding:?}: {other:?}"),
+        }
+    }
+
+    /// A queue is unbound, from what it was bound to mostly.
+    pub(crate) fn unbind(&mut self) -> Checked {
+        let client = self.any_client();
+        let known: Vec<Binding> = self.model.routing.bindings.keys().cloned().collect();
+        let drawn = if self.random.chance(80) { self.any_of(&known) } else { self.draw_binding() };
+        let Some(binding) = drawn.filter(|binding| binding.0 != "dead") else {
+            return Ok(());
+        };
+        let queue = &self.model.queues[&binding.1];
+        let may = queue.owner.is_none_or(|owner| owner == client)
+            && self.model.routing.exchanges.contains_key(&binding.0);
+        let name = queue.name.clone();
+        self.trace.line(format!("  unbind {name} from {} by {}", binding.0, binding.2));
+        match self.vhost.unbind(&self.spec(client, &binding, &name)) {
+            Ok(promise) if may => {
+                self.model.routing.unbind(&binding, self.model.step);
+                self.pending.push(Pending::Definition(promise, Defined::BindingGone(binding)));
+                Ok(())
+            }
+            Err(_) if !may => Ok(()),
+            other => violated!("unbinding {binding:?}: {other:?}"),
+        }
+    }
+
+    /// An exchange comes or goes.
+    pub(crate) fn exchange(&mut self) -> Checked {
+        let name = ["churn0", "churn1"][self.random.below(2) as usize];
+        let durable = name == "churn0";
+        let kind = [Kind::Fanout, Kind::Topic][self.random.below(2) as usize];
+        if self.model.routing.exchanges.contains_key(name) && self.random.chance(50) {
+            self.trace.line(format!("  delete exchange {name}"));
+            return match self.vhost.delete_exchange(name, false) {
+                Ok(promise) => {
+                    self.model.routing.exchange_gone(name, self.model.step);
+                    let what = Defined::ExchangeGone(name.to_owned());
+                    self.pending.push(Pending::Definition(promise, what));
+                    Ok(())
+                }
+                Err(error) => violated!("deleting exchange {name}: {error}"),
+            };
+        }
+        self.declare_exchange(name, kind, durable)
+    }
+
+    fn declare_exchange(&mut self, name: &str, kind: Kind, durable: bool) -> Checked {
+        let known = self.model.routing.exchanges.get(name).map(|exchange| exchange.kind);
+        let broker_kind = match kind {
+            Kind::Direct => ExchangeKind::Direct,
+            Kind::Fanout => ExchangeKind::Fanout,
+            Kind::Topic => ExchangeKind::Topic,
+        };
+        let exchange = Exchange { durable, ..Exchange::new(name, broker_kind) };
+        self.trace.line(format!("  declare exchange {name} {kind:?}"));
+        match self.vhost.declare_exchange(exchange) {
+            Ok(promise) if known.is_none_or(|known| known == kind) => {
+                let life = Life::new(self.model.step);
+                let model = ExchangeModel { kind, durable, life };
+                self.model.routing.exchanges.entry(name.to_owned()).or_insert(model);
+                let what = Defined::Exchange(name.to_owned());
+                self.pending.push(Pending::Definition(promise, what));
+                Ok(())
+            }
+            Err(_) if known.is_some_and(|known| known != kind) => Ok(()),
+            other => violated!("declaring exchange {name}: {other:?}"),
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Time, commits of the log, and what the broker does by itself when it is asked to.
+//!
+//! Invariants
+//! - An error of the disk is a violation unless a fault was asked for.
+
+use crate::Checked;
+use crate::violated;
+use crate::world::World;
+
+impl World {
+    /// The log is committed, as its thread would.
+    pub(crate) fn commit_log(&mut self) -> Checked {
+        let (pending, was_full) = (self.broker.log().pending(), self.broker.log().disk_full());
+        match self.broker.commit_log() {
+            Ok(()) => {
+                let left = self.broker.log().pending();
+                let full = self.broker.log().disk_full();
+                // A commit that finishes what a full disk held up leaves what came meanwhile.
+                if !full && !was_full && left != ferry_log::Pending::None {
+                    return violated!("{pending:?} was committed and {left:?} is left");
+                }
+                if full && !self.disk_limited && !self.fault_armed {
+                    return violated!("the disk is full without a limit");
+                }
+                Ok(())
+            }
+            Err(error) => self.excuse("a commit failed", error),
+        }
+    }
+
+    /// Time passes.
+    pub(crate) fn time(&mut self) -> Checked {
+        let time_ms = match self.random.below(10) {
+            0 => self.random.below(60_000),
+            1..=3 => self.random.below(3_000),
+            _ => self.random.below(300),
+        };
+        self.trace.line(format!("  {time_ms} ms pass"));
+        self.clock.advance(time_ms);
+        Ok(())
+    }
+
+    /// Checkpoints, cleaning and spilling, as the background thread does.
+    pub(crate) fn upkeep(&mut self) -> Checked {
+        let before = self.broker.log().segments().len();
+        let result = self.broker.upkeep();
+        let after = self.broker.log().segments().len();
+        self.trace.line(format!("  segments {before} -> {after}"));
+        self.observe(Vec::new())?;
+        result.or_else(|error| self.excuse("upkeep failed", error))
+    }
+
+    /// A checkpoint out of turn.
+    pub(crate) fn checkpoint(&mut self) -> Checked {
+        let result = self.broker.checkpoint();
+        result.or_else(|error| self.excuse("a checkpoint failed", error))
+    }
+}

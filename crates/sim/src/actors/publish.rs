@@ -1,0 +1,214 @@
+//! Publishing and settling, in bursts and in transactions.
+//!
+//! Invariants
+//! - Every message has a number of its own, which is also the tag of its confirm.
+
+use std::collections::BTreeSet;
+
+use ferry_broker::{Burst, Clock, NoHeaders, Outcome, PublishError, Published};
+use ferry_core::message::Draft;
+
+use crate::body::{BODY_BYTES_MIN, body};
+use crate::format::{FORMAT, properties};
+use crate::model::{Change, Sent};
+use crate::world::{Pending, World};
+use crate::{Checked, violated};
+
+/// Exchanges that clients publish to; the last one may not be there.
+pub const EXCHANGES: [&str; 6] = ["", "fan", "dir", "top", "churn0", "churn1"];
+
+/// Routing keys of exchanges.
+pub const KEYS: [&str; 4] = ["k0", "k1", "k0.b", "k1.b.c"];
+
+/// Settled leases that a client remembers, to settle them again.
+const STALE_MAX: usize = 8;
+
+impl World {
+    fn draft_message(&mut self) -> (Sent, String) {
+        let id = self.next_message;
+        self.next_message += 1;
+        let exchange = EXCHANGES[self.random.below(EXCHANGES.len() as u64) as usize];
+        let names: Vec<String> = self.model.queues.values().map(|q| q.name.clone()).collect();
+        let key = match exchange {
+            "" => self.any_of(&names).unwrap_or_else(|| "nobody".to_owned()),
+            _ => KEYS[self.random.below(KEYS.len() as u64) as usize].to_owned(),
+        };
+        let size = match self.random.below(20) {
+            0 => self.random.below(self.workload.body_bytes_max * 8),
+            1..=6 => self.random.below(self.workload.body_bytes_max),
+            _ => self.random.below(120),
+        };
+        let sent = Sent {
+            id,
+            size: (size as u32).max(BODY_BYTES_MIN),
+            persistent: self.random.chance(75),
+            priority: self.random.below(8) as u8,
+            ttl_ms: self.random.chance(15).then_some(1 + self.random.below(3000) as u32),
+            key,
+        };
+        (sent, exchange.to_owned())
+    }
+
+    /// Adds a publish to a burst and to what the model is told.
+    fn add_publish(
+        &mut self,
+        burst: &mut Burst,
+        changes: &mut Vec<Change>,
+        client: usize,
+        (confirm, transaction): (bool, Option<u64>),
+    ) -> Checked {
+        let (sent, exchange) = self.draft_message();
+        let (properties, body) = (properties(sent.id), body(sent.id, sent.size));
+        let draft = Draft {
+            format: FORMAT,
+            persistent: sent.persistent,
+            priority: sent.priority,
+            ttl_ms: sent.ttl_ms,
+            published_ms: self.clock.now(),
+            exchange: exchange.as_bytes(),
+            routing_key: sent.key.as_bytes(),
+            properties: &properties,
+            body: &body,
+        };
+        let tag = confirm.then(|| World::tag(sent.id));
+        let publisher = &mut self.clients[client].publisher;
+        let published = burst.publish(&self.broker, publisher, &draft, &NoHeaders, tag);
+        let queues = self.model.route(&exchange, &sent.key);
+        let id = sent.id;
+        self.trace.line(format!(
+            "  publish {id} to '{exchange}' '{}' {} bytes, {} {:?}: {queues:?}",
+            sent.key, sent.size, sent.persistent, sent.ttl_ms
+        ));
+        let Some(queues) = queues else {
+            return match published {
+                Err(PublishError::ExchangeNotFound(_)) => Ok(()),
+                other => violated!("publish {id} to no exchange: {other:?}"),
+            };
+        };
+        let expected =
+            if queues.is_empty() { Published::Unroutable } else { Published::Routed };
+        if published != Ok(expected) {
+            return violated!("publish {id} was {published:?} and goes to {queues:?}");
+        }
+        changes.push(Change::Publish { sent, queues, tag: id, transaction });
+        Ok(())
+    }
+
+    /// Adds settles of what a client holds, and now and then of what it no longer holds.
+    pub(crate) fn add_settles(
+        &mut self,
+        burst: &mut Burst,
+        changes: &mut Vec<Change>,
+        client: usize,
+        count: u64,
+    ) {
+        if self.random.chance(10)
+            && let Some(stale) = self.any_of(&self.clients[client].stale.clone())
+        {
+            burst.settle(&stale.queue, stale.lease, Outcome::Accept);
+        }
+        for _ in 0..count {
+            let held = self.clients[client].held.len() as u64;
+            if held == 0 {
+                return;
+            }
+            let index = self.random.below(held) as usize;
+            let held = self.clients[client].held.remove(index);
+            let outcome = match self.random.below(20) {
+                0..=2 => Outcome::Requeue,
+                3..=5 => Outcome::Reject,
+                _ => Outcome::Accept,
+            };
+            self.trace.line(format!("  settle {} {outcome:?}", held.number));
+            burst.settle(&held.queue, held.lease, outcome);
+            let queue = held.queue.id().0;
+            changes.push(Change::Settle { queue, number: held.number, outcome });
+            let stale = &mut self.clients[client].stale;
+            stale.push(held);
+            if stale.len() > STALE_MAX {
+                stale.remove(0);
+            }
+        }
+    }
+
+    /// A burst of publishes, with settles among them.
+    pub(crate) fn burst(&mut self) -> Checked {
+        if self.broker.memory().blocked().is_some() && self.random.chance(90) {
+            return Ok(());
+        }
+        let client = self.any_client();
+        let (mut burst, mut changes) = (Burst::new(), Vec::new());
+        let count = 1 + self.random.below(self.workload.burst_max);
+        let mut asked = BTreeSet::new();
+        for _ in 0..count {
+            let confirm = self.random.chance(90);
+            asked.extend(confirm.then_some(self.next_message));
+            self.add_publish(&mut burst, &mut changes, client, (confirm, None))?;
+            if self.random.chance(15) {
+                self.add_settles(&mut burst, &mut changes, client, 1);
+            }
+        }
+        self.submit(burst, changes, &asked)
+    }
+
+    fn submit(
+        &mut self,
+        mut burst: Burst,
+        changes: Vec<Change>,
+        asked: &BTreeSet<u64>,
+    ) -> Checked {
+        let ticket = burst.submit(&self.broker);
+        if !burst.is_empty() {
+            return violated!("a burst is not empty after it was submitted");
+        }
+        let result = self.observe(changes)?;
+        if let Some(ticket) = ticket {
+            let told: BTreeSet<u64> = ticket.rejected().iter().map(|tag| tag.tag).collect();
+            let refused: BTreeSet<u64> = result.rejected.intersection(asked).copied().collect();
+            if refused != told {
+                return violated!("told to be refused were {told:?}, and were {refused:?}");
+            }
+            let placed = result.placed.into_iter().filter(|(tag, _, _)| asked.contains(tag));
+            self.pending.push(Pending::Confirms(ticket, placed.collect(), told));
+        }
+        Ok(())
+    }
+
+    /// Settles alone.
+    pub(crate) fn settle(&mut self) -> Checked {
+        let client = self.any_client();
+        let (mut burst, mut changes) = (Burst::new(), Vec::new());
+        let count = 1 + self.random.below(6);
+        self.add_settles(&mut burst, &mut changes, client, count);
+        self.submit(burst, changes, &BTreeSet::new())
+    }
+
+    /// A transaction, which is committed or rolled back.
+    pub(crate) fn transaction(&mut self) -> Checked {
+        let client = self.any_client();
+        let (mut burst, mut changes) = (Burst::new(), Vec::new());
+        let transaction = self.next_transaction;
+        self.next_transaction += 1;
+        if self.random.chance(15) {
+            for _ in 0..3 {
+                self.add_publish(&mut burst, &mut Vec::new(), client, (false, None))?;
+            }
+            burst.clear();
+            return Ok(());
+        }
+        for _ in 0..1 + self.random.below(4) {
+            let mode = (false, Some(transaction));
+            self.add_publish(&mut burst, &mut changes, client, mode)?;
+        }
+        let count = self.random.below(4);
+        self.add_settles(&mut burst, &mut changes, client, count);
+        match self.broker.commit(&mut burst) {
+            Ok(promise) => {
+                let result = self.observe(changes)?;
+                self.pending.push(Pending::Commit(promise, result.placed));
+                Ok(())
+            }
+            Err(error) => self.excuse("a transaction failed", error),
+        }
+    }
+}

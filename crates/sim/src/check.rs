@@ -1,0 +1,170 @@
+//! What must be true after each step, and at the end of a world.
+//!
+//! Invariants
+//! - A check asks the broker only what doors can ask it, and changes nothing before the end.
+
+use ferry_broker::{Burst, Outcome, Published};
+use ferry_log::Pending as LogPending;
+
+use crate::model::Change;
+use crate::world::World;
+use crate::{Checked, violated};
+
+/// Rounds of draining before a queue counts as never empty.
+const ROUNDS_MAX: usize = 50;
+
+/// Longer than anything lives.
+const LONG_MS: u64 = 3_600_000;
+
+/// After each step: counts, and nobody waits who could be served.
+pub fn step(world: &mut World) -> Checked {
+    let queues = world.vhost.queues();
+    let names: Vec<&str> = queues.iter().map(|queue| queue.name()).collect();
+    let mut known: Vec<_> = world.model.queues.values().collect();
+    known.sort_by(|a, b| a.name.cmp(&b.name));
+    let expected: Vec<&str> = known.iter().map(|queue| queue.name.as_str()).collect();
+    if names != expected {
+        return violated!("the queues are {names:?} and must be {expected:?}");
+    }
+    let mut transient = false;
+    for (queue, model) in queues.iter().zip(&known) {
+        let is = (queue.ready(), queue.ready_bytes(), queue.unsettled(), queue.consumers());
+        let must = (
+            model.ready.len() as u64,
+            model.ready_bytes(),
+            model.leased.len() as u64,
+            model.consumers.len() as u32,
+        );
+        if is != must {
+            return violated!("queue {} counts {is:?} and has {must:?}", model.name);
+        }
+        let held = model.leased.values().map(|held| &held.instance);
+        transient |= model.ready.values().chain(held).any(|instance| !instance.durable);
+        if model.ready.is_empty() {
+            continue;
+        }
+        let consumers = world.clients.iter().flat_map(|client| &client.consumers);
+        for consumer in consumers {
+            if model.willing(consumer.number) && !consumer.outlet.is_starved() {
+                let (name, number) = (&model.name, consumer.number);
+                return violated!("queue {name} has messages and consumer {number} gets none");
+            }
+        }
+    }
+    let used = world.broker.memory().used_bytes();
+    if !transient && used != 0 {
+        return violated!("{used} bytes of memory are used by nothing");
+    }
+    let damaged = world.broker.metrics().messages_damaged.load(std::sync::atomic::Ordering::Relaxed);
+    if damaged > 0 {
+        return violated!("{damaged} messages can not be read back");
+    }
+    Ok(())
+}
+
+/// At the end: everything drains, and gives back what it took.
+pub fn end(world: &mut World) -> Checked {
+    world.model.step += 1;
+    world.trace.line("the end".to_owned());
+    world.heal()?;
+    world.commit_log()?;
+    world.end_step()?;
+    if !world.pending.is_empty() && world.broker.log().pending() == LogPending::None {
+        return violated!("{} replies are never given", world.pending.len());
+    }
+    world.restart()?;
+    drain(world)?;
+    give_back(world)?;
+    alive(world)
+}
+
+fn drain(world: &mut World) -> Checked {
+    for _ in 0..ROUNDS_MAX {
+        world.model.step += 1;
+        for client in 0..world.clients.len() {
+            while !world.clients[client].consumers.is_empty() {
+                world.cancel(client, 0)?;
+            }
+            let (mut burst, mut changes) = (Burst::new(), Vec::new());
+            for held in std::mem::take(&mut world.clients[client].held) {
+                burst.settle(&held.queue, held.lease, Outcome::Accept);
+                let (queue, number) = (held.queue.id().0, held.number);
+                changes.push(Change::Settle { queue, number, outcome: Outcome::Accept });
+            }
+            burst.submit(&world.broker);
+            world.observe(changes)?;
+        }
+        let queues = world.model.queues.values();
+        let queues: Vec<_> = queues.map(|q| (q.id, q.name.clone(), q.owner)).collect();
+        for (id, name, owner) in queues {
+            while world.get_one(owner.unwrap_or(0), id, &name, true)? {}
+        }
+        world.clock.advance(LONG_MS);
+        world.end_step()?;
+        let empty = |queue: &crate::model::queue::QueueModel| {
+            queue.ready.is_empty() && queue.leased.is_empty()
+        };
+        if world.model.queues.values().all(empty) {
+            return Ok(());
+        }
+    }
+    violated!("queues are not empty after {ROUNDS_MAX} rounds")
+}
+
+fn give_back(world: &mut World) -> Checked {
+    let used = world.broker.memory().used_bytes();
+    if used != 0 {
+        return violated!("{used} bytes of memory are used when all is drained");
+    }
+    for _ in 0..3 {
+        world.model.step += 1;
+        world.commit_log()?;
+        world.checkpoint()?;
+        world.upkeep()?;
+        world.end_step()?;
+    }
+    let segments = world.broker.log().segments();
+    if let Some(used) = segments.iter().find(|segment| segment.live_refs + segment.live_bytes > 0) {
+        return violated!("a segment is in use when all is drained: {used:?}");
+    }
+    if segments.len() > 2 {
+        return violated!("{} segments are left when all is drained", segments.len());
+    }
+    Ok(())
+}
+
+/// After everything the node still does what it is for.
+fn alive(world: &mut World) -> Checked {
+    world.model.step += 1;
+    let id = world.next_message;
+    if world.model.queue_named("d1").is_none() {
+        return Ok(());
+    }
+    let mut burst = Burst::new();
+    let (properties, body) = (crate::format::properties(id), crate::body::body(id, 64));
+    let draft = ferry_core::message::Draft {
+        format: crate::format::FORMAT,
+        persistent: true,
+        priority: 0,
+        ttl_ms: None,
+        published_ms: 0,
+        exchange: b"",
+        routing_key: b"d1",
+        properties: &properties,
+        body: &body,
+    };
+    let publisher = &mut world.clients[0].publisher;
+    let headers = &ferry_broker::NoHeaders;
+    let tag = Some(World::tag(id));
+    let published = burst.publish(&world.broker, publisher, &draft, headers, tag);
+    if published != Ok(Published::Routed) {
+        return violated!("the last publish: {published:?}");
+    }
+    let ticket = burst.submit(&world.broker);
+    world.commit_log()?;
+    let kept = ticket.and_then(|ticket| ticket.resolved()).map(|p| world.broker.kept(p));
+    if kept != Some(true) {
+        return violated!("the last publish is not confirmed: {kept:?}");
+    }
+    Ok(())
+}

@@ -1,0 +1,235 @@
+//! Misfortune: crashes, stops, disks that fill up and fail; and coming back from them.
+//!
+//! Before each start everything on the disk is copied, and a second broker opens the copy, at a
+//! time at which nothing expires, and is drained: that is what the model is compared with. The
+//! broker itself then goes on from the same bytes.
+//!
+//! Invariants
+//! - A start fails only while a fault was asked for, and succeeds after the next crash.
+//! - After a failure of the log no reply is given that was not given before.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use ferry_broker::{Burst, Delivery, NoHeaders};
+use ferry_core::message::Draft;
+use ferry_log::testing::{Crash, Fault, FaultyDisk};
+
+use crate::clock::VirtualClock;
+use crate::model::recover::{Ending, Found, FoundQueue};
+use crate::outlet::Seen;
+use crate::world::{World, open};
+use crate::{Checked, violated};
+
+/// Starts that are tried before one must succeed.
+const STARTS_MAX: u64 = 4;
+
+impl World {
+    /// The disk will have no room soon.
+    pub(crate) fn disk_full(&mut self) -> Checked {
+        let bytes = self.random.below(4 * self.segment_bytes);
+        self.trace.line(format!("  {bytes} bytes are left"));
+        self.disk.enospc_after(bytes);
+        self.disk_limited = true;
+        Ok(())
+    }
+
+    /// A call of the disk will fail soon.
+    pub(crate) fn disk_fault(&mut self) -> Checked {
+        let fault = [Fault::Io, Fault::NoSpace, Fault::Short][self.random.below(3) as usize];
+        let call = 1 + self.random.below(12);
+        let for_ever = self.random.chance(40);
+        self.trace.line(format!("  {fault:?} at call {call}, {for_ever}"));
+        self.disk.fail_call(call, fault, for_ever);
+        self.fault_armed = true;
+        Ok(())
+    }
+
+    /// The disk is well, and what waited for it is done.
+    pub(crate) fn heal(&mut self) -> Checked {
+        self.disk.heal();
+        self.disk.set_capacity(None);
+        (self.fault_armed, self.disk_limited) = (false, false);
+        if self.broker.failed().is_some() {
+            return Ok(());
+        }
+        // What a full disk held up goes first, what came meanwhile second.
+        self.commit_log_once()?;
+        self.commit_log_once()?;
+        self.poll()?;
+        if self.broker.log().disk_full() || self.broker.memory().blocked().is_some_and(is_disk) {
+            return violated!("the disk has room and publishers are held");
+        }
+        if self.broker.log().pending() == ferry_log::Pending::None && !self.pending.is_empty() {
+            return violated!("{} replies are not given by a well disk", self.pending.len());
+        }
+        Ok(())
+    }
+
+    fn commit_log_once(&mut self) -> Checked {
+        let result = self.broker.commit_log();
+        result.or_else(|error| violated!("a commit on a well disk: {error}"))
+    }
+
+    /// The log has failed: nothing is confirmed, and the node starts again from the disk.
+    pub(crate) fn after_failure(&mut self) -> Checked {
+        let cause = self.broker.failed().unwrap_or_default();
+        self.trace.line(format!("  the log failed: {cause}"));
+        self.excuse("the log failed", &cause)?;
+        self.poll()?;
+        let waiting = self.pending.len();
+        let mut burst = Burst::new();
+        let id = self.next_message;
+        self.next_message += 1;
+        let properties = crate::format::properties(id);
+        let body = crate::body::body(id, 64);
+        let draft = Draft {
+            format: crate::format::FORMAT,
+            persistent: self.random.chance(50),
+            priority: 0,
+            ttl_ms: None,
+            published_ms: 0,
+            exchange: b"",
+            routing_key: b"d1",
+            properties: &properties,
+            body: &body,
+        };
+        let publisher = &mut self.clients[0].publisher;
+        let tag = Some(World::tag(id));
+        let published = burst.publish(&self.broker, publisher, &draft, &NoHeaders, tag);
+        let routed = published == Ok(ferry_broker::Published::Routed);
+        let ticket = burst.submit(&self.broker);
+        let promise = ticket.and_then(|ticket| ticket.resolved());
+        if routed && promise.is_some_and(|promise| self.broker.kept(promise)) {
+            return violated!("a publish is confirmed after the log has failed");
+        }
+        if self.broker.commit_log().is_ok() {
+            return violated!("a failed log commits");
+        }
+        let _events_of_the_dead = self.events.take();
+        self.poll()?;
+        if self.pending.len() != waiting {
+            return violated!("a reply was given after the log had failed");
+        }
+        self.crash()
+    }
+
+    /// The node dies and comes back.
+    pub(crate) fn crash(&mut self) -> Checked {
+        let kinds = [Crash::Process, Crash::LoseAll, Crash::LoseSome, Crash::LoseSome];
+        let kind = kinds[self.random.below(4) as usize];
+        self.poll()?;
+        self.die(kind, false)
+    }
+
+    /// The node is stopped in order and comes back.
+    pub(crate) fn restart(&mut self) -> Checked {
+        self.poll()?;
+        match self.broker.close() {
+            Ok(()) => {
+                let safe = !self.broker.log().disk_full();
+                self.poll()?;
+                self.die(Crash::LoseAll, safe)
+            }
+            Err(error) => {
+                self.trace.line(format!("  no clean stop: {error}"));
+                self.excuse("a stop failed", &error)?;
+                self.die(Crash::LoseSome, false)
+            }
+        }
+    }
+
+    fn die(&mut self, kind: Crash, clean: bool) -> Checked {
+        self.restarts += 1;
+        let log = self.broker.log();
+        let position = if kind == Crash::Process { log.written() } else { log.durable() };
+        let ending =
+            Ending { clean, power_lost: kind != Crash::Process, safe: self.safe_step(position) };
+        self.trace.line(format!("  {kind:?}, {ending:?}"));
+        self.disk.crash(kind);
+        self.disk.set_capacity(None);
+        (self.fault_armed, self.disk_limited) = (false, false);
+        let _events_of_the_dead = self.events.take();
+        let found = self.start(&mut { ending }, kind)?;
+        self.begin_life();
+        self.model.recover(ending, found)?;
+        self.trace_disk();
+        Ok(())
+    }
+
+    /// Starts until it succeeds, with faults at first, and says what a copy of the disk held.
+    fn start(&mut self, ending: &mut Ending, kind: Crash) -> Checked<Found> {
+        for attempt in 0.. {
+            let copy = self.disk.fork(self.random.any());
+            let armed = attempt < STARTS_MAX && !ending.clean && self.random.chance(30);
+            if armed {
+                let call = 1 + self.random.below(8);
+                let fault = [Fault::Io, Fault::NoSpace][self.random.below(2) as usize];
+                self.disk.fail_call(call, fault, self.random.chance(50));
+            }
+            let entropy = self.random.any();
+            self.lives += 1;
+            match open(&self.disk, self.clock.clone(), self.segment_bytes, entropy) {
+                Ok(broker) => {
+                    self.disk.heal();
+                    self.broker = broker;
+                    return self.look_into(&copy);
+                }
+                Err(error) if armed => {
+                    self.trace.line(format!("  no start: {error}"));
+                    self.disk.crash(kind);
+                }
+                Err(error) => return violated!("the node does not start: {error}"),
+            }
+        }
+        unreachable!("the last attempt returns")
+    }
+
+    /// Opens a copy of the disk and takes everything out of it.
+    fn look_into(&mut self, copy: &FaultyDisk) -> Checked<Found> {
+        let still = Arc::new(VirtualClock::new(0));
+        let broker = match open(copy, still, self.segment_bytes, self.random.any()) {
+            Ok(broker) => broker,
+            Err(error) => return violated!("a copy of the disk does not open: {error}"),
+        };
+        let Some(vhost) = broker.vhost("/") else {
+            return violated!("the first virtual host is lost");
+        };
+        let mut found = Found::default();
+        for queue in vhost.queues() {
+            let (id, name) = (queue.id().0, queue.name().to_owned());
+            let mut messages = Vec::new();
+            let mut take = |delivery: Delivery<'_>| messages.extend(Seen::new(&delivery));
+            while matches!(broker.get(&queue, true, &mut take), Ok(true)) {}
+            if queue.ready() > 0 {
+                return violated!("queue {name} can not be drained: a message is damaged");
+            }
+            for seen in &messages {
+                let (message, redelivered) = (seen.message, seen.redelivered);
+                self.trace.line(format!("    {name} has {message:?} {redelivered}"));
+            }
+            found.queues.push(FoundQueue { id, name, messages });
+        }
+        for (binding, _) in vhost.bindings() {
+            if let ferry_broker::Destination::Queue(id) = &binding.destination {
+                let key = String::from_utf8_lossy(&binding.routing_key).into_owned();
+                found.bindings.insert((binding.source.to_string(), id.0, key));
+            }
+        }
+        found.exchanges = vhost
+            .exchanges()
+            .into_iter()
+            .map(|exchange| exchange.name.to_string())
+            .filter(|name| !name.is_empty() && !name.starts_with("amq."))
+            .collect::<BTreeSet<_>>();
+        let used = broker.memory().used_bytes();
+        if used != 0 {
+            return violated!("{used} bytes of memory are used by a drained copy");
+        }
+        Ok(found)
+    }
+}
+
+fn is_disk(reason: ferry_broker::BlockReason) -> bool {
+    reason == ferry_broker::BlockReason::Disk
+}

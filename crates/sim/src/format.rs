@@ -1,0 +1,69 @@
+//! The message format of simulated clients: properties are a table of headers.
+//!
+//! Invariants
+//! - Properties that a client publishes name the message, so that a rewritten message can be
+//!   told from a wrong one.
+
+use ferry_broker::MessageFormat;
+use ferry_core::arguments::{Arguments, Value};
+
+/// The tag of the format in messages.
+pub const FORMAT: u8 = 1;
+
+/// The header that names the message.
+const NUMBER: &str = "n";
+
+/// Headers as they are, nothing else.
+pub struct SimFormat;
+
+impl MessageFormat for SimFormat {
+    fn headers(&self, properties: &[u8]) -> Arguments {
+        read(properties).unwrap_or_default()
+    }
+
+    fn rewrite(&self, _properties: &[u8], headers: &Arguments, _clear: bool) -> Vec<u8> {
+        write(headers)
+    }
+
+    fn expiration(&self, _properties: &[u8]) -> Option<String> {
+        None
+    }
+}
+
+fn read(properties: &[u8]) -> Option<Arguments> {
+    postcard::from_bytes(properties).ok()
+}
+
+fn write(headers: &Arguments) -> Vec<u8> {
+    postcard::to_stdvec(headers).expect("headers are plain data")
+}
+
+/// The properties with which message `id` is published.
+#[must_use]
+pub fn properties(id: u64) -> Vec<u8> {
+    let mut headers = Arguments::new();
+    headers.insert(NUMBER, Value::U64(id));
+    write(&headers)
+}
+
+/// A death of a message: the queue and the reason.
+pub type Death = (String, String);
+
+/// The message and its deaths, the latest first, as its properties tell them.
+#[must_use]
+pub fn history(properties: &[u8]) -> Option<(u64, Vec<Death>)> {
+    let headers = read(properties)?;
+    let id = headers.get(NUMBER)?.as_integer()?;
+    let mut deaths = Vec::new();
+    if let Some(Value::Array(entries)) = headers.get("x-death") {
+        for entry in entries {
+            let entry = entry.as_table()?;
+            let text = |name: &str| {
+                let bytes = entry.get(name)?.as_bytes()?;
+                Some(String::from_utf8_lossy(bytes).into_owned())
+            };
+            deaths.push((text("queue")?, text("reason")?));
+        }
+    }
+    Some((u64::try_from(id).ok()?, deaths))
+}

@@ -1,0 +1,102 @@
+//! Exchanges and bindings as they must be, and where a message goes by them.
+//!
+//! Invariants
+//! - A binding stands until it is removed or one of its ends goes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Life, Step};
+
+/// How an exchange matches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// By the whole key.
+    Direct,
+    /// Everything.
+    Fanout,
+    /// By patterns.
+    Topic,
+}
+
+/// An exchange.
+#[derive(Debug, Clone)]
+pub struct ExchangeModel {
+    /// How it matches.
+    pub kind: Kind,
+    /// Whether it outlives the broker.
+    pub durable: bool,
+    /// Whether it is certainly there.
+    pub life: Life,
+}
+
+/// A binding of a queue: exchange, queue, key.
+pub type Binding = (String, u64, String);
+
+/// All of them.
+#[derive(Debug, Default)]
+pub struct Routing {
+    /// Exchanges by name.
+    pub exchanges: BTreeMap<String, ExchangeModel>,
+    /// Bindings.
+    pub bindings: BTreeMap<Binding, Life>,
+    /// Exchanges that went, until that is safe.
+    pub gone_exchanges: Vec<(String, ExchangeModel, Life)>,
+    /// Bindings that went, until that is safe.
+    pub gone_bindings: Vec<(Binding, Life, Life)>,
+}
+
+impl Routing {
+    /// The queues that a message goes to; none if there is no such exchange.
+    #[must_use]
+    pub fn route(&self, exchange: &str, key: &str) -> Option<BTreeSet<u64>> {
+        let kind = self.exchanges.get(exchange)?.kind;
+        let from = self.bindings.keys().filter(|(source, _, _)| source == exchange);
+        let matching = from.filter(|(_, _, bound)| match kind {
+            Kind::Direct => bound == key,
+            Kind::Fanout => true,
+            Kind::Topic => {
+                let words = |text: &str| text.split('.').map(str::to_owned).collect::<Vec<_>>();
+                matches(&words(bound), &words(key))
+            }
+        });
+        Some(matching.map(|(_, queue, _)| *queue).collect())
+    }
+
+    /// A binding goes.
+    pub fn unbind(&mut self, binding: &Binding, step: Step) {
+        if let Some(life) = self.bindings.remove(binding) {
+            self.gone_bindings.push((binding.clone(), life, Life::new(step)));
+        }
+    }
+
+    /// A queue goes, and its bindings.
+    pub fn queue_gone(&mut self, queue: u64, step: Step) {
+        let of_queue: Vec<Binding> =
+            self.bindings.keys().filter(|(_, to, _)| *to == queue).cloned().collect();
+        of_queue.iter().for_each(|binding| self.unbind(binding, step));
+    }
+
+    /// An exchange goes, and its bindings.
+    pub fn exchange_gone(&mut self, name: &str, step: Step) {
+        if let Some(exchange) = self.exchanges.remove(name) {
+            self.gone_exchanges.push((name.to_owned(), exchange, Life::new(step)));
+        }
+        let from: Vec<Binding> =
+            self.bindings.keys().filter(|(source, _, _)| source == name).cloned().collect();
+        from.iter().for_each(|binding| self.unbind(binding, step));
+    }
+}
+
+/// The rule of topics, written down once more: `*` is a word, `#` is any number of words.
+fn matches(pattern: &[String], key: &[String]) -> bool {
+    match pattern.split_first() {
+        None => key.is_empty(),
+        Some((first, rest)) if first == "#" => {
+            (0..=key.len()).any(|skipped| matches(rest, &key[skipped..]))
+        }
+        Some((first, rest)) => match key.split_first() {
+            Some((word, others)) => (first == "*" || first == word) && matches(rest, others),
+            None => false,
+        },
+    }
+}

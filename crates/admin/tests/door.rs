@@ -6,6 +6,9 @@ use ferry_core::arguments::Arguments;
 use ferry_log::testing::Fault;
 use support::{Door, GUEST};
 
+const IDENTITY: &str = "rabbitmq_identity_info\
+    {rabbitmq_node=\"ferrymq@test\",rabbitmq_cluster=\"ferrymq@test\"}";
+
 /// Every sample of a page, after a check that it is one that Prometheus takes.
 fn samples(page: &str) -> Vec<(String, f64)> {
     let mut families: Vec<&str> = Vec::new();
@@ -58,10 +61,7 @@ async fn metrics_can_be_read_and_have_the_known_names() {
         ("rabbitmq_queue_messages_ready", 0.0),
         ("rabbitmq_global_messages_received_total", 0.0),
         ("rabbitmq_resident_memory_limit_bytes", 1_048_576.0),
-        (
-            "rabbitmq_identity_info{rabbitmq_node=\"ferrymq@test\",rabbitmq_cluster=\"ferrymq@test\"}",
-            1.0,
-        ),
+        (IDENTITY, 1.0),
         ("rabbitmq_alarms_memory_used_watermark", 0.0),
         ("ferrymq_log_segments", 1.0),
     ] {

@@ -27,11 +27,15 @@ pub(crate) const COMPARED: &[&str] = &[
     "x-sync",
 ];
 
-/// An argument that was refused, and why.
+/// What was refused, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Refused {
-    pub argument: String,
-    pub why: String,
+pub(crate) enum Refused {
+    /// An argument makes no sense.
+    Argument { argument: String, why: String },
+    /// An argument makes no sense for this kind of queue.
+    ArgumentOfKind { argument: String, kind: QueueKind },
+    /// A property makes no sense for this kind of queue.
+    Property(&'static str),
 }
 
 /// What a declaration says besides its arguments.
@@ -50,10 +54,11 @@ impl Reader<'_> {
         let Some(value) = self.0.get(name) else {
             return Ok(None);
         };
-        let integer = value.as_integer();
-        integer
+        let why = || format!("\"expected integer, got {}\"", value.type_name());
+        value
+            .as_integer()
             .map(Some)
-            .ok_or_else(|| unacceptable_type(name, value))
+            .ok_or_else(|| refused(name, why()))
     }
 
     fn count(&self, name: &str, max: u64) -> Result<Option<u64>, Refused> {
@@ -65,7 +70,7 @@ impl Reader<'_> {
         }
         match u64::try_from(integer) {
             Ok(count) if count <= max => Ok(Some(count)),
-            _ => Err(refused(name, format!("{{value_too_big,{integer}}}"))),
+            _ => Err(refused(name, format!("{{value_too_large,{integer}}}"))),
         }
     }
 
@@ -105,7 +110,7 @@ impl Reader<'_> {
 }
 
 fn refused(argument: &str, why: String) -> Refused {
-    Refused {
+    Refused::Argument {
         argument: argument.to_owned(),
         why,
     }
@@ -122,9 +127,8 @@ fn unacceptable_type(argument: &str, value: &Value) -> Refused {
 pub(crate) fn options(arguments: &Arguments, flags: Flags) -> Result<Options, Refused> {
     let reader = Reader(arguments);
     let kind = kind(&reader)?;
-    if kind == QueueKind::Quorum {
-        fits_quorum(&reader, flags)?;
-    }
+    fits(&reader, kind, flags)?;
+    strategy(&reader)?;
     let expires_ms = reader.count("x-expires", TTL_MS_MAX)?;
     if expires_ms == Some(0) {
         return Err(refused("x-expires", "{value_zero,0}".to_owned()));
@@ -134,13 +138,15 @@ pub(crate) fn options(arguments: &Arguments, flags: Flags) -> Result<Options, Re
         ("reject-publish", Overflow::RejectPublish),
         ("reject-publish-dlx", Overflow::RejectPublishDlx),
     ];
-    reader.choice(
+    known_by_name(
+        &reader,
         "x-queue-mode",
-        &[("default", ()), ("lazy", ())],
-        "invalid_queue_mode",
+        &["default", "lazy"],
+        "unsupported queue mode",
     )?;
+    version(&reader)?;
     Ok(Options {
-        durable: flags.durable,
+        durable: flags.durable && !flags.exclusive,
         kind,
         message_ttl_ms: reader.count("x-message-ttl", TTL_MS_MAX)?,
         expires_ms,
@@ -172,27 +178,54 @@ fn kind(reader: &Reader<'_>) -> Result<QueueKind, Refused> {
     }
 }
 
-fn fits_quorum(reader: &Reader<'_>, flags: Flags) -> Result<(), Refused> {
-    let property = |name: &str, value: bool| {
-        let why = format!("invalid property '{name}' with value '{value}' for a quorum queue");
-        Err(refused("x-queue-type", why))
+fn fits(reader: &Reader<'_>, kind: QueueKind, flags: Flags) -> Result<(), Refused> {
+    let unfit: &[&str] = match kind {
+        QueueKind::Classic => &["x-dead-letter-strategy"],
+        QueueKind::Quorum => &["x-max-priority", "x-queue-mode", "x-queue-version"],
     };
-    if !flags.durable {
-        return property("non-durable", true);
+    if let Some(argument) = unfit.iter().find(|argument| reader.0.contains(argument)) {
+        return Err(Refused::ArgumentOfKind {
+            argument: (*argument).to_owned(),
+            kind,
+        });
     }
-    if flags.exclusive {
-        return property("exclusive-owner", true);
-    }
-    if flags.auto_delete {
-        return property("auto-delete", true);
-    }
-    if reader.0.contains("x-max-priority") {
-        return Err(refused(
-            "x-max-priority",
-            "not valid for a quorum queue".to_owned(),
-        ));
+    if kind == QueueKind::Quorum {
+        for (property, set) in [
+            ("auto-delete", flags.auto_delete),
+            ("exclusive-owner", flags.exclusive),
+            ("non-durable", !flags.durable),
+        ] {
+            if set {
+                return Err(Refused::Property(property));
+            }
+        }
     }
     Ok(())
+}
+
+fn known_by_name(
+    reader: &Reader<'_>,
+    argument: &str,
+    known: &[&str],
+    otherwise: &str,
+) -> Result<(), Refused> {
+    match reader.text(argument)? {
+        Some(text) if !known.contains(&text.as_str()) => {
+            Err(refused(argument, format!("\"{otherwise} '{text}'\"")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Both versions of a classic queue are one here.
+fn version(reader: &Reader<'_>) -> Result<(), Refused> {
+    match reader.integer("x-queue-version")? {
+        None | Some(1 | 2) => Ok(()),
+        Some(version) => {
+            let why = format!("\"unsupported queue version '{version}'\"");
+            Err(refused("x-queue-version", why))
+        }
+    }
 }
 
 fn max_priority(reader: &Reader<'_>) -> Result<u8, Refused> {
@@ -230,6 +263,18 @@ fn dead_letter(reader: &Reader<'_>) -> Result<Option<DeadLetterTarget>, Refused>
             Err(refused("x-dead-letter-routing-key", why))
         }
         (None, None) => Ok(None),
+    }
+}
+
+/// Dead letters leave their queue after they have arrived, which serves both.
+fn strategy(reader: &Reader<'_>) -> Result<(), Refused> {
+    let known = ["at-most-once", "at-least-once"];
+    match reader.text("x-dead-letter-strategy")? {
+        Some(text) if !known.contains(&text.as_str()) => Err(refused(
+            "x-dead-letter-strategy",
+            "invalid_dlx_strategy".to_owned(),
+        )),
+        _ => Ok(()),
     }
 }
 
@@ -273,11 +318,15 @@ mod tests {
     fn bad_arguments_are_refused_by_name() {
         for (name, value, why) in [
             ("x-message-ttl", Value::I32(-1), "{value_negative,-1}"),
-            ("x-message-ttl", text("5"), "{unacceptable_type,longstr}"),
+            (
+                "x-message-ttl",
+                text("5"),
+                "\"expected integer, got longstr\"",
+            ),
             (
                 "x-message-ttl",
                 Value::I64(1 << 40),
-                "{value_too_big,1099511627776}",
+                "{value_too_large,1099511627776}",
             ),
             ("x-expires", Value::I32(0), "{value_zero,0}"),
             (
@@ -288,10 +337,14 @@ mod tests {
             (
                 "x-max-length",
                 Value::Bool(true),
-                "{unacceptable_type,bool}",
+                "\"expected integer, got bool\"",
             ),
             ("x-overflow", text("explode"), "invalid_overflow"),
-            ("x-queue-mode", text("eager"), "invalid_queue_mode"),
+            (
+                "x-queue-mode",
+                text("eager"),
+                "\"unsupported queue mode 'eager'\"",
+            ),
             (
                 "x-dead-letter-routing-key",
                 text("k"),
@@ -304,10 +357,7 @@ mod tests {
             ),
         ] {
             let refused = read(&[(name, value)]).unwrap_err();
-            assert_eq!(
-                (refused.argument.as_str(), refused.why.as_str()),
-                (name, why)
-            );
+            assert_eq!(refused, super::refused(name, why.to_owned()));
         }
     }
 

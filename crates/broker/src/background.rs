@@ -16,7 +16,9 @@ use ferry_log::{Batch as LogBatch, LogError, Need, Position};
 use parking_lot::{Condvar, Mutex};
 
 use crate::Broker;
-use crate::definitions::{KIND_BODY, KIND_CLEAN_STOP, KIND_START, STREAM_BODIES, STREAM_BROKER, live_bytes};
+use crate::definitions::{
+    KIND_BODY, KIND_CLEAN_STOP, KIND_START, STREAM_BODIES, STREAM_BROKER, live_bytes,
+};
 
 /// Batches that others gathered are then worked off here.
 #[derive(Default)]
@@ -125,7 +127,9 @@ impl Broker {
     fn run_background(&self) {
         loop {
             // Awake: whatever moves forward from here on is seen before the next sleep.
-            self.signals.asleep_until.store(Millis::MAX, Ordering::SeqCst);
+            self.signals
+                .asleep_until
+                .store(Millis::MAX, Ordering::SeqCst);
             self.tick();
             let deadline = self.next_deadline();
             let mut wanted = self.signals.wanted.lock();
@@ -184,7 +188,10 @@ impl Broker {
             self.evacuate(segment)?;
             self.checkpoint()?;
         }
-        log.remove_dead()?;
+        // On a full disk the records that made a segment dead may not be safe yet.
+        if !log.cleaning().dead.is_empty() && !log.commit_all()?.disk_full {
+            log.remove_dead()?;
+        }
         if self.pressure.wants_spill() {
             self.spill()?;
             self.pressure.spilled();

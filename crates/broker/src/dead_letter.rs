@@ -134,6 +134,9 @@ impl Broker {
         let mut headers = format.headers(message.properties());
         let routing_key = target.routing_key.as_deref().map(str::as_bytes);
         let key = routing_key.unwrap_or(message.routing_key());
+        if !message.dead_lettered() {
+            forget_history(&mut headers);
+        }
         let copies = text_list(&headers, "CC");
         let keys: Vec<&[u8]> = match routing_key {
             Some(key) => vec![key],
@@ -151,9 +154,6 @@ impl Broker {
             expiration,
         };
         died.write(&mut headers);
-        if routing_key.is_some() {
-            headers.remove("CC");
-        }
         let mut queues = Vec::new();
         if vhost
             .route(&target.exchange, &keys, &headers, &mut queues)
@@ -173,9 +173,20 @@ impl Broker {
             routing_key: key,
             properties: &properties,
             ttl_ms: None,
+            dead_lettered: true,
             ..message.draft()
         };
         burst.stage(&draft, &queues, None);
+    }
+}
+
+/// Drops a history that a publisher made up.
+fn forget_history(headers: &mut Arguments) {
+    headers.remove(HISTORY);
+    for when in ["first", "last"] {
+        for what in ["exchange", "queue", "reason"] {
+            headers.remove(&format!("x-{when}-death-{what}"));
+        }
     }
 }
 

@@ -63,6 +63,28 @@ pub enum DefinitionError {
         /// What is wrong with it.
         why: String,
     },
+    /// An argument makes no sense for this kind of queue.
+    #[error("invalid arg '{argument}' for queue '{name}' in vhost '{vhost}' of queue type {kind}")]
+    ArgumentOfKind {
+        /// The argument.
+        argument: String,
+        /// The queue.
+        name: String,
+        /// The virtual host.
+        vhost: String,
+        /// The kind, as RabbitMQ names it.
+        kind: &'static str,
+    },
+    /// A property makes no sense for this kind of queue.
+    #[error("invalid property '{property}' for queue '{name}' in vhost '{vhost}'")]
+    InvalidProperty {
+        /// The property.
+        property: &'static str,
+        /// The queue.
+        name: String,
+        /// The virtual host.
+        vhost: String,
+    },
     /// It was to be deleted only if nobody uses it.
     #[error("{what} '{name}' in vhost '{vhost}' in use")]
     InUse {
@@ -101,6 +123,8 @@ impl DefinitionError {
             DefinitionError::Locked { .. } => ErrorKind::ResourceLocked,
             DefinitionError::Inequivalent(_)
             | DefinitionError::InvalidArgument { .. }
+            | DefinitionError::ArgumentOfKind { .. }
+            | DefinitionError::InvalidProperty { .. }
             | DefinitionError::InUse { .. }
             | DefinitionError::NotEmpty { .. }
             | DefinitionError::Exchange(_)

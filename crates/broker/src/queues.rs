@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use ferry_core::arguments::{Resource, assert_equivalent, assert_field_equivalent};
-use ferry_core::queue::Queue;
+use ferry_core::queue::{Queue, QueueKind};
 use ferry_core::routing::QueueId;
 
-use crate::arguments::{self, COMPARED, Flags};
+use crate::arguments::{self, COMPARED, Flags, Refused};
 use crate::definitions::{Definition, QueueDefinition};
 use crate::handle::HandleSpec;
 use crate::vhost::Definitions;
@@ -69,20 +69,13 @@ impl Vhost {
         connection: ConnectionId,
     ) -> Result<Arc<QueueHandle>, DefinitionError> {
         let flags = Flags {
-            // What belongs to a connection can not outlive the broker.
-            durable: spec.durable && !spec.exclusive,
+            durable: spec.durable,
             exclusive: spec.exclusive,
             auto_delete: spec.auto_delete,
             sync_default: broker.options.sync,
         };
-        let options = arguments::options(&spec.arguments, flags).map_err(|refused| {
-            DefinitionError::InvalidArgument {
-                argument: refused.argument,
-                name: spec.name.clone(),
-                vhost: self.name.to_string(),
-                why: refused.why,
-            }
-        })?;
+        let options = arguments::options(&spec.arguments, flags)
+            .map_err(|refused| self.refuse(spec.name.clone(), refused))?;
         let id = QueueId(broker.next_queue_id.fetch_add(1, Ordering::Relaxed));
         let name = match spec.name.is_empty() {
             true => Arc::from(broker.made_up_name("amq.gen-").as_str()),
@@ -99,6 +92,35 @@ impl Vhost {
             arguments: spec.arguments,
             options,
         })))
+    }
+
+    fn refuse(&self, name: String, refused: Refused) -> DefinitionError {
+        let vhost = self.name.to_string();
+        match refused {
+            Refused::Argument { argument, why } => DefinitionError::InvalidArgument {
+                argument,
+                name,
+                vhost,
+                why,
+            },
+            Refused::ArgumentOfKind { argument, kind } => {
+                let kind = match kind {
+                    QueueKind::Classic => "rabbit_classic_queue",
+                    QueueKind::Quorum => "rabbit_quorum_queue",
+                };
+                DefinitionError::ArgumentOfKind {
+                    argument,
+                    name,
+                    vhost,
+                    kind,
+                }
+            }
+            Refused::Property(property) => DefinitionError::InvalidProperty {
+                property,
+                name,
+                vhost,
+            },
+        }
     }
 
     fn check_equivalent(
@@ -171,6 +193,7 @@ impl Vhost {
             })
         });
         broker.run_afters();
+        broker.review_pressure();
         Ok((purged.unwrap_or(0), Promise::Now))
     }
 
@@ -207,6 +230,7 @@ impl Vhost {
         let result = self.remove(&broker, &mut definitions, &queue);
         drop(definitions);
         broker.run_afters();
+        broker.review_pressure();
         result
     }
 

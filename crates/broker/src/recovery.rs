@@ -19,8 +19,9 @@ use ferry_log::{Position, Replay};
 
 use crate::checkpoint;
 use crate::definitions::{
-    Definition, DefinitionsImage, KIND_BODY, KIND_CLEAN_STOP, KIND_DEFINITION, KIND_FACTS, KIND_START,
-    KIND_TRANSACTION, QueueDefinition, STREAM_BODIES, STREAM_BROKER, STREAM_DEFINITIONS,
+    Definition, DefinitionsImage, KIND_BODY, KIND_CLEAN_STOP, KIND_DEFINITION, KIND_FACTS,
+    KIND_START, KIND_TRANSACTION, QueueDefinition, STREAM_BODIES, STREAM_BROKER,
+    STREAM_DEFINITIONS,
 };
 use crate::handle::HandleSpec;
 use crate::vhost::Map;

@@ -84,6 +84,7 @@ impl Broker {
             .partition(queue)
             .call(&cx, |state| state.subscribe(&cx, queue, spec, started));
         self.run_afters();
+        self.review_pressure();
         let (id, slot) = result?;
         Ok(ConsumerHandle {
             queue: Arc::clone(queue),
@@ -106,6 +107,7 @@ impl Broker {
             vhost.delete_if(queue, |queue| queue.counts().consumers == 0);
         }
         self.run_afters();
+        self.review_pressure();
     }
 
     /// The outlets of these consumers have room again.
@@ -125,12 +127,14 @@ impl Broker {
             self.partition(&consumer.queue).submit(&cx, batch);
         }
         self.run_afters();
+        self.review_pressure();
     }
 
     /// The tags of a queue's consumers, for listings.
     pub fn consumer_tags(&self, queue: &QueueHandle) -> Vec<String> {
         let cx = self.context();
-        self.partition(queue).call(&cx, |state| state.consumer_tags(queue.place()))
+        self.partition(queue)
+            .call(&cx, |state| state.consumer_tags(queue.place()))
     }
 
     /// Takes one message, if there is one, and hands it to `deliver`.
@@ -145,6 +149,7 @@ impl Broker {
             .partition(queue)
             .call(&cx, |state| state.get(&cx, queue.place(), no_ack, deliver));
         self.run_afters();
+        self.review_pressure();
         taken.ok_or_else(|| ConsumeError::gone(queue))
     }
 }

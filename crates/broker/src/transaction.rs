@@ -15,10 +15,16 @@ use crate::durability::Durability;
 use crate::partition::{Command, QueuePlace};
 use crate::{Broker, Burst, Metrics, Promise};
 
-/// The transaction could not be written down; none of it will be seen.
+/// Why a transaction was not committed whole.
 #[derive(Debug, thiserror::Error)]
-#[error("the transaction can not be stored: {0}")]
-pub struct CommitError(#[from] LogError);
+pub enum CommitError {
+    /// It could not be written down; none of it will be seen.
+    #[error("the transaction can not be stored: {0}")]
+    Log(#[from] LogError),
+    /// A full queue refused a part of it; the rest is seen.
+    #[error("partial tx completion")]
+    Partial,
+}
 
 impl Broker {
     /// Makes all of a burst visible at once. The promise says when it is durable.
@@ -27,13 +33,16 @@ impl Broker {
         Metrics::add(&self.metrics.messages_published, burst.published);
         let logged = burst.log_bodies(self);
         let promise = logged.and_then(|()| self.record(burst));
-        if promise.is_ok() {
-            self.apply_recorded(burst);
-        }
+        let refused = promise.is_ok() && self.apply_recorded(burst);
         burst.clear();
         self.run_afters();
         self.review_pressure();
-        Ok(promise?)
+        let promise = promise?;
+        if refused {
+            Err(CommitError::Partial)
+        } else {
+            Ok(promise)
+        }
     }
 
     /// Writes the facts of a transaction and marks its commands as written.
@@ -75,8 +84,10 @@ impl Broker {
         Ok(Durability::promise(&appended, Need::Sync))
     }
 
-    fn apply_recorded(&self, burst: &mut Burst) {
+    /// True if a queue refused something.
+    fn apply_recorded(&self, burst: &mut Burst) -> bool {
         let cx = self.context();
+        let mut refused = false;
         let Burst {
             staged,
             parts,
@@ -85,10 +96,11 @@ impl Broker {
         } = burst;
         for number in touched.iter() {
             let commands = &mut parts[usize::from(*number)];
-            self.partitions[usize::from(*number)].call(&cx, |state| {
-                state.step(&cx, staged, commands.drain(..), None);
+            refused |= self.partitions[usize::from(*number)].call(&cx, |state| {
+                state.step(&cx, staged, commands.drain(..), None) > 0
             });
         }
+        refused
     }
 
     fn durable_leases(&self, number: u16, settles: &[(QueuePlace, LeaseId)]) -> Vec<Mark> {

@@ -185,6 +185,9 @@ impl Vhost {
     pub fn bind(&self, spec: &BindingSpec<'_>) -> Result<Promise, DefinitionError> {
         let broker = self.broker();
         let mut definitions = self.definitions.write();
+        if definitions.topology.exchange(spec.source).is_none() {
+            return Err(self.no_exchange(spec.source));
+        }
         let destination = self.destination(&definitions, spec)?;
         let BindingSpec {
             source,
@@ -219,10 +222,11 @@ impl Vhost {
     pub fn unbind(&self, spec: &BindingSpec<'_>) -> Result<Promise, DefinitionError> {
         let broker = self.broker();
         let mut definitions = self.definitions.write();
-        let destination = self.destination(&definitions, spec)?;
-        if definitions.topology.exchange(spec.source).is_none() {
-            return Err(self.no_exchange(spec.source));
-        }
+        let destination = match self.destination(&definitions, spec) {
+            Ok(destination) => destination,
+            Err(DefinitionError::NotFound { .. }) => return self.write(&broker, &[]),
+            Err(locked) => return self.unbind_locked(&definitions, spec, locked),
+        };
         let BindingSpec {
             source,
             routing_key,
@@ -234,6 +238,23 @@ impl Vhost {
             .unbind(source, &destination, routing_key, arguments);
         self.changed();
         self.write_removed(&broker, &definitions, &removed)
+    }
+
+    /// Somebody else's queue: a binding that is there is none of the caller's business.
+    fn unbind_locked(
+        &self,
+        definitions: &Definitions,
+        spec: &BindingSpec<'_>,
+        locked: DefinitionError,
+    ) -> Result<Promise, DefinitionError> {
+        let queue = spec.queue.and_then(|name| definitions.queues.get(name));
+        let is_this = |view: ferry_core::routing::BindingView<'_>| {
+            **view.source == *spec.source && view.routing_key == spec.routing_key
+        };
+        match queue.is_some_and(|q| definitions.topology.bindings_of_queue(q.id).any(is_this)) {
+            true => Err(locked),
+            false => Ok(Promise::Now),
+        }
     }
 
     fn destination(

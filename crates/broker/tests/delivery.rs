@@ -51,7 +51,10 @@ fn messages_go_through_in_order_and_come_back_to_their_place() {
     assert_eq!(first.len(), 2);
     node.settle(&first[1], Outcome::Requeue);
     let again = sink.take();
-    assert_eq!((again[0].body.as_slice(), again[0].redelivered), (&b"2"[..], true));
+    assert_eq!(
+        (again[0].body.as_slice(), again[0].redelivered),
+        (&b"2"[..], true)
+    );
     node.settle(&first[0], Outcome::Accept);
     node.settle(&again[0], Outcome::Accept);
     assert_eq!(sink.bodies(), ["3", "4"]);
@@ -78,7 +81,9 @@ fn deleting_a_queue_tells_its_consumers_and_frees_its_name() {
     let queue = node.declare("q", &[]).queue;
     let sink = Sink::open();
     node.consume(&queue, &sink, true, 0);
-    node.vhost.delete_queue("q", false, false, node.connection).unwrap();
+    node.vhost
+        .delete_queue("q", false, false, node.connection)
+        .unwrap();
     assert_eq!(sink.cancelled.load(Ordering::Relaxed), 1);
     assert_eq!(node.stage("q", "x"), Published::Unroutable);
     node.declare("q", &[]);
@@ -92,7 +97,10 @@ fn an_expired_queue_goes_by_itself() {
     node.pass(999);
     assert!(node.vhost.check_queue("q", node.connection).is_ok());
     node.pass(999);
-    assert!(node.vhost.check_queue("q", node.connection).is_ok(), "a look starts the time again");
+    assert!(
+        node.vhost.check_queue("q", node.connection).is_ok(),
+        "a look starts the time again"
+    );
     node.pass(1001);
     assert!(node.vhost.check_queue("q", node.connection).is_err());
 }

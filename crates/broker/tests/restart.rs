@@ -9,7 +9,10 @@ use ferry_core::arguments::Arguments;
 fn filled(count: usize) -> Node {
     let mut node = Node::new();
     node.declare("q", &[]);
-    let exchange = Exchange { durable: true, ..Exchange::new("e", ExchangeKind::Topic) };
+    let exchange = Exchange {
+        durable: true,
+        ..Exchange::new("e", ExchangeKind::Topic)
+    };
     node.vhost.declare_exchange(exchange).unwrap();
     let binding = BindingSpec {
         source: "e",
@@ -58,7 +61,10 @@ fn a_kill_keeps_what_was_committed_and_marks_it() {
     node.broker.commit_log().unwrap();
     let node = node.killed(2);
     let first = node.get("q").unwrap();
-    assert_eq!((first.body.as_slice(), first.redelivered, first.count), (&b"m0"[..], true, 1));
+    assert_eq!(
+        (first.body.as_slice(), first.redelivered, first.count),
+        (&b"m0"[..], true, 1)
+    );
     let rest: Vec<_> = names(2..10);
     assert_eq!(drain(&node), rest);
 }
@@ -110,8 +116,14 @@ fn sparse_segments_are_emptied_and_removed() {
     assert!(after.segments < before.segments / 2, "{before:?} {after:?}");
     let node = node.killed(2);
     assert_eq!(node.ready("q"), 10);
-    let texts: Vec<_> = drain(&node).iter().map(|text| text[..5].to_owned()).collect();
-    let expected: Vec<_> = (0..1000).step_by(100).map(|index| format!("{index:05}")).collect();
+    let texts: Vec<_> = drain(&node)
+        .iter()
+        .map(|text| text[..5].to_owned())
+        .collect();
+    let expected: Vec<_> = (0..1000)
+        .step_by(100)
+        .map(|index| format!("{index:05}"))
+        .collect();
     assert_eq!(texts, expected);
 }
 
@@ -125,7 +137,11 @@ fn a_transaction_is_there_whole_or_not_at_all() {
     node.stage("q", "t1");
     node.stage("other", "t2");
     let common::Node { broker, burst, .. } = &mut node;
-    burst.settle(seen.queue.as_ref().unwrap(), seen.lease.unwrap(), Outcome::Accept);
+    burst.settle(
+        seen.queue.as_ref().unwrap(),
+        seen.lease.unwrap(),
+        Outcome::Accept,
+    );
     let promise = broker.commit(burst).unwrap();
     assert!(!node.broker.kept(promise));
     assert_eq!(node.ready("other"), 1);

@@ -137,19 +137,10 @@ impl Value {
         }
     }
 
-    /// Whether two values are one to a headers binding: numbers compare as numbers whatever
-    /// their width, text equals binary of the same bytes, and inside arrays and tables the types
+    /// Whether two values are one to a headers binding or a declaration: integers compare whatever
+    /// their width, and so do floats, but an integer is never a float; text equals binary of the same bytes, and inside arrays and tables the types
     /// count as well.
     pub fn equals_by_value(&self, other: &Value) -> bool {
-        match (self.number(), other.number()) {
-            (Some(left), Some(right)) => left.equals(right),
-            (None, None) => self.same_content(other),
-            _ => false,
-        }
-    }
-
-    /// Equal but for the name of the type; an integer is never a float here.
-    pub(crate) fn equals_but_for_type(&self, other: &Value) -> bool {
         match (self.number(), other.number()) {
             (Some(Number::Integer(left)), Some(Number::Integer(right))) => left == right,
             (Some(Number::Float(left)), Some(Number::Float(right))) => left == right,
@@ -160,9 +151,9 @@ impl Value {
 
     /// Hashes so that values equal by value hash alike.
     pub(crate) fn hash_by_value(&self, state: &mut impl Hasher) {
-        match self.number().map(Number::canonical) {
+        match self.number() {
             Some(Number::Integer(value)) => (1u8, value).hash(state),
-            Some(Number::Float(value)) => (2u8, value.to_bits()).hash(state),
+            Some(Number::Float(value)) => (2u8, (value + 0.0).to_bits()).hash(state),
             None => match self {
                 Value::Bool(value) => (3u8, value).hash(state),
                 Value::Str(bytes) | Value::Bytes(bytes) => (4u8, bytes).hash(state),
@@ -193,27 +184,6 @@ impl Value {
 enum Number {
     Integer(i128),
     Float(f64),
-}
-
-impl Number {
-    /// A float with an integer's value, as that integer.
-    fn canonical(self) -> Number {
-        const EXACT_BELOW: f64 = 1e30;
-        match self {
-            Number::Float(value) if value.fract() == 0.0 && value.abs() < EXACT_BELOW => {
-                Number::Integer(value as i128)
-            }
-            number => number,
-        }
-    }
-
-    fn equals(self, other: Number) -> bool {
-        match (self.canonical(), other.canonical()) {
-            (Number::Integer(left), Number::Integer(right)) => left == right,
-            (Number::Float(left), Number::Float(right)) => left == right,
-            _ => false,
-        }
-    }
 }
 
 impl PartialEq for Value {

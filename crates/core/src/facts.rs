@@ -17,10 +17,10 @@
 //!
 //! Not here: where the record goes (`ferry-log`), what a queue makes of it (`queue::recover`).
 
+use crate::Millis;
 use crate::message::Position;
 use crate::routing::QueueId;
 use crate::wire::{Cursor, Truncated, put_varint, put_zigzag};
-use crate::Millis;
 
 /// A message that entered a queue, with what the queue must know without reading its body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,29 +131,41 @@ impl Facts {
 
     /// Appends the record to `out`.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        runs(&self.entered, |e| e.queue, |run| {
-            head(out, ENTERED, run[0].queue, run.len());
-            let mut last = 0;
-            for entered in run {
-                encode_entered(out, entered, &mut last);
-            }
-        });
-        runs(&self.moved, |m| m.queue, |run| {
-            head(out, MOVED, run[0].queue, run.len());
-            let mut last = 0;
-            for moved in run {
-                put_position(out, moved.from, &mut last);
-                put_zigzag(out, moved.to.wrapping_sub(moved.from) as i64);
-            }
-        });
-        for (kind, marks) in [(DELIVERED, &self.delivered), (GONE, &self.gone)] {
-            runs(marks, |m| m.queue, |run| {
-                head(out, kind, run[0].queue, run.len());
+        runs(
+            &self.entered,
+            |e| e.queue,
+            |run| {
+                head(out, ENTERED, run[0].queue, run.len());
                 let mut last = 0;
-                for mark in run {
-                    put_position(out, mark.position, &mut last);
+                for entered in run {
+                    encode_entered(out, entered, &mut last);
                 }
-            });
+            },
+        );
+        runs(
+            &self.moved,
+            |m| m.queue,
+            |run| {
+                head(out, MOVED, run[0].queue, run.len());
+                let mut last = 0;
+                for moved in run {
+                    put_position(out, moved.from, &mut last);
+                    put_zigzag(out, moved.to.wrapping_sub(moved.from) as i64);
+                }
+            },
+        );
+        for (kind, marks) in [(DELIVERED, &self.delivered), (GONE, &self.gone)] {
+            runs(
+                marks,
+                |m| m.queue,
+                |run| {
+                    head(out, kind, run[0].queue, run.len());
+                    let mut last = 0;
+                    for mark in run {
+                        put_position(out, mark.position, &mut last);
+                    }
+                },
+            );
         }
     }
 
@@ -185,9 +197,23 @@ fn decode_entry(
         ENTERED => {
             let size = cursor.varint()? as u32;
             let flags = cursor.u8()?;
-            let priority = if flags & HAS_PRIORITY != 0 { cursor.u8()? } else { 0 };
-            let expires_at = if flags & HAS_EXPIRY != 0 { cursor.varint()? } else { 0 };
-            Ok(Fact::Entered(Entered { queue, position, size, priority, expires_at }))
+            let priority = if flags & HAS_PRIORITY != 0 {
+                cursor.u8()?
+            } else {
+                0
+            };
+            let expires_at = if flags & HAS_EXPIRY != 0 {
+                cursor.varint()?
+            } else {
+                0
+            };
+            Ok(Fact::Entered(Entered {
+                queue,
+                position,
+                size,
+                priority,
+                expires_at,
+            }))
         }
         MOVED => {
             let to = position.wrapping_add(cursor.zigzag()? as u64);
@@ -248,14 +274,23 @@ mod tests {
             priority,
             expires_at,
         };
-        let mark = |queue, position| Mark { queue: QueueId(queue), position, size: 1024 };
+        let mark = |queue, position| Mark {
+            queue: QueueId(queue),
+            position,
+            size: 1024,
+        };
         Facts {
             entered: vec![
                 entered(1, 1 << 32, 0, 0),
                 entered(1, (1 << 32) + 1100, 9, 0),
                 entered(2, 77, 0, 1_700_000_000_000),
             ],
-            moved: vec![Moved { queue: QueueId(1), from: 900, to: 12, size: 1 }],
+            moved: vec![Moved {
+                queue: QueueId(1),
+                from: 900,
+                to: 12,
+                size: 1,
+            }],
             delivered: vec![mark(1, 5), mark(1, 4)],
             gone: vec![mark(2, 77), mark(1, u64::MAX)],
         }
@@ -270,7 +305,12 @@ mod tests {
         let sample = sample();
         let mut expected: Vec<Fact> = sample.entered.iter().copied().map(Fact::Entered).collect();
         expected.push(Fact::Moved(QueueId(1), 900, 12));
-        expected.extend(sample.delivered.iter().map(|m| Fact::Delivered(m.queue, m.position)));
+        expected.extend(
+            sample
+                .delivered
+                .iter()
+                .map(|m| Fact::Delivered(m.queue, m.position)),
+        );
         expected.extend(sample.gone.iter().map(|m| Fact::Gone(m.queue, m.position)));
         assert_eq!(read, expected);
     }
@@ -283,8 +323,14 @@ mod tests {
         for len in 0..bytes.len() {
             errors += usize::from(Facts::decode(&bytes[..len], |_| ()).is_err());
         }
-        assert!(errors >= bytes.len() - 6, "only the ends of runs may be read: {errors}");
-        assert_eq!(Facts::decode(&[9, 1, 1, 1], |_| ()), Err(FactError::UnknownKind(9)));
+        assert!(
+            errors >= bytes.len() - 6,
+            "only the ends of runs may be read: {errors}"
+        );
+        assert_eq!(
+            Facts::decode(&[9, 1, 1, 1], |_| ()),
+            Err(FactError::UnknownKind(9))
+        );
         assert!(Facts::decode(&[4, 1, 0xff, 0xff, 0xff, 0xff, 0x0f], |_| ()).is_err());
     }
 }

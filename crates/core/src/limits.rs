@@ -8,8 +8,8 @@ pub const NAME_BYTES_MAX: usize = 255;
 /// Highest `x-max-priority` that a queue may ask for.
 pub const QUEUE_PRIORITY_MAX: u8 = 255;
 
-/// Longest time to live, expiry or delay, in milliseconds: what fits an unsigned 32-bit field.
-pub const TTL_MS_MAX: u64 = u32::MAX as u64;
+/// Longest time to live or expiry, in milliseconds: ten years, as in RabbitMQ.
+pub const TTL_MS_MAX: u64 = 10 * 365 * 86_400_000;
 
 /// Entries that a queue keeps unpacked at each end; what lies between is packed.
 pub const HOT_ENTRIES_MAX: usize = 1024;

@@ -1,9 +1,9 @@
 //! The stored form of a message: a fixed head, then names, properties and body as received.
 //!
 //! ```text
-//!  0        1       2          3              4                 5     8               16      20
-//!  | format | flags | priority | exchange len | routing key len | 0.. | published ms  | ttl   |
-//!  20           24       28         ..            ..           ..
+//!  0        1       2          3              4                 5     8              16       24
+//!  | format | flags | priority | exchange len | routing key len | 0.. | published ms | ttl ms |
+//!  24           28       32         ..            ..           ..
 //!  | properties | body   | exchange | routing key | properties | body |
 //!  |   length   | length |
 //! ```
@@ -29,9 +29,10 @@ pub const NOT_LOGGED: Position = 0;
 /// Properties and body as AMQP 0-9-1 content (flags and values as on the wire).
 pub const FORMAT_AMQP091: u8 = 1;
 
-const HEAD_BYTES: usize = 28;
+const HEAD_BYTES: usize = 32;
 const FLAG_PERSISTENT: u8 = 1;
-const TTL_NONE: u32 = u32::MAX;
+const FLAG_DEAD_LETTERED: u8 = 2;
+const TTL_NONE: u64 = u64::MAX;
 
 /// A message on its way in, before it has its stored form.
 #[derive(Debug, Clone, Copy)]
@@ -40,10 +41,12 @@ pub struct Draft<'a> {
     pub format: u8,
     /// Whether the publisher asked for it to outlive the broker.
     pub persistent: bool,
+    /// Whether the broker wrote a history of deaths into its headers.
+    pub dead_lettered: bool,
     /// Priority as published; a queue caps it at its own maximum.
     pub priority: u8,
     /// Time to live from publishing, in milliseconds.
-    pub ttl_ms: Option<u32>,
+    pub ttl_ms: Option<u64>,
     /// When the broker took it.
     pub published_ms: Millis,
     /// Exchange that it was published to, at most 255 bytes.
@@ -59,19 +62,26 @@ pub struct Draft<'a> {
 impl Draft<'_> {
     /// Appends the stored form to `out`.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        assert!(self.exchange.len() <= 255, "an exchange name is a short string");
-        assert!(self.routing_key.len() <= 255, "a routing key is a short string");
+        assert!(
+            self.exchange.len() <= 255,
+            "an exchange name is a short string"
+        );
+        assert!(
+            self.routing_key.len() <= 255,
+            "a routing key is a short string"
+        );
         let mut head = [0u8; HEAD_BYTES];
         head[0] = self.format;
-        head[1] = if self.persistent { FLAG_PERSISTENT } else { 0 };
+        head[1] = u8::from(self.persistent) * FLAG_PERSISTENT
+            + u8::from(self.dead_lettered) * FLAG_DEAD_LETTERED;
         head[2] = self.priority;
         head[3] = self.exchange.len() as u8;
         head[4] = self.routing_key.len() as u8;
         head[8..16].copy_from_slice(&self.published_ms.to_le_bytes());
         let ttl_ms = self.ttl_ms.map_or(TTL_NONE, |ttl| ttl.min(TTL_NONE - 1));
-        head[16..20].copy_from_slice(&ttl_ms.to_le_bytes());
-        head[20..24].copy_from_slice(&(self.properties.len() as u32).to_le_bytes());
-        head[24..28].copy_from_slice(&(self.body.len() as u32).to_le_bytes());
+        head[16..24].copy_from_slice(&ttl_ms.to_le_bytes());
+        head[24..28].copy_from_slice(&(self.properties.len() as u32).to_le_bytes());
+        head[28..32].copy_from_slice(&(self.body.len() as u32).to_le_bytes());
         out.reserve(self.encoded_len());
         out.extend_from_slice(&head);
         out.extend_from_slice(self.exchange);
@@ -111,7 +121,11 @@ impl<'a> Message<'a> {
             + u64::from(bytes[4])
             + u64::from(message.properties_len())
             + u64::from(message.body_len());
-        if announced == bytes.len() as u64 { Ok(message) } else { Err(NotAMessage(bytes.len())) }
+        if announced == bytes.len() as u64 {
+            Ok(message)
+        } else {
+            Err(NotAMessage(bytes.len()))
+        }
     }
 
     fn u32_at(&self, offset: usize) -> u32 {
@@ -119,12 +133,12 @@ impl<'a> Message<'a> {
     }
 
     fn properties_len(&self) -> u32 {
-        self.u32_at(20)
+        self.u32_at(24)
     }
 
     /// Length of the body, in bytes.
     pub fn body_len(&self) -> u32 {
-        self.u32_at(24)
+        self.u32_at(28)
     }
 
     /// The whole stored form.
@@ -142,6 +156,11 @@ impl<'a> Message<'a> {
         self.0[1] & FLAG_PERSISTENT != 0
     }
 
+    /// Whether the broker wrote a history of deaths into its headers.
+    pub fn dead_lettered(&self) -> bool {
+        self.0[1] & FLAG_DEAD_LETTERED != 0
+    }
+
     /// Priority as published.
     pub fn priority(&self) -> u8 {
         self.0[2]
@@ -153,8 +172,9 @@ impl<'a> Message<'a> {
     }
 
     /// Its own time to live, in milliseconds.
-    pub fn ttl_ms(&self) -> Option<u32> {
-        Some(self.u32_at(16)).filter(|ttl| *ttl != TTL_NONE)
+    pub fn ttl_ms(&self) -> Option<u64> {
+        let ttl_ms = u64::from_le_bytes(self.0[16..24].try_into().expect("eight bytes"));
+        Some(ttl_ms).filter(|ttl| *ttl != TTL_NONE)
     }
 
     /// Exchange that it was published to.
@@ -184,6 +204,7 @@ impl<'a> Message<'a> {
         Draft {
             format: self.format(),
             persistent: self.persistent(),
+            dead_lettered: self.dead_lettered(),
             priority: self.priority(),
             ttl_ms: self.ttl_ms(),
             published_ms: self.published_ms(),
@@ -203,6 +224,7 @@ mod tests {
         Draft {
             format: FORMAT_AMQP091,
             persistent: true,
+            dead_lettered: true,
             priority: 7,
             ttl_ms: Some(60_000),
             published_ms: 1_700_000_000_123,
@@ -220,6 +242,7 @@ mod tests {
         assert_eq!(bytes.len(), draft().encoded_len());
         let message = Message::parse(&bytes).unwrap();
         assert!(message.persistent());
+        assert!(message.dead_lettered());
         assert_eq!(message.priority(), 7);
         assert_eq!(message.ttl_ms(), Some(60_000));
         assert_eq!(message.published_ms(), 1_700_000_000_123);

@@ -78,7 +78,17 @@ mod tests {
 
     #[test]
     fn integers_of_every_length_read_back() {
-        let edges = [0, 1, 127, 128, 300, 1 << 20, u64::from(u32::MAX), u64::MAX - 1, u64::MAX];
+        let edges = [
+            0,
+            1,
+            127,
+            128,
+            300,
+            1 << 20,
+            u64::from(u32::MAX),
+            u64::MAX - 1,
+            u64::MAX,
+        ];
         let mut out = Vec::new();
         for value in edges {
             put_varint(&mut out, value);

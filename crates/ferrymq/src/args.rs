@@ -78,7 +78,8 @@ struct ServeArgs {
     /// Address for AMQP 0-9-1, or off; may be given several times [default: 127.0.0.1:5672]
     #[arg(long, value_name = "ADDR|off")]
     amqp: Vec<String>,
-    /// Address for HTTP: metrics, health, management API and page, or off [default: 127.0.0.1:15672]
+    /// Address for HTTP: metrics, health, management API and page, or off
+    /// [default: 127.0.0.1:15672]
     #[arg(long, value_name = "ADDR|off")]
     http: Option<String>,
     /// Address for MQTT, or off; MQTT is not in this version yet, so nothing is opened

@@ -71,6 +71,8 @@ pub(crate) struct LinkState {
     pub(crate) leftovers: Leftovers,
     /// Whether some thread has the link in its list.
     touched: bool,
+    /// Bytes behind a full socket that the broker's account of memory knows of.
+    accounted_bytes: usize,
 }
 
 /// What other threads may touch of a connection.
@@ -189,6 +191,9 @@ impl Link {
             state.outbox.end_write(hand, written);
             let level = state.outbox.len();
             self.level.store(level, Ordering::SeqCst);
+            if written != Written::All || level == 0 {
+                self.account(&mut state, level);
+            }
             let starved = level < self.outbox_bytes_max / 2
                 && self.starved.load(Ordering::SeqCst)
                 && self.starved.swap(false, Ordering::SeqCst);
@@ -207,6 +212,16 @@ impl Link {
         }
         drop(state);
         self.notify(event::WRITE);
+    }
+
+    /// Tells the broker's account of memory how much waits behind a full socket.
+    fn account(&self, state: &mut LinkState, waiting_bytes: usize) {
+        let before = std::mem::replace(&mut state.accounted_bytes, waiting_bytes);
+        if before != waiting_bytes {
+            self.broker
+                .memory()
+                .account(waiting_bytes as i64 - before as i64);
+        }
     }
 
     /// Wakes the connection's task for these events.
@@ -297,6 +312,7 @@ impl Link {
         self.with(|state| {
             state.outbox.close();
             state.debts.clear();
+            self.account(state, 0);
         });
         self.level.store(0, Ordering::SeqCst);
         if let Err(error) = rustix::net::shutdown(self.writer.as_ref(), Shutdown::Both) {

@@ -37,7 +37,7 @@ impl Default for GatewayConfig {
             frame_bytes_max: 131_072,
             channel_max: 2047,
             heartbeat_s: 60,
-            message_bytes_max: 128 << 20,
+            message_bytes_max: 16 << 20,
             outbox_bytes_max: 512 << 10,
         }
     }

@@ -119,7 +119,6 @@ impl Disk for RealDisk {
     }
 }
 
-
 #[derive(Debug)]
 struct RealFile(File);
 

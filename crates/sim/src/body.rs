@@ -13,7 +13,9 @@ pub fn body(id: u64, size: u32) -> Vec<u8> {
     bytes.extend_from_slice(&id.to_le_bytes());
     let mut word = id ^ 0x9e37_79b9_7f4a_7c15;
     while bytes.len() < size as usize {
-        word = word.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+        word = word
+            .wrapping_mul(0x5851_f42d_4c95_7f2d)
+            .wrapping_add(0x1405_7b7e_f767_814f);
         bytes.extend_from_slice(&(word ^ word >> 29).to_le_bytes());
     }
     bytes.truncate(size as usize);

@@ -28,7 +28,12 @@ pub fn step(world: &mut World) -> Checked {
     }
     let mut transient = false;
     for (queue, model) in queues.iter().zip(&known) {
-        let is = (queue.ready(), queue.ready_bytes(), queue.unsettled(), queue.consumers());
+        let is = (
+            queue.ready(),
+            queue.ready_bytes(),
+            queue.unsettled(),
+            queue.consumers(),
+        );
         let must = (
             model.ready.len() as u64,
             model.ready_bytes(),
@@ -39,7 +44,11 @@ pub fn step(world: &mut World) -> Checked {
             return violated!("queue {} counts {is:?} and has {must:?}", model.name);
         }
         let held = model.leased.values().map(|held| &held.instance);
-        transient |= model.ready.values().chain(held).any(|instance| !instance.durable);
+        transient |= model
+            .ready
+            .values()
+            .chain(held)
+            .any(|instance| !instance.durable);
         if model.ready.is_empty() {
             continue;
         }
@@ -55,7 +64,11 @@ pub fn step(world: &mut World) -> Checked {
     if !transient && used != 0 {
         return violated!("{used} bytes of memory are used by nothing");
     }
-    let damaged = world.broker.metrics().messages_damaged.load(std::sync::atomic::Ordering::Relaxed);
+    let damaged = world
+        .broker
+        .metrics()
+        .messages_damaged
+        .load(std::sync::atomic::Ordering::Relaxed);
     if damaged > 0 {
         return violated!("{damaged} messages can not be read back");
     }
@@ -89,7 +102,11 @@ fn drain(world: &mut World) -> Checked {
             for held in std::mem::take(&mut world.clients[client].held) {
                 burst.settle(&held.queue, held.lease, Outcome::Accept);
                 let (queue, number) = (held.queue.id().0, held.number);
-                changes.push(Change::Settle { queue, number, outcome: Outcome::Accept });
+                changes.push(Change::Settle {
+                    queue,
+                    number,
+                    outcome: Outcome::Accept,
+                });
             }
             burst.submit(&world.broker);
             world.observe(changes)?;
@@ -124,7 +141,10 @@ fn give_back(world: &mut World) -> Checked {
         world.end_step()?;
     }
     let segments = world.broker.log().segments();
-    if let Some(used) = segments.iter().find(|segment| segment.live_refs + segment.live_bytes > 0) {
+    if let Some(used) = segments
+        .iter()
+        .find(|segment| segment.live_refs + segment.live_bytes > 0)
+    {
         return violated!("a segment is in use when all is drained: {used:?}");
     }
     if segments.len() > 2 {
@@ -145,6 +165,7 @@ fn alive(world: &mut World) -> Checked {
     let draft = ferry_core::message::Draft {
         format: crate::format::FORMAT,
         persistent: true,
+        dead_lettered: false,
         priority: 0,
         ttl_ms: None,
         published_ms: 0,
@@ -162,7 +183,9 @@ fn alive(world: &mut World) -> Checked {
     }
     let ticket = burst.submit(&world.broker);
     world.commit_log()?;
-    let kept = ticket.and_then(|ticket| ticket.resolved()).map(|p| world.broker.kept(p));
+    let kept = ticket
+        .and_then(|ticket| ticket.resolved())
+        .map(|p| world.broker.kept(p));
     if kept != Some(true) {
         return violated!("the last publish is not confirmed: {kept:?}");
     }

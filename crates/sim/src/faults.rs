@@ -8,18 +8,18 @@
 //! - A start fails only while a fault was asked for, and succeeds after the next crash.
 //! - After a failure of the log no reply is given that was not given before.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use ferry_broker::{Burst, Delivery, NoHeaders};
+use ferry_broker::{Burst, Delivery, ExchangeKind, NoHeaders};
 use ferry_core::message::Draft;
 use ferry_log::testing::{Crash, Fault, FaultyDisk};
 
 use crate::clock::VirtualClock;
 use crate::model::recover::{Ending, Found, FoundQueue};
+use crate::model::routing::Kind;
 use crate::outlet::Seen;
 use crate::world::{World, open};
-use crate::{Checked, violated};
+use crate::{Checked, Violation, violated};
 
 /// Starts that are tried before one must succeed.
 const STARTS_MAX: u64 = 4;
@@ -39,7 +39,8 @@ impl World {
         let fault = [Fault::Io, Fault::NoSpace, Fault::Short][self.random.below(3) as usize];
         let call = 1 + self.random.below(12);
         let for_ever = self.random.chance(40);
-        self.trace.line(format!("  {fault:?} at call {call}, {for_ever}"));
+        self.trace
+            .line(format!("  {fault:?} at call {call}, {for_ever}"));
         self.disk.fail_call(call, fault, for_ever);
         self.fault_armed = true;
         Ok(())
@@ -61,14 +62,17 @@ impl World {
             return violated!("the disk has room and publishers are held");
         }
         if self.broker.log().pending() == ferry_log::Pending::None && !self.pending.is_empty() {
-            return violated!("{} replies are not given by a well disk", self.pending.len());
+            return violated!(
+                "{} replies are not given by a well disk",
+                self.pending.len()
+            );
         }
         Ok(())
     }
 
     fn commit_log_once(&mut self) -> Checked {
         let result = self.broker.commit_log();
-        result.or_else(|error| violated!("a commit on a well disk: {error}"))
+        result.map_err(|error| Violation(format!("a commit on a well disk: {error}")))
     }
 
     /// The log has failed: nothing is confirmed, and the node starts again from the disk.
@@ -86,6 +90,7 @@ impl World {
         let draft = Draft {
             format: crate::format::FORMAT,
             persistent: self.random.chance(50),
+            dead_lettered: false,
             priority: 0,
             ttl_ms: None,
             published_ms: 0,
@@ -116,7 +121,12 @@ impl World {
 
     /// The node dies and comes back.
     pub(crate) fn crash(&mut self) -> Checked {
-        let kinds = [Crash::Process, Crash::LoseAll, Crash::LoseSome, Crash::LoseSome];
+        let kinds = [
+            Crash::Process,
+            Crash::LoseAll,
+            Crash::LoseSome,
+            Crash::LoseSome,
+        ];
         let kind = kinds[self.random.below(4) as usize];
         self.poll()?;
         self.die(kind, false)
@@ -142,9 +152,16 @@ impl World {
     fn die(&mut self, kind: Crash, clean: bool) -> Checked {
         self.restarts += 1;
         let log = self.broker.log();
-        let position = if kind == Crash::Process { log.written() } else { log.durable() };
-        let ending =
-            Ending { clean, power_lost: kind != Crash::Process, safe: self.safe_step(position) };
+        let position = if kind == Crash::Process {
+            log.written()
+        } else {
+            log.durable()
+        };
+        let ending = Ending {
+            clean,
+            power_lost: kind != Crash::Process,
+            safe: self.safe_step(position),
+        };
         self.trace.line(format!("  {kind:?}, {ending:?}"));
         self.disk.crash(kind);
         self.disk.set_capacity(None);
@@ -206,22 +223,33 @@ impl World {
             }
             for seen in &messages {
                 let (message, redelivered) = (seen.message, seen.redelivered);
-                self.trace.line(format!("    {name} has {message:?} {redelivered}"));
+                self.trace
+                    .line(format!("    {name} has {message:?} {redelivered}"));
             }
             found.queues.push(FoundQueue { id, name, messages });
         }
         for (binding, _) in vhost.bindings() {
             if let ferry_broker::Destination::Queue(id) = &binding.destination {
                 let key = String::from_utf8_lossy(&binding.routing_key).into_owned();
-                found.bindings.insert((binding.source.to_string(), id.0, key));
+                found
+                    .bindings
+                    .insert((binding.source.to_string(), id.0, key));
             }
         }
         found.exchanges = vhost
             .exchanges()
             .into_iter()
-            .map(|exchange| exchange.name.to_string())
-            .filter(|name| !name.is_empty() && !name.starts_with("amq."))
-            .collect::<BTreeSet<_>>();
+            .filter(|exchange| !exchange.name.is_empty() && !exchange.name.starts_with("amq."))
+            .filter_map(|exchange| {
+                let kind = match exchange.kind {
+                    ExchangeKind::Direct => Kind::Direct,
+                    ExchangeKind::Fanout => Kind::Fanout,
+                    ExchangeKind::Topic => Kind::Topic,
+                    ExchangeKind::Headers => return None,
+                };
+                Some((exchange.name.to_string(), kind))
+            })
+            .collect();
         let used = broker.memory().used_bytes();
         if used != 0 {
             return violated!("{used} bytes of memory are used by a drained copy");

@@ -30,7 +30,7 @@ struct Arguments {
     /// Steps of each seed.
     #[arg(long, default_value_t = 300)]
     steps: u64,
-    /// mixed, crash, churn or backlog; the seed chooses if none is named.
+    /// mixed, crash, churn, backlog or deep; the seed chooses if none is named.
     #[arg(long)]
     workload: Option<String>,
     /// Runs each seed twice and compares.
@@ -54,7 +54,18 @@ fn one(
         let (steps, name) = (arguments.steps, workload.name);
         *running = format!("--seed {seed} --steps {steps} --workload {name}");
     }
-    let first = run_seed(seed, arguments.steps, workload, verbose)?;
+    let run = || run_seed(seed, arguments.steps, workload, verbose);
+    let first = std::panic::catch_unwind(run).unwrap_or_else(|_| {
+        let (steps, workload, what) = (arguments.steps, workload.name, "a panic".to_owned());
+        Err(Failure {
+            seed,
+            workload,
+            step: 0,
+            steps,
+            what,
+            tail: String::new(),
+        })
+    })?;
     if !arguments.twice {
         return Ok(first);
     }
@@ -64,16 +75,28 @@ fn one(
     }
     let what = format!("two runs differ: {first:?} and {second:?}");
     let (steps, workload) = (arguments.steps, workload.name);
-    Err(Failure { seed, workload, step: 0, steps, what, tail: String::new() })
+    Err(Failure {
+        seed,
+        workload,
+        step: 0,
+        steps,
+        what,
+        tail: String::new(),
+    })
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     std::panic::set_hook(Box::new(|panic| {
-        let running = RUNNING.lock().map(|running| running.clone()).unwrap_or_default();
+        let running = RUNNING
+            .lock()
+            .map(|running| running.clone())
+            .unwrap_or_default();
         println!("{panic}");
         println!("see it again: cargo run --profile quick -p sim -- {running}");
-        std::process::exit(1);
+        if cfg!(panic = "abort") {
+            std::process::exit(1);
+        }
     }));
     let named = match arguments.workload.as_deref().map(Workload::named) {
         Some(None) => {
@@ -114,5 +137,9 @@ fn main() -> ExitCode {
             );
         }
     }
-    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }

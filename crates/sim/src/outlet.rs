@@ -103,8 +103,16 @@ impl SimOutlet {
     /// An outlet with room.
     #[must_use]
     pub fn new(consumer: u64, events: Events, capacity_bytes: i64) -> SimOutlet {
-        let room = Mutex::new(Room { bytes: capacity_bytes, starved: false });
-        SimOutlet { consumer, events, capacity_bytes, room }
+        let room = Mutex::new(Room {
+            bytes: capacity_bytes,
+            starved: false,
+        });
+        SimOutlet {
+            consumer,
+            events,
+            capacity_bytes,
+            room,
+        }
     }
 
     /// Whether it refused something since it last had room.

@@ -38,7 +38,14 @@ pub struct Failure {
 
 impl std::fmt::Display for Failure {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Failure { seed, workload, step, steps, what, tail } = self;
+        let Failure {
+            seed,
+            workload,
+            step,
+            steps,
+            what,
+            tail,
+        } = self;
         write!(
             formatter,
             "{tail}seed {seed} failed at step {step} ({workload}): {what}\nsee it again: cargo \
@@ -62,8 +69,7 @@ pub fn run_seed(
         what,
         tail: trace.map(Trace::tail).unwrap_or_default(),
     };
-    let mut world =
-        World::new(seed, workload, verbose).map_err(|error| fail(0, error.0, None))?;
+    let mut world = World::new(seed, workload, verbose).map_err(|error| fail(0, error.0, None))?;
     for _ in 0..steps {
         if let Err(error) = world.step() {
             return Err(fail(world.model.step, error.0, Some(&world.trace)));

@@ -21,7 +21,11 @@ impl Trace {
     /// An empty trace; a verbose one is printed as it grows.
     #[must_use]
     pub fn new(verbose: bool) -> Trace {
-        Trace { verbose, hash: 0xcbf2_9ce4_8422_2325, last: VecDeque::new() }
+        Trace {
+            verbose,
+            hash: 0xcbf2_9ce4_8422_2325,
+            last: VecDeque::new(),
+        }
     }
 
     /// Adds a line.

@@ -156,19 +156,62 @@ const BACKLOG: &[(Operation, u64)] = &[
     (Operation::Heal, 10),
 ];
 
+const DEEP: &[(Operation, u64)] = &[
+    (Operation::Burst, 100),
+    (Operation::Settle, 40),
+    (Operation::Get, 60),
+    (Operation::Consume, 8),
+    (Operation::Cancel, 6),
+    (Operation::Flush, 20),
+    (Operation::Commit, 40),
+    (Operation::Time, 4),
+    (Operation::Upkeep, 40),
+    (Operation::Checkpoint, 4),
+    (Operation::Crash, 5),
+    (Operation::Restart, 5),
+];
+
 impl Workload {
     /// All workloads; a seed picks one unless told otherwise.
-    pub const ALL: [Workload; 4] = [
-        Workload { name: "mixed", weights: MIXED, body_bytes_max: 2_000, burst_max: 6 },
-        Workload { name: "crash", weights: CRASH, body_bytes_max: 600, burst_max: 5 },
-        Workload { name: "churn", weights: CHURN, body_bytes_max: 300, burst_max: 4 },
-        Workload { name: "backlog", weights: BACKLOG, body_bytes_max: 4_000, burst_max: 24 },
+    pub const ALL: [Workload; 5] = [
+        Workload {
+            name: "mixed",
+            weights: MIXED,
+            body_bytes_max: 2_000,
+            burst_max: 6,
+        },
+        Workload {
+            name: "crash",
+            weights: CRASH,
+            body_bytes_max: 600,
+            burst_max: 5,
+        },
+        Workload {
+            name: "churn",
+            weights: CHURN,
+            body_bytes_max: 300,
+            burst_max: 4,
+        },
+        Workload {
+            name: "backlog",
+            weights: BACKLOG,
+            body_bytes_max: 4_000,
+            burst_max: 24,
+        },
+        Workload {
+            name: "deep",
+            weights: DEEP,
+            body_bytes_max: 60,
+            burst_max: 400,
+        },
     ];
 
     /// The workload of that name.
     #[must_use]
     pub fn named(name: &str) -> Option<Workload> {
-        Workload::ALL.into_iter().find(|workload| workload.name == name)
+        Workload::ALL
+            .into_iter()
+            .find(|workload| workload.name == name)
     }
 
     /// The workload of a seed.

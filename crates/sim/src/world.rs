@@ -202,14 +202,16 @@ impl World {
         if all.is_empty() {
             return None;
         }
-        all.get(self.random.below(all.len() as u64) as usize).cloned()
+        all.get(self.random.below(all.len() as u64) as usize)
+            .cloned()
     }
 
     /// One step: an operation, and everything that must be true after it.
     pub fn step(&mut self) -> Checked {
         self.model.step += 1;
         let operation = self.workload.draw(&mut self.random);
-        self.trace.line(format!("step {} {operation:?}", self.model.step));
+        self.trace
+            .line(format!("step {} {operation:?}", self.model.step));
         self.operate(operation)?;
         self.end_step()
     }
@@ -248,7 +250,11 @@ impl World {
                 continue;
             };
             let queue = granted.seen.queue;
-            let held = HeldLease { queue, lease, number: granted.number };
+            let held = HeldLease {
+                queue,
+                lease,
+                number: granted.number,
+            };
             self.clients[granted.client].held.push(held);
         }
         Ok(result)
@@ -258,11 +264,17 @@ impl World {
         let line = match event {
             Event::Delivered(consumer, seen) => {
                 let (queue, message) = (seen.queue.name(), seen.message);
-                format!("  {queue} -> consumer {consumer}: {message:?} {}", seen.redelivered)
+                format!(
+                    "  {queue} -> consumer {consumer}: {message:?} {}",
+                    seen.redelivered
+                )
             }
             Event::Got(client, seen) => {
                 let (queue, message) = (seen.queue.name(), seen.message);
-                format!("  {queue} -> client {client}: {message:?} {}", seen.redelivered)
+                format!(
+                    "  {queue} -> client {client}: {message:?} {}",
+                    seen.redelivered
+                )
             }
             Event::Started(consumer) => format!("  consumer {consumer} consumes"),
             Event::Cancelled(consumer) => {
@@ -325,7 +337,10 @@ impl World {
 
     /// A tag for a confirm.
     pub fn tag(id: u64) -> ConfirmTag {
-        ConfirmTag { channel: 1, tag: id }
+        ConfirmTag {
+            channel: 1,
+            tag: id,
+        }
     }
 
     /// Adds everything on the disk to the number that stands for the trace.
@@ -342,7 +357,9 @@ impl World {
 }
 
 fn default_vhost(broker: &Arc<Broker>) -> Arc<Vhost> {
-    broker.vhost("/").expect("every broker has its first virtual host")
+    broker
+        .vhost("/")
+        .expect("every broker has its first virtual host")
 }
 
 /// Opens a broker on `disk`.

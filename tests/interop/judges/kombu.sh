@@ -1,13 +1,17 @@
 #!/usr/bin/env bash
-# The AMQP part of kombu's own integration suite, unmodified. RabbitMQ 3.10.8 passes all 51;
-# test_ack_from_another_thread is a race between two threads of the client and may lose it.
+# The AMQP part of kombu's own integration suite, unmodified. RabbitMQ 3.10.8 passes all 51, one of
+# them by luck: test_ack_from_another_thread deletes a queue on the channel that consumes from it and
+# fails when the consumer's cancel overtakes delete-ok. Ours answers the delete first, always.
 set -uo pipefail
 . "$(dirname "$0")/../lib.sh"
 venv; source_of kombu 5.7.0
 cd "$SOURCE" || exit 1
 report=$(mktemp); trap 'rm -f "$report" "$report.may"' EXIT
-echo "t/integration/test_py_amqp.py::test_PyAMQPEventLoop::test_ack_from_another_thread" >"$report.may"
-RABBITMQ_HOST=$HOST RABBITMQ_5672_TCP=$PORT "$PY" -m pytest t/integration/test_py_amqp.py \
+suite=t/integration/test_py_amqp.py
+touch "$report.may"
+[ "${BROKER:-ferrymq}" = ferrymq ] ||
+  echo "$suite::test_PyAMQPEventLoop::test_ack_from_another_thread" >"$report.may"
+RABBITMQ_HOST=$HOST RABBITMQ_5672_TCP=$PORT "$PY" -m pytest "$suite" \
   -q -rA -p no:cacheprovider --timeout 60 --tb=short >"$report" 2>&1
 pytest_result "$report" kombu "$report.may"
 [ "$bad" = 0 ] || grep -vE '^(PASSED|WARNING)' "$report" | tail -60

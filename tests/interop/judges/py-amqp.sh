@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The integration suite of py-amqp's own source distribution, unmodified.
-# The 15 cases named tls want a server certificate of that suite's own authority, or the open internet.
+# The 15 cases named tls want a server certificate of the suite's own, or the open internet.
 # RabbitMQ 3.10.8 passes the other 48 of 63.
 set -uo pipefail
 . "$(dirname "$0")/../lib.sh"

@@ -13,6 +13,7 @@ pub(super) fn write(shared: &Shared, text: &mut Text) {
     objects(shared, text);
     churn(shared.broker.metrics(), text);
     messages(shared.broker.metrics(), text);
+    own_messages(shared.broker.metrics(), text);
     resources(shared, text);
     alarms(shared, text);
     log(shared, text);
@@ -160,6 +161,14 @@ fn messages(metrics: &Metrics, text: &mut Text) {
                 ),
                 &metrics.messages_redelivered,
             ),
+        ],
+    );
+}
+
+fn own_messages(metrics: &Metrics, text: &mut Text) {
+    counters(
+        text,
+        [
             (
                 Family(
                     "ferrymq_messages_delivered_manual_ack_total",

@@ -170,7 +170,8 @@ impl State {
     /// The tags of a queue's consumers.
     pub fn consumer_tags(&self, place: QueuePlace) -> Vec<String> {
         let ids = self.queue(place).into_iter().flat_map(Queue::consumers);
-        ids.filter_map(|id| Some(self.targets.get(&id)?.tag.clone())).collect()
+        ids.filter_map(|id| Some(self.targets.get(&id)?.tag.clone()))
+            .collect()
     }
 
     pub fn remove_target(&mut self, id: ConsumerId) {
@@ -247,21 +248,25 @@ impl State {
     }
 
     /// Applies commands in order, writes down what they changed, and resolves the ticket's part.
+    /// Says how many publishes were refused.
     pub fn step(
         &mut self,
         cx: &StateContext<'_>,
         staged: &[u8],
         commands: impl Iterator<Item = Command>,
         ticket: Option<&Arc<Ticket>>,
-    ) {
+    ) -> usize {
         let mut rejected = Vec::new();
+        let mut refused = 0;
         let mut copied = None;
         for command in commands {
-            self.apply(cx, staged, &mut copied, command, &mut rejected);
+            refused += usize::from(!self.apply(cx, staged, &mut copied, command, &mut rejected));
         }
         self.finish(cx, ticket, &mut rejected);
+        refused
     }
 
+    /// False if a publish was refused.
     fn apply(
         &mut self,
         cx: &StateContext<'_>,
@@ -269,7 +274,7 @@ impl State {
         copied: &mut Option<(u32, Arc<[u8]>)>,
         command: Command,
         rejected: &mut Vec<ConfirmTag>,
-    ) {
+    ) -> bool {
         match command {
             Command::Enqueue {
                 queue,
@@ -288,6 +293,7 @@ impl State {
                     Some((Enqueued::Rejected, _)) => {
                         Metrics::add(&cx.metrics.messages_rejected, 1);
                         rejected.extend(confirm);
+                        return false;
                     }
                     None => self.give_back(queue.id, &incoming),
                 }
@@ -310,6 +316,7 @@ impl State {
                 });
             }
         }
+        true
     }
 
     fn give_back(&mut self, queue: QueueId, incoming: &ferry_core::queue::Incoming) {

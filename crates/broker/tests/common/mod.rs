@@ -66,7 +66,9 @@ pub fn see(delivery: &Delivery<'_>) -> Seen {
 impl Outlet for Sink {
     fn admit(&self, _bytes: usize) -> bool {
         let take = |room: u64| room.checked_sub(1);
-        self.room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
+        self.room
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
+            .is_ok()
     }
 
     fn deliver(&self, delivery: Delivery<'_>) {
@@ -96,7 +98,11 @@ impl Sink {
 }
 
 pub fn open(disk: &FaultyDisk, clock: &Arc<HandClock>, entropy: u64) -> Arc<Broker> {
-    let log = ferry_log::Options { entropy, segment_bytes: 64 << 10, ..Default::default() };
+    let log = ferry_log::Options {
+        entropy,
+        segment_bytes: 64 << 10,
+        ..Default::default()
+    };
     Broker::open(Options {
         disk: Arc::new(disk.clone()),
         log,
@@ -121,12 +127,26 @@ impl Node {
         let connection = broker.connection_opened(ConnectionInfo::default());
         let publisher = Publisher::new(vhost.clone());
         let burst = Burst::new();
-        Node { broker, vhost, disk, clock, connection, publisher, burst, next_tag: 0 }
+        Node {
+            broker,
+            vhost,
+            disk,
+            clock,
+            connection,
+            publisher,
+            burst,
+            next_tag: 0,
+        }
     }
 
     /// The node after its process was killed and started again.
     pub fn killed(self, entropy: u64) -> Node {
-        let Node { broker, disk, clock, .. } = self;
+        let Node {
+            broker,
+            disk,
+            clock,
+            ..
+        } = self;
         drop((broker, self.vhost, self.publisher));
         Node::on(disk, clock, entropy)
     }
@@ -151,6 +171,7 @@ impl Node {
         let draft = Draft {
             format: FORMAT_AMQP091,
             persistent: true,
+            dead_lettered: false,
             priority: 0,
             ttl_ms: None,
             published_ms: self.broker.now(),
@@ -159,9 +180,19 @@ impl Node {
             properties: &[0, 0],
             body: body.as_bytes(),
         };
-        let tag = ConfirmTag { channel: 1, tag: self.next_tag };
-        let Node { broker, burst, publisher, .. } = self;
-        burst.publish(broker, publisher, &draft, &NoHeaders, Some(tag)).unwrap()
+        let tag = ConfirmTag {
+            channel: 1,
+            tag: self.next_tag,
+        };
+        let Node {
+            broker,
+            burst,
+            publisher,
+            ..
+        } = self;
+        burst
+            .publish(broker, publisher, &draft, &NoHeaders, Some(tag))
+            .unwrap()
     }
 
     pub fn publish(&mut self, key: &str, bodies: &[&str]) -> Arc<Ticket> {
@@ -208,7 +239,10 @@ impl Node {
     }
 
     pub fn ready(&self, name: &str) -> u64 {
-        self.vhost.check_queue(name, self.connection).unwrap().messages
+        self.vhost
+            .check_queue(name, self.connection)
+            .unwrap()
+            .messages
     }
 
     pub fn pass(&self, ms: u64) {

@@ -56,7 +56,7 @@ pub fn assert_equivalent(
         let (current, received) = (current.get(key), received.get(key));
         let (current, received) = match (current, received) {
             (None, None) => continue,
-            (Some(current), Some(received)) if current.equals_but_for_type(received) => continue,
+            (Some(current), Some(received)) if current.equals_by_value(received) => continue,
             (Some(current), Some(received)) => (untyped(current), untyped(received)),
             (None, Some(value)) | (Some(value), None) if is_default(key, value) => continue,
             (current, received) => (typed(current), typed(received)),

@@ -13,7 +13,7 @@ fn identity_keeps_types_apart_and_value_equality_does_not() {
         (Value::I32(5), Value::I64(5), false, true),
         (Value::U8(255), Value::I8(-1), false, false),
         (Value::U64(u64::MAX), Value::I64(-1), false, false),
-        (Value::I32(1), Value::F64(1.0), false, true),
+        (Value::I32(1), Value::F64(1.0), false, false),
         (Value::I32(1), Value::F64(1.5), false, false),
         (
             Value::I64((1 << 53) + 1),

@@ -77,7 +77,7 @@ pub struct Consumers {
 /// Why a consumer was not let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SubscribeError {
-    /// It wants the queue for itself and others consume already.
+    /// It wants the queue for itself, which others consume or the queue itself arranges.
     #[error("the queue has consumers already")]
     InUse,
     /// Another one has the queue for itself.
@@ -104,7 +104,7 @@ impl Consumers {
         if self.iter().any(|consumer| consumer.subscription.exclusive) {
             return Err(SubscribeError::ExclusiveHeld);
         }
-        if subscription.exclusive && self.count > 0 {
+        if subscription.exclusive && (self.count > 0 || self.single_active) {
             return Err(SubscribeError::InUse);
         }
         self.arrivals += 1;

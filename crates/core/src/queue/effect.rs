@@ -127,7 +127,7 @@ pub struct Incoming {
     /// As published.
     pub priority: u8,
     /// Its own time to live, in milliseconds.
-    pub ttl_ms: Option<u32>,
+    pub ttl_ms: Option<u64>,
     /// That it entered has been written already, by a transaction.
     pub recorded: bool,
 }

@@ -148,6 +148,9 @@ impl Queue {
                     self.dead_letter(entry, DeadLetterReason::DeliveryLimit, cx);
                 } else {
                     self.ready.put_back(entry);
+                    if self.options.overflow == Overflow::DropHead {
+                        self.drop_overflow(cx);
+                    }
                 }
             }
         }
@@ -197,7 +200,9 @@ impl Queue {
         self.touch(cx.now);
         self.expire(cx);
         let entry = self.ready.pop_front()?;
-        Some(self.hand_out(entry, no_ack, Holder::Get, cx))
+        let outgoing = self.hand_out(entry, no_ack, Holder::Get, cx);
+        self.expire(cx);
+        Some(outgoing)
     }
 
     /// Drops all ready messages and says how many.

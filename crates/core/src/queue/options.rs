@@ -102,9 +102,8 @@ pub struct Options {
 
 impl Options {
     /// When a message that becomes ready now expires; 0 for never.
-    pub fn expires_at(&self, ttl_ms: Option<u32>, now: Millis) -> Millis {
-        let own = ttl_ms.map(u64::from);
-        let ttl_ms = match (own, self.message_ttl_ms) {
+    pub fn expires_at(&self, ttl_ms: Option<u64>, now: Millis) -> Millis {
+        let ttl_ms = match (ttl_ms, self.message_ttl_ms) {
             (Some(own), Some(queue)) => own.min(queue),
             (Some(ttl), None) | (None, Some(ttl)) => ttl,
             (None, None) => return 0,

@@ -1,7 +1,8 @@
 //! A queue as it is written to a checkpoint and put together again from facts.
 //!
 //! ```text
-//!  image: | next seq | count of pages | page of what is out or came back | ... | page | ... |
+//!  image: | next seq | suspect below | count of pages | page of what is out or came back | ...
+//!         | page | ... |
 //! ```
 //!
 //! Invariants

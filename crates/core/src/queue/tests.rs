@@ -65,7 +65,7 @@ impl Bench {
         self.publish_with(durable, 0, None)
     }
 
-    fn publish_with(&mut self, durable: bool, priority: u8, ttl_ms: Option<u32>) -> Enqueued {
+    fn publish_with(&mut self, durable: bool, priority: u8, ttl_ms: Option<u64>) -> Enqueued {
         self.published += 1;
         let position = if durable {
             (1 << 32) + self.published * 100

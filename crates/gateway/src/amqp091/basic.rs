@@ -345,7 +345,7 @@ fn priority_of(arguments: &Arguments, queue: &str, common: &Common) -> Result<i3
             Some(priority) => Ok(priority.clamp(i32::MIN.into(), i32::MAX.into()) as i32),
             None => Err(invalid(
                 PRIORITY,
-                format!("{{unacceptable_type,{}}}", value.type_name()),
+                format!("\"expected integer, got {}\"", value.type_name()),
             )),
         },
     }

@@ -4,8 +4,8 @@
 //! - The default exchange can be published to and nothing else.
 //! - Names that start with `amq.` can be declared again as they are, never anew or away.
 
+use amqp091::Method;
 use amqp091::method::exchange;
-use amqp091::{Method, ReplyCode};
 use ferry_broker::{Exchange, ExchangeKind, Promise};
 
 use super::arguments;
@@ -125,9 +125,12 @@ fn declare(
     method: &exchange::Declare<'_>,
 ) -> Result<Promise, Refusal> {
     let kind = method.kind.as_str_lossy();
+    if kind.is_empty() {
+        return Err(precondition_failed("invalid exchange type ''"));
+    }
     let kind: ExchangeKind = kind
         .parse()
-        .map_err(|error| Refusal::new(ReplyCode::CommandInvalid, format!("{error}")))?;
+        .map_err(|error| precondition_failed(format!("{error}")))?;
     refuse_default(&name)?;
     let vhost = common.vhost.name();
     let known = common.vhost.exchange(&name).is_ok();

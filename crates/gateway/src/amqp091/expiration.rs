@@ -5,7 +5,7 @@
 use ferry_core::limits::TTL_MS_MAX;
 
 /// Reads an expiration; the error is what comes after `invalid expiration '...': `.
-pub(crate) fn parse(text: &[u8]) -> Result<u32, String> {
+pub(crate) fn parse(text: &[u8]) -> Result<u64, String> {
     let signed = matches!(text.first(), Some(b'+' | b'-'));
     let digits = text[usize::from(signed)..]
         .iter()
@@ -31,10 +31,8 @@ pub(crate) fn parse(text: &[u8]) -> Result<u32, String> {
         digits.parse::<u64>()
     };
     match value {
-        Ok(value) if value <= TTL_MS_MAX => {
-            Ok(u32::try_from(value).expect("the bound is what fits 32 bits"))
-        }
-        _ => Err(format!("{{value_too_big,{digits}}}")),
+        Ok(value) if value <= TTL_MS_MAX => Ok(value),
+        _ => Err(format!("{{value_too_large,{digits}}}")),
     }
 }
 
@@ -49,11 +47,11 @@ mod tests {
             ("60000", Ok(60_000)),
             ("+5", Ok(5)),
             ("-0", Ok(0)),
-            ("4294967295", Ok(u32::MAX)),
-            ("4294967296", Err("{value_too_big,4294967296}")),
+            ("315360000000", Ok(315_360_000_000)),
+            ("315360000001", Err("{value_too_large,315360000001}")),
             (
                 "99999999999999999999",
-                Err("{value_too_big,99999999999999999999}"),
+                Err("{value_too_large,99999999999999999999}"),
             ),
             ("-1", Err("{value_negative,-1}")),
             ("", Err("no_integer")),

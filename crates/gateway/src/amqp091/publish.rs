@@ -88,6 +88,7 @@ impl Channel {
         let draft = Draft {
             format: FORMAT_AMQP091,
             persistent: properties.delivery_mode() == Some(PERSISTENT),
+            dead_lettered: false,
             priority: properties.priority().unwrap_or(0),
             ttl_ms,
             published_ms: turn.now(&common.broker),
@@ -191,7 +192,7 @@ pub(crate) fn too_large(body_bytes: u64, message_bytes_max: u64) -> Refusal {
     ))
 }
 
-fn expires(text: &[u8]) -> Result<u32, Refusal> {
+fn expires(text: &[u8]) -> Result<u64, Refusal> {
     expiration::parse(text).map_err(|error| {
         let text = String::from_utf8_lossy(text);
         precondition_failed(format!("invalid expiration '{text}': {error}"))

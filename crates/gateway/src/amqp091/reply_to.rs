@@ -86,7 +86,7 @@ impl Channel {
         name: &str,
         no_wait: bool,
     ) -> Result<(), Refusal> {
-        if !common.broker.direct_reply_exists(name) {
+        if name != REPLY_TO && !common.broker.direct_reply_exists(name) {
             let vhost = common.vhost.name();
             return Err(not_found(format!("no queue '{name}' in vhost '{vhost}'")));
         }

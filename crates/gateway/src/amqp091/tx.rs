@@ -6,7 +6,7 @@
 //! - A settlement that is rolled back is unacked again, in its place.
 //! - `commit-ok` is sent once the whole transaction is durable.
 
-use ferry_broker::{Burst, Lease, Outcome, Promise};
+use ferry_broker::{Burst, CommitError, Lease, Outcome, Promise};
 
 use amqp091::method::tx as methods;
 use amqp091::{Method, ReplyCode};
@@ -81,7 +81,10 @@ impl Channel {
         let promise = common
             .broker
             .commit(&mut burst)
-            .map_err(|error| Refusal::new(ReplyCode::InternalError, error.to_string()))?;
+            .map_err(|error| match error {
+                CommitError::Partial => precondition_failed(error.to_string()),
+                CommitError::Log(_) => Refusal::new(ReplyCode::InternalError, error.to_string()),
+            })?;
         self.reply(common, promise, Method::TxCommitOk(methods::CommitOk {}));
         common.resume_credit(self.lane);
         Ok(())

@@ -1,6 +1,6 @@
 //! A node with a gateway on a disk in memory, and a client that speaks frames over a real socket.
 
-#![allow(dead_code, unused_imports)]
+#![allow(dead_code, unused_imports, clippy::unwrap_used)]
 
 mod client;
 mod requests;

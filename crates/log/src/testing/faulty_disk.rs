@@ -455,7 +455,13 @@ impl Disk for FaultyDisk {
 
     fn free_bytes(&self) -> io::Result<u64> {
         let state = self.state.lock();
-        let used: u64 = state.names.values().map(|inode| state.inodes[*inode].len()).sum();
-        Ok(state.capacity_bytes.map_or(u64::MAX, |capacity| capacity.saturating_sub(used)))
+        let used: u64 = state
+            .names
+            .values()
+            .map(|inode| state.inodes[*inode].len())
+            .sum();
+        Ok(state
+            .capacity_bytes
+            .map_or(u64::MAX, |capacity| capacity.saturating_sub(used)))
     }
 }

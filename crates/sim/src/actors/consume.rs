@@ -19,8 +19,12 @@ const CONSUMERS_MAX: usize = 6;
 impl World {
     /// A queue by chance that a client may use; a refusal of one that it may not is checked.
     fn usable_queue(&mut self, client: usize) -> Checked<Option<(u64, String)>> {
-        let all: Vec<(u64, String, Option<usize>)> =
-            self.model.queues.values().map(|q| (q.id, q.name.clone(), q.owner)).collect();
+        let all: Vec<(u64, String, Option<usize>)> = self
+            .model
+            .queues
+            .values()
+            .map(|q| (q.id, q.name.clone(), q.owner))
+            .collect();
         let Some((id, name, owner)) = self.any_of(&all) else {
             return Ok(None);
         };
@@ -48,7 +52,9 @@ impl World {
         let no_ack = self.random.chance(25);
         let prefetch = [0, 1, 3, 10][self.random.below(4) as usize];
         let priority = [0, 0, 0, 5][self.random.below(4) as usize];
-        self.trace.line(format!("  consumer {number} of {name}, {no_ack} {prefetch} {priority}"));
+        self.trace.line(format!(
+            "  consumer {number} of {name}, {no_ack} {prefetch} {priority}"
+        ));
         let spec = ConsumerSpec {
             tag: format!("c{number}"),
             no_ack,
@@ -68,9 +74,23 @@ impl World {
             Ok(handle) => handle,
             Err(error) => return violated!("consuming from {name}: {error}"),
         };
-        self.clients[client].consumers.push(SimConsumer { number, handle, outlet });
-        let state = Consumer { client, no_ack, prefetch, unsettled: 0, priority };
-        self.observe(vec![Change::Subscribe { queue, consumer: number, state }])?;
+        self.clients[client].consumers.push(SimConsumer {
+            number,
+            handle,
+            outlet,
+        });
+        let state = Consumer {
+            client,
+            no_ack,
+            prefetch,
+            unsettled: 0,
+            priority,
+        };
+        self.observe(vec![Change::Subscribe {
+            queue,
+            consumer: number,
+            state,
+        }])?;
         Ok(())
     }
 
@@ -88,9 +108,13 @@ impl World {
     pub(crate) fn cancel(&mut self, client: usize, index: usize) -> Checked {
         let consumer = self.clients[client].consumers.remove(index);
         let queue = consumer.handle.queue().id().0;
-        self.trace.line(format!("  cancel consumer {}", consumer.number));
+        self.trace
+            .line(format!("  cancel consumer {}", consumer.number));
         self.broker.cancel(&consumer.handle);
-        self.observe(vec![Change::Unsubscribe { queue, consumer: consumer.number }])?;
+        self.observe(vec![Change::Unsubscribe {
+            queue,
+            consumer: consumer.number,
+        }])?;
         let goes = self
             .model
             .queues
@@ -149,10 +173,12 @@ impl World {
         };
         match self.broker.get(&handle, no_ack, &mut take) {
             Ok(had_one) if had_one == waiting => {
-                self.observe(Vec::new())?;
+                self.observe(vec![Change::Look(queue)])?;
                 Ok(had_one)
             }
-            Ok(had_one) => violated!("a get from {name} with something ready, {waiting}: {had_one}"),
+            Ok(had_one) => {
+                violated!("a get from {name} with something ready, {waiting}: {had_one}")
+            }
             Err(error) => violated!("a get from {name}: {error}"),
         }
     }
@@ -167,12 +193,21 @@ impl World {
         for held in std::mem::take(&mut self.clients[client].held) {
             burst.settle(&held.queue, held.lease, Outcome::Requeue);
             let (queue, number) = (held.queue.id().0, held.number);
-            changes.push(Change::Settle { queue, number, outcome: Outcome::Requeue });
+            changes.push(Change::Settle {
+                queue,
+                number,
+                outcome: Outcome::Requeue,
+            });
         }
         burst.submit(&self.broker);
         self.observe(changes)?;
-        self.broker.connection_closed(self.clients[client].connection);
-        let own = self.model.queues.values().filter(|queue| queue.owner == Some(client));
+        self.broker
+            .connection_closed(self.clients[client].connection);
+        let own = self
+            .model
+            .queues
+            .values()
+            .filter(|queue| queue.owner == Some(client));
         for queue in own.map(|queue| queue.id).collect::<Vec<_>>() {
             self.model.remove_queue(queue);
         }

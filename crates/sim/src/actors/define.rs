@@ -16,8 +16,9 @@ use crate::world::{Defined, Pending, World};
 use crate::{Checked, violated};
 
 /// Names of queues: work, dead letters, auto-delete, transient, exclusive.
-const QUEUES: [&str; 12] =
-    ["w0", "w1", "w2", "w3", "w4", "w5", "d0", "d1", "a0", "t0", "x0", "x1"];
+const QUEUES: [&str; 12] = [
+    "w0", "w1", "w2", "w3", "w4", "w5", "d0", "d1", "a0", "t0", "x0", "x1",
+];
 
 /// Keys of bindings.
 const BINDING_KEYS: [&str; 7] = ["k0", "k1", "k0.b", "*", "#", "k0.*", "*.b.#"];
@@ -47,7 +48,10 @@ fn arguments(rules: &Rules) -> Arguments {
     number("x-message-ttl", rules.ttl_ms);
     number("x-max-length", rules.length_max);
     number("x-max-length-bytes", rules.bytes_max);
-    number("x-max-priority", Some(u64::from(rules.priority_max)).filter(|max| *max > 0));
+    number(
+        "x-max-priority",
+        Some(u64::from(rules.priority_max)).filter(|max| *max > 0),
+    );
     number("x-delivery-limit", rules.returns_max.map(u64::from));
     let mut text = |name: &str, value: &str| {
         arguments.insert(name, Value::Str(value.as_bytes().to_vec()));
@@ -83,13 +87,21 @@ impl World {
             "d0" => {
                 let back = [key("w0"), key("d1")][random.below(2) as usize].clone();
                 let ttl_ms = Some(200 + random.below(4000));
-                Rules { ttl_ms, dead_letter: Some((String::new(), back)), ..PLAIN }
+                Rules {
+                    ttl_ms,
+                    dead_letter: Some((String::new(), back)),
+                    ..PLAIN
+                }
             }
             "d1" => PLAIN,
             "w0" => {
                 let dead_letter = Some((String::new(), key("d0")));
                 let returns_max = random.chance(50).then(|| 1 + random.below(3) as u32);
-                Rules { dead_letter, returns_max, ..PLAIN }
+                Rules {
+                    dead_letter,
+                    returns_max,
+                    ..PLAIN
+                }
             }
             _ => {
                 let letters = [
@@ -99,15 +111,22 @@ impl World {
                     Some(("dead".to_owned(), None)),
                     Some(("nowhere".to_owned(), None)),
                 ];
-                let when_full =
-                    [WhenFull::DropHead, WhenFull::Reject, WhenFull::RejectDeadLetter];
+                let when_full = [
+                    WhenFull::DropHead,
+                    WhenFull::Reject,
+                    WhenFull::RejectDeadLetter,
+                ];
                 let sync = [SyncPolicy::Sync, SyncPolicy::Written, SyncPolicy::Memory];
                 Rules {
                     ttl_ms: random.chance(20).then(|| 100 + random.below(5000)),
                     length_max: random.chance(30).then(|| random.below(12)),
                     bytes_max: random.chance(15).then(|| random.below(6000)),
                     when_full: when_full[random.below(3) as usize],
-                    priority_max: if random.chance(25) { 1 + random.below(9) as u8 } else { 0 },
+                    priority_max: if random.chance(25) {
+                        1 + random.below(9) as u8
+                    } else {
+                        0
+                    },
                     dead_letter: letters[random.below(5) as usize].clone(),
                     returns_max: None,
                     sync: sync[random.below(10).saturating_sub(7) as usize],
@@ -119,7 +138,11 @@ impl World {
 
     /// What every world begins with.
     pub(crate) fn define_first(&mut self) -> Checked {
-        let kinds = [("fan", Kind::Fanout), ("dir", Kind::Direct), ("top", Kind::Topic)];
+        let kinds = [
+            ("fan", Kind::Fanout),
+            ("dir", Kind::Direct),
+            ("top", Kind::Topic),
+        ];
         for (name, kind) in kinds.into_iter().chain([("dead", Kind::Fanout)]) {
             self.declare_exchange(name, kind, true)?;
         }
@@ -127,7 +150,9 @@ impl World {
             self.declare(0, name)?;
         }
         let d1 = self.model.queue_named("d1").map(|queue| queue.id);
-        d1.map_or(Ok(()), |d1| self.bind_to(0, ("dead".to_owned(), d1, String::new())))
+        d1.map_or(Ok(()), |d1| {
+            self.bind_to(0, ("dead".to_owned(), d1, String::new()))
+        })
     }
 
     /// A queue is declared, perhaps once more.
@@ -154,7 +179,8 @@ impl World {
             arguments: arguments(&rules),
         };
         let connection = self.clients[client].connection;
-        self.trace.line(format!("  declare {name} by {client}: {rules:?}"));
+        self.trace
+            .line(format!("  declare {name} by {client}: {rules:?}"));
         let declared = self.vhost.declare_queue(spec, connection);
         if let Some(known) = known {
             let locked = known.owner.is_some_and(|owner| owner != client);
@@ -169,7 +195,8 @@ impl World {
                 (Ok(found), None) if (found.messages, found.consumers) == (ready, consumers) => {
                     if found.queue.id().0 == known.id {
                         let what = Defined::Queue(known.id);
-                        self.pending.push(Pending::Definition(found.durable_at, what));
+                        self.pending
+                            .push(Pending::Definition(found.durable_at, what));
                     }
                     Ok(())
                 }
@@ -181,22 +208,26 @@ impl World {
             Err(error) => return violated!("declaring {name}: {error}"),
         };
         let id = declared.queue.id().0;
-        self.model.queues.insert(id, QueueModel {
+        self.model.queues.insert(
             id,
-            name: name.to_owned(),
-            durable: as_durable && !exclusive,
-            auto_delete,
-            owner: exclusive.then_some(client),
-            rules,
-            born: self.model.step,
-            confirmed: false,
-            ready: Default::default(),
-            leased: Default::default(),
-            gone: Vec::new(),
-            consumers: Default::default(),
-            active: None,
-        });
-        self.pending.push(Pending::Definition(declared.durable_at, Defined::Queue(id)));
+            QueueModel {
+                id,
+                name: name.to_owned(),
+                durable: as_durable && !exclusive,
+                auto_delete,
+                owner: exclusive.then_some(client),
+                rules,
+                born: self.model.step,
+                confirmed: false,
+                ready: Default::default(),
+                leased: Default::default(),
+                gone: Vec::new(),
+                consumers: Default::default(),
+                active: None,
+            },
+        );
+        self.pending
+            .push(Pending::Definition(declared.durable_at, Defined::Queue(id)));
         Ok(())
     }
 
@@ -206,8 +237,12 @@ impl World {
         let name = QUEUES[self.random.below(QUEUES.len() as u64) as usize];
         let (if_unused, if_empty) = (self.random.chance(30), self.random.chance(30));
         let connection = self.clients[client].connection;
-        self.trace.line(format!("  delete {name} by {client}, {if_unused} {if_empty}"));
-        let deleted = self.vhost.delete_queue(name, if_unused, if_empty, connection);
+        self.trace.line(format!(
+            "  delete {name} by {client}, {if_unused} {if_empty}"
+        ));
+        let deleted = self
+            .vhost
+            .delete_queue(name, if_unused, if_empty, connection);
         let Some(known) = self.model.queue_named(name).cloned() else {
             return match deleted {
                 Ok((0, _)) => Ok(()),
@@ -236,7 +271,12 @@ impl World {
     /// The ready messages of a queue are dropped.
     pub(crate) fn purge(&mut self) -> Checked {
         let client = self.any_client();
-        let queues: Vec<_> = self.model.queues.values().filter(|q| q.owner.is_none()).collect();
+        let queues: Vec<_> = self
+            .model
+            .queues
+            .values()
+            .filter(|q| q.owner.is_none())
+            .collect();
         let names: Vec<(u64, String)> = queues.iter().map(|q| (q.id, q.name.clone())).collect();
         let Some((id, name)) = self.any_of(&names) else {
             return Ok(());
@@ -250,7 +290,9 @@ impl World {
         };
         let ready = std::mem::take(&mut queue.ready);
         let count = ready.len() as u64;
-        ready.into_values().for_each(|instance| queue.leaves(instance, step));
+        ready
+            .into_values()
+            .for_each(|instance| queue.leaves(instance, step));
         match purged {
             Ok((purged, _)) if purged == count => Ok(()),
             other => violated!("purging {name} of {count}: {other:?}"),
@@ -291,12 +333,18 @@ impl World {
         let may = queue.owner.is_none_or(|owner| owner == client)
             && self.model.routing.exchanges.contains_key(&binding.0);
         let name = queue.name.clone();
-        self.trace.line(format!("  bind {name} to {} by {}", binding.0, binding.2));
+        self.trace
+            .line(format!("  bind {name} to {} by {}", binding.0, binding.2));
         match self.vhost.bind(&self.spec(client, &binding, &name)) {
             Ok(promise) if may => {
                 let life = Life::new(self.model.step);
-                self.model.routing.bindings.entry(binding.clone()).or_insert(life);
-                self.pending.push(Pending::Definition(promise, Defined::Binding(binding)));
+                self.model
+                    .routing
+                    .bindings
+                    .entry(binding.clone())
+                    .or_insert(life);
+                self.pending
+                    .push(Pending::Definition(promise, Defined::Binding(binding)));
                 Ok(())
             }
             Err(_) if !may => Ok(()),
@@ -308,19 +356,28 @@ impl World {
     pub(crate) fn unbind(&mut self) -> Checked {
         let client = self.any_client();
         let known: Vec<Binding> = self.model.routing.bindings.keys().cloned().collect();
-        let drawn = if self.random.chance(80) { self.any_of(&known) } else { self.draw_binding() };
+        let drawn = if self.random.chance(80) {
+            self.any_of(&known)
+        } else {
+            self.draw_binding()
+        };
         let Some(binding) = drawn.filter(|binding| binding.0 != "dead") else {
             return Ok(());
         };
         let queue = &self.model.queues[&binding.1];
-        let may = queue.owner.is_none_or(|owner| owner == client)
-            && self.model.routing.exchanges.contains_key(&binding.0);
+        // What is not bound is unbound; only somebody else's binding is refused.
+        let bound = self.model.routing.bindings.contains_key(&binding);
+        let may = !bound || queue.owner.is_none_or(|owner| owner == client);
         let name = queue.name.clone();
-        self.trace.line(format!("  unbind {name} from {} by {}", binding.0, binding.2));
+        self.trace.line(format!(
+            "  unbind {name} from {} by {}",
+            binding.0, binding.2
+        ));
         match self.vhost.unbind(&self.spec(client, &binding, &name)) {
             Ok(promise) if may => {
                 self.model.routing.unbind(&binding, self.model.step);
-                self.pending.push(Pending::Definition(promise, Defined::BindingGone(binding)));
+                self.pending
+                    .push(Pending::Definition(promise, Defined::BindingGone(binding)));
                 Ok(())
             }
             Err(_) if !may => Ok(()),
@@ -349,19 +406,36 @@ impl World {
     }
 
     fn declare_exchange(&mut self, name: &str, kind: Kind, durable: bool) -> Checked {
-        let known = self.model.routing.exchanges.get(name).map(|exchange| exchange.kind);
+        let known = self
+            .model
+            .routing
+            .exchanges
+            .get(name)
+            .map(|exchange| exchange.kind);
         let broker_kind = match kind {
             Kind::Direct => ExchangeKind::Direct,
             Kind::Fanout => ExchangeKind::Fanout,
             Kind::Topic => ExchangeKind::Topic,
         };
-        let exchange = Exchange { durable, ..Exchange::new(name, broker_kind) };
-        self.trace.line(format!("  declare exchange {name} {kind:?}"));
+        let exchange = Exchange {
+            durable,
+            ..Exchange::new(name, broker_kind)
+        };
+        self.trace
+            .line(format!("  declare exchange {name} {kind:?}"));
         match self.vhost.declare_exchange(exchange) {
             Ok(promise) if known.is_none_or(|known| known == kind) => {
                 let life = Life::new(self.model.step);
-                let model = ExchangeModel { kind, durable, life };
-                self.model.routing.exchanges.entry(name.to_owned()).or_insert(model);
+                let model = ExchangeModel {
+                    kind,
+                    durable,
+                    life,
+                };
+                self.model
+                    .routing
+                    .exchanges
+                    .entry(name.to_owned())
+                    .or_insert(model);
                 let what = Defined::Exchange(name.to_owned());
                 self.pending.push(Pending::Definition(promise, what));
                 Ok(())

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use ferry_broker::{Burst, Clock, NoHeaders, Outcome, PublishError, Published};
+use ferry_broker::{Burst, Clock, CommitError, NoHeaders, Outcome, PublishError, Published};
 use ferry_core::message::Draft;
 
 use crate::body::{BODY_BYTES_MIN, body};
@@ -43,7 +43,10 @@ impl World {
             size: (size as u32).max(BODY_BYTES_MIN),
             persistent: self.random.chance(75),
             priority: self.random.below(8) as u8,
-            ttl_ms: self.random.chance(15).then_some(1 + self.random.below(3000) as u32),
+            ttl_ms: self
+                .random
+                .chance(15)
+                .then_some(1 + self.random.below(3000)),
             key,
         };
         (sent, exchange.to_owned())
@@ -62,6 +65,7 @@ impl World {
         let draft = Draft {
             format: FORMAT,
             persistent: sent.persistent,
+            dead_lettered: false,
             priority: sent.priority,
             ttl_ms: sent.ttl_ms,
             published_ms: self.clock.now(),
@@ -85,12 +89,20 @@ impl World {
                 other => violated!("publish {id} to no exchange: {other:?}"),
             };
         };
-        let expected =
-            if queues.is_empty() { Published::Unroutable } else { Published::Routed };
+        let expected = if queues.is_empty() {
+            Published::Unroutable
+        } else {
+            Published::Routed
+        };
         if published != Ok(expected) {
             return violated!("publish {id} was {published:?} and goes to {queues:?}");
         }
-        changes.push(Change::Publish { sent, queues, tag: id, transaction });
+        changes.push(Change::Publish {
+            sent,
+            queues,
+            tag: id,
+            transaction,
+        });
         Ok(())
     }
 
@@ -119,10 +131,15 @@ impl World {
                 3..=5 => Outcome::Reject,
                 _ => Outcome::Accept,
             };
-            self.trace.line(format!("  settle {} {outcome:?}", held.number));
+            self.trace
+                .line(format!("  settle {} {outcome:?}", held.number));
             burst.settle(&held.queue, held.lease, outcome);
             let queue = held.queue.id().0;
-            changes.push(Change::Settle { queue, number: held.number, outcome });
+            changes.push(Change::Settle {
+                queue,
+                number: held.number,
+                outcome,
+            });
             let stale = &mut self.clients[client].stale;
             stale.push(held);
             if stale.len() > STALE_MAX {
@@ -151,12 +168,7 @@ impl World {
         self.submit(burst, changes, &asked)
     }
 
-    fn submit(
-        &mut self,
-        mut burst: Burst,
-        changes: Vec<Change>,
-        asked: &BTreeSet<u64>,
-    ) -> Checked {
+    fn submit(&mut self, mut burst: Burst, changes: Vec<Change>, asked: &BTreeSet<u64>) -> Checked {
         let ticket = burst.submit(&self.broker);
         if !burst.is_empty() {
             return violated!("a burst is not empty after it was submitted");
@@ -168,8 +180,12 @@ impl World {
             if refused != told {
                 return violated!("told to be refused were {told:?}, and were {refused:?}");
             }
-            let placed = result.placed.into_iter().filter(|(tag, _, _)| asked.contains(tag));
-            self.pending.push(Pending::Confirms(ticket, placed.collect(), told));
+            let placed = result
+                .placed
+                .into_iter()
+                .filter(|(tag, _, _)| asked.contains(tag));
+            self.pending
+                .push(Pending::Confirms(ticket, placed.collect(), told));
         }
         Ok(())
     }
@@ -205,7 +221,17 @@ impl World {
         match self.broker.commit(&mut burst) {
             Ok(promise) => {
                 let result = self.observe(changes)?;
+                if !result.rejected.is_empty() {
+                    return violated!("a commit hides that {:?} were refused", result.rejected);
+                }
                 self.pending.push(Pending::Commit(promise, result.placed));
+                Ok(())
+            }
+            Err(CommitError::Partial) => {
+                let result = self.observe(changes)?;
+                if result.rejected.is_empty() {
+                    return violated!("a commit is called partial and nothing was refused");
+                }
                 Ok(())
             }
             Err(error) => self.excuse("a transaction failed", error),

@@ -178,13 +178,19 @@ impl QueueModel {
     /// Bytes of ready bodies.
     #[must_use]
     pub fn ready_bytes(&self) -> u64 {
-        self.ready.values().map(|instance| u64::from(instance.size)).sum()
+        self.ready
+            .values()
+            .map(|instance| u64::from(instance.size))
+            .sum()
     }
 
     fn over(&self, more: u64, bytes: u64) -> bool {
         let count = self.ready.len() as u64 + more;
         self.rules.length_max.is_some_and(|max| count > max)
-            || self.rules.bytes_max.is_some_and(|max| self.ready_bytes() + bytes > max)
+            || self
+                .rules
+                .bytes_max
+                .is_some_and(|max| self.ready_bytes() + bytes > max)
     }
 
     /// Whether it would refuse a body of `size`.
@@ -195,9 +201,17 @@ impl QueueModel {
 
     /// Messages at the head that are overdue leave.
     pub fn expire(&mut self, now: u64, dead: &mut Vec<Dead>) {
-        while let Some(first) = self.ready.first_entry().filter(|first| first.get().expired(now)) {
+        while let Some(first) = self
+            .ready
+            .first_entry()
+            .filter(|first| first.get().expired(now))
+        {
             let instance = first.remove();
-            dead.push(Dead { instance, reason: Reason::Expired, refused: false });
+            dead.push(Dead {
+                instance,
+                reason: Reason::Expired,
+                refused: false,
+            });
         }
     }
 
@@ -207,7 +221,11 @@ impl QueueModel {
             let Some((_, instance)) = self.ready.pop_first() else {
                 return;
             };
-            dead.push(Dead { instance, reason: Reason::MaxLength, refused: false });
+            dead.push(Dead {
+                instance,
+                reason: Reason::MaxLength,
+                refused: false,
+            });
         }
     }
 
@@ -229,14 +247,26 @@ impl QueueModel {
         match outcome {
             Outcome::Accept => self.leaves(instance, step),
             Outcome::Reject => {
-                dead.push(Dead { instance, reason: Reason::Rejected, refused: false });
+                dead.push(Dead {
+                    instance,
+                    reason: Reason::Rejected,
+                    refused: false,
+                });
             }
             Outcome::Requeue => {
                 instance.returns += 1;
                 instance.redelivered = Some(true);
-                if self.rules.returns_max.is_some_and(|max| instance.returns > max) {
+                if self
+                    .rules
+                    .returns_max
+                    .is_some_and(|max| instance.returns > max)
+                {
                     let reason = Reason::DeliveryLimit;
-                    dead.push(Dead { instance, reason, refused: false });
+                    dead.push(Dead {
+                        instance,
+                        reason,
+                        refused: false,
+                    });
                 } else {
                     self.ready.insert(instance.place(), instance);
                 }
@@ -247,7 +277,11 @@ impl QueueModel {
 
     /// A message is gone for good.
     pub fn leaves(&mut self, instance: Instance, step: Step) {
-        self.gone.push(Gone { instance, step, heirs: Vec::new() });
+        self.gone.push(Gone {
+            instance,
+            step,
+            heirs: Vec::new(),
+        });
     }
 
     /// The instance that a delivery of this message with these deaths is, if it may be handed
@@ -258,7 +292,10 @@ impl QueueModel {
             return Err(self.whereabouts(message));
         };
         if found.expired(now) {
-            return Err(format!("it expired at {} and it is {now}", found.expires_at));
+            return Err(format!(
+                "it expired at {} and it is {now}",
+                found.expires_at
+            ));
         }
         let (first_place, first) = self.ready.first_key_value().expect("it has one");
         if first_place.0 == Reverse(found.level) && first.rank == found.rank {
@@ -271,13 +308,25 @@ impl QueueModel {
     }
 
     fn whereabouts(&self, message: u64) -> String {
-        if self.leased.values().any(|held| held.instance.message == message) {
+        if self
+            .leased
+            .values()
+            .any(|held| held.instance.message == message)
+        {
             return "somebody else holds it".to_owned();
         }
-        if self.ready.values().any(|instance| instance.message == message) {
+        if self
+            .ready
+            .values()
+            .any(|instance| instance.message == message)
+        {
             return "it is here with another history".to_owned();
         }
-        match self.gone.iter().find(|gone| gone.instance.message == message) {
+        match self
+            .gone
+            .iter()
+            .find(|gone| gone.instance.message == message)
+        {
             Some(gone) => format!("it left in step {}", gone.step),
             None => "it is not here".to_owned(),
         }
@@ -290,7 +339,8 @@ impl QueueModel {
             return false;
         };
         let serves = !self.rules.single_active || self.active == Some(id);
-        serves && (consumer.no_ack || consumer.prefetch == 0 || consumer.unsettled < consumer.prefetch)
+        serves
+            && (consumer.no_ack || consumer.prefetch == 0 || consumer.unsettled < consumer.prefetch)
     }
 
     /// A consumer comes.
@@ -313,7 +363,10 @@ impl QueueModel {
 
     fn elect(&mut self) {
         if self.rules.single_active && self.active.is_none() {
-            let best = self.consumers.iter().min_by_key(|(id, c)| (Reverse(c.priority), **id));
+            let best = self
+                .consumers
+                .iter()
+                .min_by_key(|(id, c)| (Reverse(c.priority), **id));
             self.active = best.map(|(id, _)| *id);
         }
     }

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ferry_broker::SyncPolicy;
 
 use super::queue::{Instance, QueueModel};
-use super::routing::Binding;
+use super::routing::{Binding, Kind};
 use super::{Model, Step};
 use crate::outlet::Seen;
 use crate::{Checked, violated};
@@ -55,7 +55,7 @@ pub struct Found {
     /// Queues in order of their names.
     pub queues: Vec<FoundQueue>,
     /// Exchanges that the broker does not have by itself.
-    pub exchanges: BTreeSet<String>,
+    pub exchanges: BTreeMap<String, Kind>,
     /// Bindings of queues.
     pub bindings: BTreeSet<Binding>,
 }
@@ -104,7 +104,8 @@ impl Model {
             }
             let found = candidates.iter().filter(|candidate| candidate.found);
             present.extend(found.map(|candidate| candidate.instance.number));
-            self.queues.insert(queue.id, adopt(ending, model, candidates));
+            self.queues
+                .insert(queue.id, adopt(ending, model, candidates));
         }
         for (transaction, (there, not_there)) in transactions {
             if there > 0 && not_there > 0 {
@@ -164,7 +165,11 @@ impl Model {
         }
         check_order(name, &candidates, &order)?;
         for candidate in &candidates {
-            let Candidate { instance, was, found } = candidate;
+            let Candidate {
+                instance,
+                was,
+                found,
+            } = candidate;
             if matches!(was, Was::Gone(..)) {
                 continue;
             }
@@ -189,58 +194,15 @@ impl Model {
         known: &BTreeMap<u64, QueueModel>,
         found: &Found,
     ) -> Checked {
-        let safe = |life: &super::Life| {
-            ending.clean || life.confirmed || life.step <= ending.safe
-        };
+        let safe = |life: &super::Life| ending.clean || life.confirmed || life.step <= ending.safe;
+        let ids = found.queues.iter().map(|queue| queue.id);
+        let durable = |id: &u64| known.get(id).is_some_and(|queue| queue.durable);
+        let queues: BTreeSet<u64> = ids.filter(durable).collect();
+        let (exchanges, bindings) = (&found.exchanges, &found.bindings);
         let routing = &mut self.routing;
-        for (name, exchange) in &routing.exchanges {
-            if exchange.durable && safe(&exchange.life) && !found.exchanges.contains(name) {
-                return violated!("exchange {name} is lost");
-            }
-        }
-        let mut all = std::mem::take(&mut routing.exchanges);
-        let gone_exchanges = std::mem::take(&mut routing.gone_exchanges);
-        let durable_exchange = |name: &str| {
-            let here = all.get(name).into_iter();
-            let gone = gone_exchanges.iter().filter(|(n, _, _)| n == name).map(|(_, e, _)| e);
-            here.chain(gone).any(|exchange| exchange.durable)
-        };
-        let found_queues: BTreeSet<u64> = found.queues.iter().map(|queue| queue.id).collect();
-        for (binding, life) in &routing.bindings {
-            let ends = known.get(&binding.1).is_some_and(|queue| queue.durable)
-                && all.get(&binding.0).is_some_and(|exchange| exchange.durable)
-                && found_queues.contains(&binding.1);
-            if ends && safe(life) && !found.bindings.contains(binding) {
-                return violated!("binding {binding:?} is lost");
-            }
-        }
-        for binding in &found.bindings {
-            let gone: Vec<_> =
-                routing.gone_bindings.iter().filter(|(gone, _, _)| gone == binding).collect();
-            let might = gone.iter().any(|(_, _, end)| !safe(end));
-            let there = routing.bindings.contains_key(binding) && durable_exchange(&binding.0);
-            if !there && !might {
-                return violated!("binding {binding:?} came out of nothing");
-            }
-        }
-        for (name, exchange, end) in gone_exchanges {
-            if !all.contains_key(&name) && found.exchanges.contains(&name) {
-                if safe(&end) {
-                    return violated!("exchange {name} came back after it was deleted");
-                }
-                all.insert(name, exchange);
-            }
-        }
-        all.retain(|name, _| found.exchanges.contains(name));
-        routing.exchanges = all;
-        routing.gone_bindings.clear();
-        let life = super::Life { step: 0, confirmed: true };
-        routing.bindings = found.bindings.iter().map(|b| (b.clone(), life)).collect();
-        routing.exchanges.values_mut().for_each(|exchange| exchange.life = life);
-        if let Some(name) = found.exchanges.iter().find(|n| !routing.exchanges.contains_key(*n)) {
-            return violated!("exchange {name} came out of nothing");
-        }
-        Ok(())
+        routing.check_lost(&safe, &queues, exchanges, bindings)?;
+        routing.check_invented(&safe, bindings)?;
+        routing.adopt(&safe, exchanges, bindings)
     }
 
     /// Forgets ends that are safe up to `safe`.
@@ -248,17 +210,31 @@ impl Model {
         for queue in self.queues.values_mut() {
             queue.gone.retain(|gone| gone.step > safe);
         }
-        self.graves.retain(|(_, end)| end.step > safe && !end.confirmed);
-        self.routing.gone_bindings.retain(|(_, _, end)| end.step > safe && !end.confirmed);
-        self.routing.gone_exchanges.retain(|(_, _, end)| end.step > safe && !end.confirmed);
+        self.graves
+            .retain(|(_, end)| end.step > safe && !end.confirmed);
+        self.routing
+            .gone_bindings
+            .retain(|(_, _, end)| end.step > safe && !end.confirmed);
+        self.routing
+            .gone_exchanges
+            .retain(|(_, _, end)| end.step > safe && !end.confirmed);
     }
 }
 
 /// Messages that wait or are held come before those that left: they are the likelier ones.
 fn candidates(model: &QueueModel) -> Vec<Candidate> {
-    let new = |instance: &Instance, was| Candidate { instance: instance.clone(), was, found: false };
+    let new = |instance: &Instance, was| Candidate {
+        instance: instance.clone(),
+        was,
+        found: false,
+    };
     let mut all: Vec<_> = model.ready.values().map(|i| new(i, Was::Ready)).collect();
-    all.extend(model.leased.values().map(|held| new(&held.instance, Was::Held)));
+    all.extend(
+        model
+            .leased
+            .values()
+            .map(|held| new(&held.instance, Was::Held)),
+    );
     all.sort_by_key(|candidate| candidate.instance.place());
     let gone = model.gone.iter().rev();
     all.extend(gone.map(|gone| new(&gone.instance, Was::Gone(gone.step, gone.heirs.clone()))));
@@ -288,7 +264,11 @@ fn check_found(ending: Ending, name: &str, candidate: &Candidate, seen: &Seen) -
         return Ok(());
     }
     let held = matches!(was, Was::Held);
-    let expected = if held { Some(true) } else { instance.redelivered };
+    let expected = if held {
+        Some(true)
+    } else {
+        instance.redelivered
+    };
     if expected.is_some_and(|expected| expected != seen.redelivered) {
         let flag = seen.redelivered;
         return violated!("queue {name}: message {message} is flagged {flag} after a stop");
@@ -345,10 +325,16 @@ fn check_heirs(
             let Some(model) = known.get(queue) else {
                 continue;
             };
-            let waits = model.ready.values().chain(model.leased.values().map(|h| &h.instance));
+            let waits = model
+                .ready
+                .values()
+                .chain(model.leased.values().map(|h| &h.instance));
             let expected = waits.filter(|instance| instance.durable && instance.number == *number);
             if expected.count() > 0 && !present.contains(number) {
-                return violated!("message {message} was lost on its way to queue {}", model.name);
+                return violated!(
+                    "message {message} was lost on its way to queue {}",
+                    model.name
+                );
             }
         }
     }

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Life, Step};
+use crate::{Checked, violated};
 
 /// How an exchange matches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +51,10 @@ impl Routing {
     #[must_use]
     pub fn route(&self, exchange: &str, key: &str) -> Option<BTreeSet<u64>> {
         let kind = self.exchanges.get(exchange)?.kind;
-        let from = self.bindings.keys().filter(|(source, _, _)| source == exchange);
+        let from = self
+            .bindings
+            .keys()
+            .filter(|(source, _, _)| source == exchange);
         let matching = from.filter(|(_, _, bound)| match kind {
             Kind::Direct => bound == key,
             Kind::Fanout => true,
@@ -65,25 +69,127 @@ impl Routing {
     /// A binding goes.
     pub fn unbind(&mut self, binding: &Binding, step: Step) {
         if let Some(life) = self.bindings.remove(binding) {
-            self.gone_bindings.push((binding.clone(), life, Life::new(step)));
+            self.gone_bindings
+                .push((binding.clone(), life, Life::new(step)));
         }
     }
 
     /// A queue goes, and its bindings.
     pub fn queue_gone(&mut self, queue: u64, step: Step) {
-        let of_queue: Vec<Binding> =
-            self.bindings.keys().filter(|(_, to, _)| *to == queue).cloned().collect();
-        of_queue.iter().for_each(|binding| self.unbind(binding, step));
+        let of_queue: Vec<Binding> = self
+            .bindings
+            .keys()
+            .filter(|(_, to, _)| *to == queue)
+            .cloned()
+            .collect();
+        of_queue
+            .iter()
+            .for_each(|binding| self.unbind(binding, step));
     }
 
     /// An exchange goes, and its bindings.
     pub fn exchange_gone(&mut self, name: &str, step: Step) {
         if let Some(exchange) = self.exchanges.remove(name) {
-            self.gone_exchanges.push((name.to_owned(), exchange, Life::new(step)));
+            self.gone_exchanges
+                .push((name.to_owned(), exchange, Life::new(step)));
         }
-        let from: Vec<Binding> =
-            self.bindings.keys().filter(|(source, _, _)| source == name).cloned().collect();
+        let from: Vec<Binding> = self
+            .bindings
+            .keys()
+            .filter(|(source, _, _)| source == name)
+            .cloned()
+            .collect();
         from.iter().for_each(|binding| self.unbind(binding, step));
+    }
+
+    /// After a restart: what is safe must have been found.
+    pub fn check_lost(
+        &self,
+        safe: &dyn Fn(&Life) -> bool,
+        queues: &BTreeSet<u64>,
+        exchanges: &BTreeMap<String, Kind>,
+        bindings: &BTreeSet<Binding>,
+    ) -> Checked {
+        for (name, exchange) in &self.exchanges {
+            if exchange.durable && safe(&exchange.life) && !exchanges.contains_key(name) {
+                return violated!("exchange {name} is lost");
+            }
+        }
+        for (binding, life) in &self.bindings {
+            let durable = |exchange: &ExchangeModel| exchange.durable;
+            let ends =
+                queues.contains(&binding.1) && self.exchanges.get(&binding.0).is_some_and(durable);
+            if ends && safe(life) && !bindings.contains(binding) {
+                return violated!("binding {binding:?} is lost");
+            }
+        }
+        Ok(())
+    }
+
+    /// After a restart: what was found must have been there, and not have gone for certain.
+    pub fn check_invented(
+        &self,
+        safe: &dyn Fn(&Life) -> bool,
+        bindings: &BTreeSet<Binding>,
+    ) -> Checked {
+        for binding in bindings {
+            let mut gone = self
+                .gone_bindings
+                .iter()
+                .filter(|(gone, _, _)| gone == binding);
+            let might = gone.any(|(_, _, end)| !safe(end));
+            let here = self.exchanges.get(&binding.0).into_iter();
+            let gone = self
+                .gone_exchanges
+                .iter()
+                .filter(|(name, _, _)| *name == binding.0);
+            let mut sources = here.chain(gone.map(|(_, exchange, _)| exchange));
+            let durable = sources.any(|exchange| exchange.durable);
+            if !(might || durable && self.bindings.contains_key(binding)) {
+                return violated!("binding {binding:?} came out of nothing");
+            }
+        }
+        Ok(())
+    }
+
+    /// After a restart: goes on from what was found.
+    pub fn adopt(
+        &mut self,
+        safe: &dyn Fn(&Life) -> bool,
+        exchanges: &BTreeMap<String, Kind>,
+        bindings: &BTreeSet<Binding>,
+    ) -> Checked {
+        for (name, exchange, end) in std::mem::take(&mut self.gone_exchanges) {
+            let kind = exchanges.get(&name).copied();
+            let here = self.exchanges.get(&name).map(|exchange| exchange.kind);
+            if here != kind && kind == Some(exchange.kind) {
+                if safe(&end) {
+                    return violated!("exchange {name} came back after it was deleted");
+                }
+                self.exchanges.insert(name, exchange);
+            }
+        }
+        self.exchanges
+            .retain(|name, exchange| exchanges.get(name) == Some(&exchange.kind));
+        if let Some(name) = exchanges
+            .keys()
+            .find(|name| !self.exchanges.contains_key(*name))
+        {
+            return violated!("exchange {name} came out of nothing");
+        }
+        let life = Life {
+            step: 0,
+            confirmed: true,
+        };
+        self.gone_bindings.clear();
+        self.bindings = bindings
+            .iter()
+            .map(|binding| (binding.clone(), life))
+            .collect();
+        self.exchanges
+            .values_mut()
+            .for_each(|exchange| exchange.life = life);
+        Ok(())
     }
 }
 

@@ -33,12 +33,24 @@ def nack_after_queue_deleted(s):
 
 
 @scenario
+def delete_with_own_consumer(s):
+    """The answer to the delete comes first, then the cancel. Client libraries count on it."""
+    channel = s.channel()
+    queue = s.queue(channel)
+    channel.call("basic.consume", queue=queue, consumer_tag="t")
+    channel.count(queue, 0, 1)
+    channel.call("queue.delete", queue=queue)
+    channel.expect()
+
+
+@scenario
 def queue_made_again(s):
     """A new queue of the old name is empty, unbound, and free of its consumers."""
     channel, other = s.channel(), s.channel()
     queue, name = s.queue(channel), s.exchange(channel, "e", "fanout")
     s.bind(channel, queue, name)
     other.call("basic.consume", queue=queue, consumer_tag="t")
+    channel.count(queue, 0, 1)
     channel.call("queue.delete", queue=queue)
     other.expect()
     channel.call("queue.declare", queue=queue)
@@ -68,6 +80,7 @@ def under_exclusive_consumer(s, name, values):
     owner, other = s.channel(), s.channel()
     queue = s.queue(owner)
     owner.call("basic.consume", queue=queue, consumer_tag="t", exclusive=True)
+    owner.count(queue, 0, 1)
     other.call(name, queue=queue, **values)
 
 

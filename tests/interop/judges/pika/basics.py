@@ -1,4 +1,4 @@
-"""pika, blocking: publish, consume, get, confirms, returns, bodies, channels, settling, exchanges."""
+"""pika, blocking: publish, consume, get, confirms, returns, bodies, settling, exchanges, errors."""
 
 import hashlib
 import os

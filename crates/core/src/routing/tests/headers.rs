@@ -40,7 +40,7 @@ fn criteria_match_by_mode_and_value() {
         (vec![mode("any"), pdf.clone(), ("gone", "x".into())], true),
         (vec![mode("any"), zip.clone(), ("gone", "x".into())], false),
         (vec![mode("all"), ("pages", 3i64.into())], true),
-        (vec![mode("all"), ("pages", 3.0f64.into())], true),
+        (vec![mode("all"), ("pages", 3.0f64.into())], false),
         (vec![mode("all"), ("pages", "3".into())], false),
         (vec![mode("all"), ("pages", Value::Void)], true),
         (vec![mode("all"), ("gone", Value::Void)], false),

@@ -1,15 +1,13 @@
 //! A node as its operator meets it: start, readiness, signals, a second node, data that stays.
 
-mod support;
-
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixDatagram;
 use std::process::Stdio;
 use std::time::Duration;
 
+use crate::support::{Running, command, run};
 use rustix::process::Signal;
-use support::{Running, command, run};
 
 #[test]
 fn a_node_starts_serves_and_stops_in_order() {

@@ -1,11 +1,9 @@
 //! `verify` and `repair` on directories that are sound, damaged, and not there.
 
-mod support;
-
 use std::path::{Path, PathBuf};
 
+use crate::support::{Running, run};
 use rustix::process::Signal;
-use support::{Running, run};
 
 /// The file of the first segment.
 fn segment(data: &Path) -> PathBuf {
@@ -17,7 +15,7 @@ fn segment(data: &Path) -> PathBuf {
             path.file_name()
                 .unwrap()
                 .to_string_lossy()
-                .contains("segment")
+                .starts_with("seg-")
         })
         .collect();
     segments.sort();
@@ -44,13 +42,16 @@ fn a_sound_directory_verifies() {
 fn damage_is_reported_and_set_aside() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().to_str().unwrap();
-    let node = Running::start(directory.path(), &[]);
-    node.signal(Signal::TERM);
-    assert_eq!(node.end().0.code(), Some(0));
+    // The second segment says where the first one ended: damage there is no torn end.
+    for _ in 0..2 {
+        let node = Running::start(directory.path(), &[]);
+        node.signal(Signal::TERM);
+        assert_eq!(node.end().0.code(), Some(0));
+    }
     let path = segment(directory.path());
     let mut bytes = std::fs::read(&path).unwrap();
-    // The head of the segment is 64 bytes; whatever comes first behind it was synced.
-    bytes[64..96].fill(0xff);
+    // Behind the head of the segment; whatever comes first there was synced.
+    bytes[1024..1056].fill(0xff);
     std::fs::write(&path, &bytes).unwrap();
 
     let (code, out, _) = run(&["verify", "--data-dir", data], &[]);

@@ -24,16 +24,41 @@ pub fn command(args: &[&str]) -> Command {
 
 /// Exit code, standard output and standard error of a run that ends by itself.
 pub fn run(args: &[&str], variables: &[(&str, &str)]) -> (i32, String, String) {
-    let output = command(args)
-        .envs(variables.iter().copied())
-        .output()
+    let mut command = command(args);
+    command.envs(variables.iter().copied());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let status = wait(&mut child);
+    let (mut out, mut log) = (String::new(), String::new());
+    child
+        .stdout
+        .take()
+        .unwrap()
+        .read_to_string(&mut out)
         .unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    (
-        output.status.code().unwrap(),
-        text(output.stdout),
-        text(output.stderr),
-    )
+    child
+        .stderr
+        .take()
+        .unwrap()
+        .read_to_string(&mut log)
+        .unwrap();
+    (status.code().unwrap(), out, log)
+}
+
+/// Waits for the end, which must come: what these runs write fits into a pipe.
+fn wait(child: &mut Child) -> ExitStatus {
+    let deadline = Instant::now() + TIME_MAX;
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status;
+        }
+        if Instant::now() > deadline {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            panic!("it does not end");
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 /// A node that is ready.
@@ -96,14 +121,7 @@ impl Running {
 
     /// Waits for the end; returns the rest of standard output and of the log.
     pub fn end(mut self) -> (ExitStatus, String, String) {
-        let deadline = Instant::now() + TIME_MAX;
-        let status = loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                break status;
-            }
-            assert!(Instant::now() < deadline, "it does not end");
-            std::thread::sleep(Duration::from_millis(10));
-        };
+        let status = wait(&mut self.child);
         let (mut out, mut log) = (String::new(), String::new());
         self.stdout.read_to_string(&mut out).unwrap();
         self.stderr.read_to_string(&mut log).unwrap();

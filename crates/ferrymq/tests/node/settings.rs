@@ -1,11 +1,9 @@
 //! Where settings come from, which of them counts, and how wrong ones are refused.
 
-mod support;
-
 use std::process::Stdio;
 
+use crate::support::{Running, command, run};
 use rustix::process::Signal;
-use support::{Running, command, run};
 
 #[test]
 fn flags_count_more_than_the_environment_and_that_more_than_the_file() {

@@ -1,5 +1,5 @@
 # Shell side of the judges: where packages go, and how they get there. Source it.
-# Environment: INTEROP_CACHE (default: .cache beside this file). Nothing is installed on the machine.
+# Environment: INTEROP_CACHE (default: .cache beside this file). Nothing is installed elsewhere.
 INTEROP=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 export INTEROP_CACHE=${INTEROP_CACHE:-$INTEROP/.cache}
 export HOST=${HOST:-127.0.0.1} PORT=${PORT:-5672} PYTHONPATH=$INTEROP PYTHONDONTWRITEBYTECODE=1

@@ -39,6 +39,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/", get(page::index))
         .route("/page.js", get(page::script))
         .route("/page.css", get(page::style))
+        .route("/icon.svg", get(page::icon))
         .route("/metrics", get(metrics::whole))
         .route("/metrics/per-object", get(metrics::per_object))
         .route("/health/live", get(health::live))

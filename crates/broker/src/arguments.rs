@@ -232,10 +232,13 @@ fn max_priority(reader: &Reader<'_>) -> Result<u8, Refused> {
     let Some(max) = reader.count("x-max-priority", u64::MAX)? else {
         return Ok(0);
     };
-    u8::try_from(max)
-        .ok()
-        .filter(|max| *max <= QUEUE_PRIORITY_MAX)
-        .ok_or_else(|| refused("x-max-priority", format!("{{max_value_exceeded,{max}}}")))
+    match u8::try_from(max) {
+        Ok(level) if max <= u64::from(QUEUE_PRIORITY_MAX) => Ok(level),
+        _ => Err(refused(
+            "x-max-priority",
+            format!("{{max_value_exceeded,{max}}}"),
+        )),
+    }
 }
 
 fn delivery_limit(reader: &Reader<'_>, kind: QueueKind) -> Result<Option<u32>, Refused> {

@@ -87,6 +87,12 @@ pub enum LoginError {
     NotFromHere,
 }
 
+/// Is called when work was done that no door asked for.
+type AfterWork = Box<dyn Fn() + Send + Sync>;
+
+/// Is told why the log has failed.
+type OnFailure = Box<dyn Fn(&str) + Send + Sync>;
+
 /// One node.
 pub struct Broker {
     pub(crate) me: Weak<Broker>,
@@ -109,8 +115,8 @@ pub struct Broker {
     vhosts: RwLock<Map<Arc<str>, Arc<Vhost>>>,
     names: NameMaker,
     clock: Arc<dyn Clock>,
-    after_work: OnceLock<Box<dyn Fn() + Send + Sync>>,
-    on_failure: OnceLock<Box<dyn Fn(&str) + Send + Sync>>,
+    after_work: OnceLock<AfterWork>,
+    on_failure: OnceLock<OnFailure>,
     recovery: Recovery,
 }
 
@@ -213,7 +219,7 @@ impl Broker {
     }
 
     /// Sets what is called when the log fails; the node stops then.
-    pub fn set_on_failure(&self, on_failure: Box<dyn Fn(&str) + Send + Sync>) {
+    pub fn set_on_failure(&self, on_failure: OnFailure) {
         let _first_wins = self.on_failure.set(on_failure);
     }
 
@@ -224,7 +230,7 @@ impl Broker {
     }
 
     /// Sets what is called at the end of each piece of work that the broker does by itself.
-    pub fn set_after_work(&self, after_work: Box<dyn Fn() + Send + Sync>) {
+    pub fn set_after_work(&self, after_work: AfterWork) {
         let _first_wins = self.after_work.set(after_work);
     }
 

@@ -87,7 +87,7 @@ impl Burst {
         // One more than the place in the batch, so that it is never `NOT_LOGGED`.
         let mut logged = NOT_LOGGED;
         for queue in queues {
-            let durable = draft.persistent && queue.durable && queue.sync != SyncPolicy::Memory;
+            let durable = draft.persistent && queue.kept && queue.sync != SyncPolicy::Memory;
             if durable {
                 if logged == NOT_LOGGED {
                     let bytes = &self.staged[offset..];

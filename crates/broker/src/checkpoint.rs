@@ -101,7 +101,7 @@ impl Broker {
         let mut definitions = Vec::new();
         for (vhost, all) in &locked {
             let name = || Arc::clone(&vhost.name);
-            let mut queues: Vec<_> = all.by_id.values().filter(|queue| queue.durable).collect();
+            let mut queues: Vec<_> = all.by_id.values().filter(|queue| queue.kept).collect();
             queues.sort_unstable_by_key(|queue| queue.id);
             definitions.extend(queues.into_iter().map(|queue| queue_definition(queue)));
             let exchanges = all

@@ -16,7 +16,9 @@ pub(crate) const KEY_PREFIX: &str = "amq.rabbitmq.reply-to.";
 
 /// The outlets that wait for direct replies.
 #[derive(Default)]
-pub(crate) struct DirectReplies(RwLock<Map<Box<[u8]>, Arc<dyn Outlet>>>);
+pub(crate) struct DirectReplies(RwLock<Outlets>);
+
+type Outlets = Map<Box<[u8]>, Arc<dyn Outlet>>;
 
 impl DirectReplies {
     pub fn find(&self, key: &[u8]) -> Option<Arc<dyn Outlet>> {

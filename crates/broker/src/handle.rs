@@ -20,7 +20,8 @@ pub struct QueueHandle {
     pub(crate) slot: AtomicU32,
     /// As declared; an exclusive queue is declared durable and yet goes with its connection.
     pub(crate) declared_durable: bool,
-    pub(crate) durable: bool,
+    /// Whether it is kept over a restart.
+    pub(crate) kept: bool,
     pub(crate) sync: SyncPolicy,
     pub(crate) kind: QueueKind,
     pub(crate) auto_delete: bool,
@@ -57,7 +58,7 @@ impl QueueHandle {
             partition: spec.partition,
             slot: AtomicU32::new(u32::MAX),
             declared_durable: spec.declared_durable,
-            durable: spec.options.durable,
+            kept: spec.options.durable,
             sync: spec.options.sync,
             kind: spec.options.kind,
             auto_delete: spec.auto_delete,

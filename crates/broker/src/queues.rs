@@ -50,7 +50,7 @@ impl Vhost {
         if let Some(owner) = queue.owner {
             broker.connections.own(owner, &queue);
         }
-        let durable_at = match queue.durable {
+        let durable_at = match queue.kept {
             true => self.write(&broker, &[queue_definition(&queue)])?,
             false => Promise::Now,
         };
@@ -275,7 +275,7 @@ impl Vhost {
         let dropped = broker
             .partition(queue)
             .call(&cx, |state| state.remove_queue(&cx, queue.place()));
-        if queue.durable {
+        if queue.kept {
             let vhost = Arc::clone(&self.name);
             let definition = Definition::QueueDeleted {
                 vhost,

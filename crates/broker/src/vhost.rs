@@ -400,7 +400,7 @@ pub(crate) fn outlives(definitions: &Definitions, binding: &Binding) -> bool {
     };
     durable(&binding.source)
         && match &binding.destination {
-            Destination::Queue(id) => definitions.by_id.get(id).is_some_and(|queue| queue.durable),
+            Destination::Queue(id) => definitions.by_id.get(id).is_some_and(|queue| queue.kept),
             Destination::Exchange(name) => durable(name),
         }
 }

@@ -1,4 +1,5 @@
 //! Publishing, delivering and settling through the broker's API.
+#![allow(clippy::unwrap_used, reason = "a test may stop where it is wrong")]
 
 mod common;
 

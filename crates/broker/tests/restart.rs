@@ -1,4 +1,5 @@
 //! What is there after a stop, a kill, and a loss of power.
+#![allow(clippy::unwrap_used, reason = "a test may stop where it is wrong")]
 
 mod common;
 

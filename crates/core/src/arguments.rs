@@ -138,8 +138,8 @@ impl Value {
     }
 
     /// Whether two values are one to a headers binding or a declaration: integers compare whatever
-    /// their width, and so do floats, but an integer is never a float; text equals binary of the same bytes, and inside arrays and tables the types
-    /// count as well.
+    /// their width, and so do floats, but an integer is never a float; text equals binary of the
+    /// same bytes, and inside arrays and tables the types count as well.
     pub fn equals_by_value(&self, other: &Value) -> bool {
         match (self.number(), other.number()) {
             (Some(Number::Integer(left)), Some(Number::Integer(right))) => left == right,

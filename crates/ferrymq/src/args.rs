@@ -108,7 +108,7 @@ struct ServeArgs {
     /// Most channels of a connection, 0 for no limit [default: 2047]
     #[arg(long, value_name = "N")]
     channel_max: Option<String>,
-    /// Largest body of a message [default: 128MiB]
+    /// Largest body of a message [default: 16MiB]
     #[arg(long, value_name = "BYTES")]
     message_bytes_max: Option<String>,
     /// Bytes that may wait for one client's socket before its consumers wait [default: 512KiB]

@@ -231,12 +231,6 @@ fn hard_errors_close_the_connection() {
             540,
             "prefetch_size!=0 (9)",
         ),
-        (
-            1,
-            declare_exchange("x", "nonsense"),
-            503,
-            "unknown exchange type 'nonsense'",
-        ),
         (1, basic::QosOk {}.into(), 503, "unimplemented method"),
         (
             0,

@@ -106,6 +106,7 @@ fn drain(world: &mut World) -> Checked {
                     queue,
                     number,
                     outcome: Outcome::Accept,
+                    transaction: None,
                 });
             }
             burst.submit(&world.broker);

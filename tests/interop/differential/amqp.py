@@ -1,7 +1,7 @@
 """AMQP 0-9-1 bytes for tests that want to control every one of them.
 
-Owns: the table of methods and properties, and both directions of their encoding. Standard library
-only. A typed field value is a pair (type letter, value); a plain Python value gets the usual letter.
+Owns: the table of methods and properties, and both directions of their encoding. Only Python's own
+library; a typed field value is a pair (type letter, value), a plain value gets the usual letter.
 Invariant: `Reader` never reads past its buffer (it raises `struct.error` or `IndexError`).
 """
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The AMQP part of kombu's own integration suite, unmodified. RabbitMQ 3.10.8 passes all 51, one of
-# them by luck: test_ack_from_another_thread deletes a queue on the channel that consumes from it and
-# fails when the consumer's cancel overtakes delete-ok. Ours answers the delete first, always.
+# them by luck: test_ack_from_another_thread deletes a queue that its channel consumes from and
+# fails when the consumer's cancel overtakes delete-ok. Ours must answer the delete first.
 set -uo pipefail
 . "$(dirname "$0")/../lib.sh"
 venv; source_of kombu 5.7.0

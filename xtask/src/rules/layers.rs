@@ -3,7 +3,8 @@
 //! Invariants
 //! - Every package of the workspace has a row in `MAP`; a row names all of our packages that it
 //!   may import, and none of them may import it back.
-//! - A manifest and the code are held to the same row.
+//! - A manifest and the code are held to the same row; tests may import all that stands below,
+//!   which is what the row's packages may import in turn.
 
 use super::Finding;
 use crate::source::words;
@@ -98,32 +99,58 @@ pub fn check(file: &File) -> Vec<Finding> {
     } else {
         of_code(file)
     };
-    let wrong = imports
-        .into_iter()
-        .filter(|(_, name)| !package.imports.contains(name));
+    let wrong = imports.into_iter().filter(|import| {
+        import.name != package.name
+            && !package.imports.contains(&import.name)
+            && !(import.for_tests && below(package).contains(&import.name))
+    });
     wrong
-        .filter(|(_, name)| *name != package.name)
-        .map(|(line, name)| {
-            let message = format!("{} may not import {name}", package.name);
-            Finding::new(&file.path, line, RULE, message)
+        .map(|import| {
+            let message = format!("{} may not import {}", package.name, import.name);
+            Finding::new(&file.path, import.line, RULE, message)
         })
         .collect()
 }
 
+/// All that a package stands on: its row, and the rows of those.
+fn below(package: &Package) -> Vec<&'static str> {
+    let mut names = package.imports.to_vec();
+    let mut next = 0;
+    while next < names.len() {
+        let rows = MAP.iter().filter(|row| row.name == names[next]);
+        let deeper: Vec<_> = rows.flat_map(|row| row.imports).copied().collect();
+        names.extend(deeper);
+        next += 1;
+    }
+    names
+}
+
+/// A mention of one of our packages.
+struct Import {
+    line: usize,
+    name: &'static str,
+    for_tests: bool,
+}
+
 /// Our packages in the sections of dependencies.
-fn of_manifest(file: &File) -> Vec<(usize, &'static str)> {
+fn of_manifest(file: &File) -> Vec<Import> {
     let mut imports = Vec::new();
     let mut inside = false;
+    let mut for_tests = false;
     for (line, text) in file.lines().map(|(line, text)| (line, text.trim())) {
-        if text.starts_with('[') {
+        let name = if text.starts_with('[') {
             let section = text.trim_matches(['[', ']']);
             inside = section.ends_with("dependencies");
-            let single = section.rsplit_once("dependencies.").map(|(_, name)| name);
-            imports.extend(single.and_then(ours).map(|name| (line, name)));
-        } else if inside {
-            let name = text.split(['=', '.', ' ']).next().unwrap_or_default();
-            imports.extend(ours(name).map(|name| (line, name)));
-        }
+            for_tests = section.contains("dev-dependencies");
+            section.rsplit_once("dependencies.").map(|(_, name)| name)
+        } else {
+            text.split(['=', '.', ' ']).next().filter(|_| inside)
+        };
+        imports.extend(name.and_then(ours).map(|name| Import {
+            line,
+            name,
+            for_tests,
+        }));
     }
     imports
 }
@@ -135,14 +162,23 @@ fn ours(name: &str) -> Option<&'static str> {
 }
 
 /// Our packages at the start of a path in the code.
-fn of_code(file: &File) -> Vec<(usize, &'static str)> {
-    let lines = file.source.iter().flat_map(|source| source.lines());
-    lines
-        .flat_map(|(line, code)| {
-            let names = MAP.iter().map(|package| package.name);
-            names
-                .filter(move |name| begins_path(code, name))
-                .map(move |name| (line, name))
+fn of_code(file: &File) -> Vec<Import> {
+    let Some(source) = &file.source else {
+        return Vec::new();
+    };
+    let spans = source.test_spans();
+    let tested = |line| spans.iter().any(|span| (span.0..=span.1).contains(&line));
+    let imports = source.lines().flat_map(|(line, code)| {
+        let names = MAP.iter().map(|package| package.name);
+        names
+            .filter(move |name| begins_path(code, name))
+            .map(move |name| (line, name))
+    });
+    imports
+        .map(|(line, name)| Import {
+            line,
+            name,
+            for_tests: file.is_test() || tested(line),
         })
         .collect()
 }
@@ -168,6 +204,8 @@ mod tests {
         let core = "[package]\nname = \"ferry-core\"\n[dependencies]\nferry-log.workspace = true\n";
         let table = "[dependencies.ferry-broker]\npath = \"../broker\"\n";
         let dev = "[dev-dependencies]\namqp091 = { path = \"../amqp091\" }\nserde = \"1\"\n";
+        let dev_log = "[dev-dependencies]\nferry-log.workspace = true\n";
+        let dev_log_table = "[dev-dependencies.ferry-log]\nworkspace = true\n";
         for (path, text, lines) in [
             ("crates/core/Cargo.toml", core, &[4][..]),
             ("crates/broker/Cargo.toml", core, &[]),
@@ -175,6 +213,10 @@ mod tests {
             ("crates/gateway/Cargo.toml", table, &[]),
             ("crates/broker/Cargo.toml", dev, &[2]),
             ("crates/gateway/Cargo.toml", dev, &[]),
+            ("crates/gateway/Cargo.toml", core, &[4]),
+            ("crates/gateway/Cargo.toml", dev_log, &[]),
+            ("crates/gateway/Cargo.toml", dev_log_table, &[]),
+            ("crates/core/Cargo.toml", dev_log, &[2]),
             ("crates/unknown/Cargo.toml", "[package]\n", &[1]),
             (
                 "Cargo.toml",
@@ -214,6 +256,14 @@ mod tests {
                 &[2],
             ),
             ("crates/log/src/a.rs", "let ferry_core = bench;\n", &[]),
+            ("crates/gateway/src/a.rs", "use ferry_log::Disk;\n", &[1]),
+            ("crates/gateway/tests/a.rs", "use ferry_log::Disk;\n", &[]),
+            ("crates/broker/tests/a.rs", "use amqp091::Frame;\n", &[1]),
+            (
+                "crates/gateway/src/a.rs",
+                "#[cfg(test)]\nmod tests {\n    use ferry_log::Disk;\n}\nuse ferry_log::Log;\n",
+                &[5],
+            ),
         ] {
             assert_eq!(found(check, path, text), lines, "{path} {text:?}");
         }

@@ -65,6 +65,9 @@ const READY_BYTES: Family = Family(
 );
 const CONSUMERS: Family = Family("rabbitmq_queue_consumers", "Consumers on a queue");
 
+/// What is shown of a queue.
+type Figure = fn(&QueueHandle) -> u64;
+
 fn queues(shared: &Shared, text: &mut Text) {
     let queues: Vec<Arc<QueueHandle>> = shared
         .broker
@@ -72,7 +75,7 @@ fn queues(shared: &Shared, text: &mut Text) {
         .iter()
         .flat_map(|vhost| vhost.queues())
         .collect();
-    let families: [(Family, fn(&QueueHandle) -> u64); 5] = [
+    let families: [(Family, Figure); 5] = [
         (READY, |queue| queue.ready()),
         (UNACKED, |queue| queue.unsettled()),
         (MESSAGES, |queue| queue.ready() + queue.unsettled()),

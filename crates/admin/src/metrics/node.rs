@@ -142,13 +142,6 @@ fn messages(metrics: &Metrics, text: &mut Text) {
             ),
             (
                 Family(
-                    "rabbitmq_global_messages_confirmed_total",
-                    "Messages confirmed",
-                ),
-                &metrics.messages_confirmed,
-            ),
-            (
-                Family(
                     "rabbitmq_global_messages_acknowledged_total",
                     "Messages acknowledged",
                 ),

@@ -1,4 +1,4 @@
-//! The page for people: one file each of HTML, script and style, from the binary itself.
+//! The page for people: one file each of HTML, script, style and icon, from the binary itself.
 //!
 //! Invariants
 //! - Everything comes from this node; names that clients chose are shown as text, never as markup.
@@ -25,4 +25,8 @@ pub(crate) async fn style() -> impl IntoResponse {
         [(CONTENT_TYPE, "text/css; charset=utf-8")],
         include_str!("page.css"),
     )
+}
+
+pub(crate) async fn icon() -> impl IntoResponse {
+    ([(CONTENT_TYPE, "image/svg+xml")], include_str!("icon.svg"))
 }

@@ -150,7 +150,7 @@ function showOverview(overview, node) {
     ["Consumers", number(objects.consumers)],
     ["Queues", number(objects.queues)],
     ["Messages in memory", bytes(node.message_memory_used)],
-    ["… publishers wait from", bytes(node.mem_limit)],
+    ["Publishers wait from", bytes(node.mem_limit)],
     ["Resident memory", bytes(node.mem_used)],
     ["Disk free", bytes(node.disk_free)],
   ];

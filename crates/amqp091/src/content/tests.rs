@@ -125,80 +125,52 @@ fn a_method_without_content_passes_through() {
 
 #[test]
 fn frames_out_of_order_get_rabbitmqs_words() {
-    use ReplyCode::{FrameError, UnexpectedFrame};
+    let no_method = "expected method frame, got non method frame instead";
     let no_header = "expected content header for class 60, got non content header frame instead";
+    let other_class = "expected content header for class 60, got one for class 50 instead";
     let no_body = "expected content body, got non content body frame instead";
-    for (parts, code, text, method) in [
-        (
-            &[Part::Body(b"x")][..],
-            UnexpectedFrame,
-            "expected method frame, got non method frame instead",
-            (0, 0),
-        ),
-        (
-            &[Part::Header(60, 1)],
-            UnexpectedFrame,
-            "expected method frame, got non method frame instead",
-            (0, 0),
-        ),
-        (
-            &[Part::Publish, Part::Ack],
-            UnexpectedFrame,
-            no_header,
-            (60, 40),
-        ),
-        (
-            &[Part::Publish, Part::Body(b"x")],
-            UnexpectedFrame,
-            no_header,
-            (60, 40),
-        ),
-        (
-            &[Part::Publish, Part::Weight],
-            UnexpectedFrame,
-            no_header,
-            (60, 40),
-        ),
-        (
-            &[Part::Publish, Part::Header(50, 1)],
-            UnexpectedFrame,
-            "expected content header for class 60, got one for class 50 instead",
-            (60, 40),
-        ),
+    for (parts, text, method) in [
+        (&[Part::Body(b"x")][..], no_method, (0, 0)),
+        (&[Part::Header(60, 1)], no_method, (0, 0)),
+        (&[Part::Publish, Part::Ack], no_header, (60, 40)),
+        (&[Part::Publish, Part::Body(b"x")], no_header, (60, 40)),
+        (&[Part::Publish, Part::Weight], no_header, (60, 40)),
+        (&[Part::Publish, Part::Header(50, 1)], other_class, (60, 40)),
         (
             &[Part::Publish, Part::Header(60, 1), Part::Ack],
-            UnexpectedFrame,
             no_body,
             (60, 40),
         ),
+        (&[Part::Heartbeat], "type 8, all octets = <<>>", (0, 0)),
+    ] {
+        assert_refused(parts, ReplyCode::UnexpectedFrame, text, method);
+    }
+}
+
+#[test]
+fn a_size_that_is_not_kept_or_too_large_is_a_frame_error() {
+    for (parts, text) in [
         (
-            &[Part::Publish, Part::Header(60, 1), Part::Body(b"xy")],
-            FrameError,
+            &[Part::Publish, Part::Header(60, 1), Part::Body(b"xy")][..],
             "content body frame exceeds remaining content size",
-            (60, 40),
         ),
         (
             &[Part::Publish, Part::Header(60, u64::MAX)],
-            FrameError,
             "content body size 18446744073709551615 exceeds maximum allowed size 1000",
-            (60, 40),
-        ),
-        (
-            &[Part::Heartbeat],
-            UnexpectedFrame,
-            "type 8, all octets = <<>>",
-            (0, 0),
         ),
     ] {
-        let mut input = ChannelInput::new();
-        let error = feed(&mut input, parts).unwrap_err();
-        assert_eq!(error.to_string(), text);
-        assert_eq!(
-            (error.reply_code(), error.failed_method()),
-            (code, method),
-            "{text}"
-        );
+        assert_refused(parts, ReplyCode::FrameError, text, (60, 40));
     }
+}
+
+fn assert_refused(parts: &[Part], code: ReplyCode, text: &str, method: (u16, u16)) {
+    let error = feed(&mut ChannelInput::new(), parts).unwrap_err();
+    assert_eq!(error.to_string(), text);
+    assert_eq!(
+        (error.reply_code(), error.failed_method()),
+        (code, method),
+        "{text}"
+    );
 }
 
 #[test]

@@ -430,7 +430,7 @@ impl State {
 
     /// The durable part of every queue, for a checkpoint.
     pub fn images(&self, mut each: impl FnMut(QueueId, &Queue)) {
-        for (_, slot) in self.queues.iter().filter(|(_, slot)| slot.handle.durable) {
+        for (_, slot) in self.queues.iter().filter(|(_, slot)| slot.handle.kept) {
             each(slot.queue.id(), &slot.queue);
         }
     }

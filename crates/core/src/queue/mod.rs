@@ -155,9 +155,6 @@ impl Queue {
             }
         }
         self.deliver_ready(cx);
-        if outcome == Outcome::Requeue && self.options.overflow == Overflow::DropHead {
-            self.drop_overflow(cx);
-        }
         true
     }
 

@@ -1,5 +1,7 @@
 //! The binary as a process: started, asked, signalled, and its tools.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 mod serve;
 mod settings;
 mod support;

@@ -197,6 +197,7 @@ impl World {
                 queue,
                 number,
                 outcome: Outcome::Requeue,
+                transaction: None,
             });
         }
         burst.submit(&self.broker);

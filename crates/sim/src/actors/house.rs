@@ -43,6 +43,10 @@ impl World {
     /// Checkpoints, cleaning and spilling, as the background thread does.
     pub(crate) fn upkeep(&mut self) -> Checked {
         let before = self.broker.log().segments().len();
+        if let Some(segment) = self.broker.log().cleaning().evacuate {
+            self.trace
+                .line(format!("  segment {segment} is to be evacuated"));
+        }
         let result = self.broker.upkeep();
         let after = self.broker.log().segments().len();
         self.trace.line(format!("  segments {before} -> {after}"));

@@ -112,7 +112,7 @@ impl World {
         burst: &mut Burst,
         changes: &mut Vec<Change>,
         client: usize,
-        count: u64,
+        (count, transaction): (u64, Option<u64>),
     ) {
         if self.random.chance(10)
             && let Some(stale) = self.any_of(&self.clients[client].stale.clone())
@@ -139,6 +139,7 @@ impl World {
                 queue,
                 number: held.number,
                 outcome,
+                transaction,
             });
             let stale = &mut self.clients[client].stale;
             stale.push(held);
@@ -162,7 +163,7 @@ impl World {
             asked.extend(confirm.then_some(self.next_message));
             self.add_publish(&mut burst, &mut changes, client, (confirm, None))?;
             if self.random.chance(15) {
-                self.add_settles(&mut burst, &mut changes, client, 1);
+                self.add_settles(&mut burst, &mut changes, client, (1, None));
             }
         }
         self.submit(burst, changes, &asked)
@@ -195,7 +196,7 @@ impl World {
         let client = self.any_client();
         let (mut burst, mut changes) = (Burst::new(), Vec::new());
         let count = 1 + self.random.below(6);
-        self.add_settles(&mut burst, &mut changes, client, count);
+        self.add_settles(&mut burst, &mut changes, client, (count, None));
         self.submit(burst, changes, &BTreeSet::new())
     }
 
@@ -217,7 +218,8 @@ impl World {
             self.add_publish(&mut burst, &mut changes, client, mode)?;
         }
         let count = self.random.below(4);
-        self.add_settles(&mut burst, &mut changes, client, count);
+        let mode = (count, Some(transaction));
+        self.add_settles(&mut burst, &mut changes, client, mode);
         match self.broker.commit(&mut burst) {
             Ok(promise) => {
                 let result = self.observe(changes)?;

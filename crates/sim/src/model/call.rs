@@ -11,7 +11,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use ferry_broker::SyncPolicy;
+use ferry_broker::{Outcome, SyncPolicy};
 
 use super::queue::{Dead, Gone, Held, Instance, Place, WhenFull};
 use super::{Change, Granted, Model, Reason, Result, Sent, Step};
@@ -108,18 +108,22 @@ impl Model {
                 queue,
                 number,
                 outcome,
+                transaction,
             } => {
                 let mut dead = Vec::new();
                 let (step, now) = (self.step, self.now);
                 if let Some(model) = self.queues.get_mut(&queue)
-                    && model.settle(number, outcome, step, &mut dead)
-                    && !model.consumers.is_empty()
+                    && model.settle(number, (outcome, transaction), step, &mut dead)
                 {
-                    model.expire(now, &mut dead);
+                    if outcome == Outcome::Requeue {
+                        model.drop_overflow(&mut dead);
+                    }
+                    if !model.consumers.is_empty() {
+                        model.expire(now, &mut dead);
+                    }
                 }
                 self.bury(queue, dead, call);
                 self.take(queue, call)?;
-                self.overflow(queue, call);
             }
             Change::Subscribe {
                 queue,
@@ -257,9 +261,7 @@ impl Model {
             if let Some(events) = call.events.get_mut(&queue) {
                 events.pop_front();
             }
-            if consumer.is_some() {
-                self.expire(queue, call);
-            }
+            self.expire(queue, call);
         }
         Ok(())
     }
@@ -373,6 +375,7 @@ impl Model {
                 instance,
                 step,
                 heirs,
+                transaction: None,
             });
         }
         Ok(())

@@ -109,6 +109,8 @@ pub enum Change {
         number: u64,
         /// How.
         outcome: Outcome,
+        /// The transaction it is a part of.
+        transaction: Option<u64>,
     },
     /// A consumer came.
     Subscribe {

@@ -115,6 +115,8 @@ pub struct Gone {
     pub step: Step,
     /// As what it lives on elsewhere, if it died: queue and number.
     pub heirs: Vec<(u64, u64)>,
+    /// The transaction that ended it.
+    pub transaction: Option<u64>,
 }
 
 /// A consumer.
@@ -233,7 +235,7 @@ impl QueueModel {
     pub fn settle(
         &mut self,
         number: u64,
-        outcome: Outcome,
+        (outcome, transaction): (Outcome, Option<u64>),
         step: Step,
         dead: &mut Vec<Dead>,
     ) -> bool {
@@ -245,7 +247,12 @@ impl QueueModel {
         }
         let mut instance = held.instance;
         match outcome {
-            Outcome::Accept => self.leaves(instance, step),
+            Outcome::Accept => {
+                self.leaves(instance, step);
+                if let Some(gone) = self.gone.last_mut() {
+                    gone.transaction = transaction;
+                }
+            }
             Outcome::Reject => {
                 dead.push(Dead {
                     instance,
@@ -281,6 +288,7 @@ impl QueueModel {
             instance,
             step,
             heirs: Vec::new(),
+            transaction: None,
         });
     }
 

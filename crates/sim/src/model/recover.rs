@@ -65,7 +65,7 @@ pub struct Found {
 enum Was {
     Ready,
     Held,
-    Gone(Step, Vec<(u64, u64)>),
+    Gone(Step, Vec<(u64, u64)>, Option<u64>),
 }
 
 struct Candidate {
@@ -96,7 +96,7 @@ impl Model {
             let messages = queue.messages;
             let candidates = self.match_messages(ending, &model, messages, &mut transactions)?;
             for candidate in candidates.iter().filter(|candidate| !candidate.found) {
-                if let Was::Gone(_, heirs) = &candidate.was
+                if let Was::Gone(_, heirs, _) = &candidate.was
                     && must(ending, &model, &candidate.instance)
                 {
                     missing.push((candidate.instance.message, heirs.clone()));
@@ -154,7 +154,14 @@ impl Model {
                 !c.found && c.instance.message == message && c.instance.deaths == deaths
             };
             let Some(index) = candidates.iter().position(same) else {
-                return violated!("queue {name}: message {message} came out of nothing");
+                let here = candidates.iter().filter(|c| c.instance.message == message);
+                let here: Vec<_> = here
+                    .map(|c| (&c.instance.deaths, &c.was, c.found))
+                    .collect();
+                return violated!(
+                    "queue {name}: message {message} came out of nothing with {deaths:?}; known \
+                     is {here:?}"
+                );
             };
             let candidate = &mut candidates[index];
             candidate.found = true;
@@ -170,7 +177,12 @@ impl Model {
                 was,
                 found,
             } = candidate;
-            if matches!(was, Was::Gone(..)) {
+            if let Was::Gone(_, _, transaction) = was {
+                if let Some(transaction) = transaction.filter(|_| must(ending, model, instance)) {
+                    let counts = transactions.entry(transaction).or_default();
+                    counts.0 += u64::from(!*found);
+                    counts.1 += u64::from(*found);
+                }
                 continue;
             }
             if !found && (ending.clean && instance.durable || must(ending, model, instance)) {
@@ -237,7 +249,12 @@ fn candidates(model: &QueueModel) -> Vec<Candidate> {
     );
     all.sort_by_key(|candidate| candidate.instance.place());
     let gone = model.gone.iter().rev();
-    all.extend(gone.map(|gone| new(&gone.instance, Was::Gone(gone.step, gone.heirs.clone()))));
+    all.extend(gone.map(|gone| {
+        new(
+            &gone.instance,
+            Was::Gone(gone.step, gone.heirs.clone(), gone.transaction),
+        )
+    }));
     all
 }
 
@@ -252,7 +269,7 @@ fn check_found(ending: Ending, name: &str, candidate: &Candidate, seen: &Seen) -
     if !instance.durable {
         return violated!("queue {name}: message {message} survived and is transient");
     }
-    if let Was::Gone(step, _) = was
+    if let Was::Gone(step, _, _) = was
         && (ending.clean || *step <= ending.safe)
     {
         return violated!("queue {name}: message {message} left in step {step} and came back");

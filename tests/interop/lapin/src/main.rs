@@ -1,7 +1,7 @@
 //! lapin, the Rust client, against a broker: `lapin-judge HOST PORT`.
 //!
-//! Prints `ok NAME` or `FAIL NAME: why` for each check, then `N passed, M failed`. Each check gets a
-//! channel of its own on one shared connection.
+//! Prints `ok NAME` or `FAIL NAME: why` for each check, then `N passed, M failed`. Each check gets
+//! a channel of its own on one shared connection.
 
 use std::time::Duration;
 

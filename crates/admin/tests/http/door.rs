@@ -1,10 +1,8 @@
 //! The door itself: metrics, health, the page, and the limits of a request.
 
-mod support;
-
+use crate::support::{Door, GUEST};
 use ferry_core::arguments::Arguments;
 use ferry_log::testing::Fault;
-use support::{Door, GUEST};
 
 const IDENTITY: &str = "rabbitmq_identity_info\
     {rabbitmq_node=\"ferrymq@test\",rabbitmq_cluster=\"ferrymq@test\"}";
@@ -137,6 +135,7 @@ async fn every_answer_is_locked_to_this_origin() {
         "/",
         "/page.js",
         "/page.css",
+        "/icon.svg",
         "/metrics",
         "/api/overview",
         "/api/none",

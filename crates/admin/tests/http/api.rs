@@ -1,10 +1,8 @@
 //! The management API: who is let in, what is shown, and how it refuses.
 
-mod support;
-
+use crate::support::{Door, GUEST};
 use ferry_core::arguments::{Arguments, Value as Argument};
 use serde_json::json;
-use support::{Door, GUEST};
 
 #[tokio::test]
 async fn only_who_logs_in_is_answered() {

@@ -1,0 +1,7 @@
+//! The HTTP door over a real socket, with a broker behind it.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
+mod api;
+mod door;
+mod support;

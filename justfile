@@ -37,6 +37,10 @@ fuzz TARGET SECONDS="60":
 deny:
     cargo deny check
 
+# All that must hold, from checks to tests, as a clean clone would see it: about half an hour.
+ci:
+    .ci/run
+
 # Conversations of real clients with a built node, all or those NAMED.
 interop *NAMED:
     cargo build --profile quick --package ferrymq

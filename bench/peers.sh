@@ -4,7 +4,7 @@
 #   peers.sh stop NAME     ends what `start` started, by the pid that it left, and waits for the end
 #   peers.sh target NAME   the broker as bench wants it named
 #   peers.sh names         all names
-# ferrymq is target/release/ferrymq, and FERRYMQ_ARGS go behind its own; the peers are programs of
+# ferrymq is target/release/ferrymq, and BENCH_FERRYMQ_ARGS go behind its own; the peers are programs of
 # the packages rabbitmq-server mosquitto nats-server redis-server, whose services need not run.
 # Data and pids are below BENCH_DIR (default: target/bench); a start keeps the data that is there.
 set -euo pipefail
@@ -69,7 +69,7 @@ start() { # NAME
   case $1 in
   ferrymq) # shellcheck disable=SC2086
     exec "$root/target/release/ferrymq" serve --data-dir "$PWD/data" --amqp "127.0.0.1:$port" \
-      --http off --mqtt off ${FERRYMQ_ARGS:-} ;;
+      --http off --mqtt off ${BENCH_FERRYMQ_ARGS:-} ;;
   rabbitmq) start_rabbitmq "$port" ;;
   mosquitto) start_mosquitto "$port" ;;
   nats) start_nats "$port" ;;

@@ -136,6 +136,7 @@ impl Burst {
         self.parts[index].push(command);
     }
 
+    /// Counts as unroutable for who asked for a return, delivered or not, as in RabbitMQ.
     pub(crate) fn reply_directly(&mut self, broker: &Broker, draft: &Draft<'_>) -> Published {
         let Some(outlet) = broker.direct_replies.find(draft.routing_key) else {
             return Published::Unroutable;
@@ -148,7 +149,7 @@ impl Burst {
             offset,
             len,
         });
-        Published::Routed
+        Published::Unroutable
     }
 
     /// Appends the bodies and tells every command where its body is.
@@ -197,6 +198,7 @@ impl Burst {
                 delivery_count: 0,
                 stamp_count: false,
                 ready_left: 0,
+                admitted_bytes: 0,
             });
         }
         self.clear();

@@ -11,7 +11,7 @@ use crate::QueueHandle;
 ///
 /// All methods are called under the lock of a partition: they must not call the broker.
 pub trait Outlet: Send + Sync {
-    /// Whether `bytes` more may be handed over now; a yes reserves them until `deliver`.
+    /// Whether `bytes` more may be handed over now; a yes reserves them until `deliver` or `forgo`.
     ///
     /// A no is remembered by the outlet, which calls `Broker::resume` once there is room. To lose
     /// no wake-up it looks for room, marks itself starved, and looks again.
@@ -19,6 +19,9 @@ pub trait Outlet: Send + Sync {
 
     /// Hands a message over.
     fn deliver(&self, delivery: Delivery<'_>);
+
+    /// What was reserved by a yes will not be delivered.
+    fn forgo(&self, admitted_bytes: usize);
 
     /// The queue is gone: nothing will come any more.
     fn cancelled(&self);
@@ -40,6 +43,8 @@ pub struct Delivery<'a> {
     pub stamp_count: bool,
     /// Messages that are ready in the queue after this one.
     pub ready_left: u64,
+    /// What `Outlet::admit` has reserved for it; 0 if it was not asked.
+    pub admitted_bytes: usize,
 }
 
 /// A delivered, unsettled message of one queue.

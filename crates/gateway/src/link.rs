@@ -6,7 +6,8 @@
 //! Invariants
 //! - One lock covers outbox, lanes and debts; the broker is never called while it is held.
 //! - `level` is the outbox's length at the last change, so that a partition can ask for room
-//!   without the lock; several partitions may overshoot the limit by one message each.
+//!   without the lock; several partitions may overshoot the limit by one message each. What was
+//!   admitted counts until it is in the outbox.
 //! - No lost wake-up: who is refused room marks the link starved and looks again; who makes room
 //!   looks at the mark afterwards.
 //! - The socket is shut down when the connection ends, however long deliveries keep the link.
@@ -18,7 +19,9 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering}
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
 
-use ferry_broker::{Broker, DurableWaiter, Lease, Promise, QueueHandle, Ticket, TicketWaiter};
+use ferry_broker::{
+    Broker, DurableWaiter, Lease, Metrics, Promise, QueueHandle, Ticket, TicketWaiter,
+};
 use parking_lot::{Mutex, MutexGuard};
 use rustix::net::Shutdown;
 use tokio::net::tcp::OwnedWriteHalf;
@@ -82,6 +85,8 @@ pub(crate) struct Link {
     writer: OwnedWriteHalf,
     state: Mutex<LinkState>,
     level: AtomicUsize,
+    /// Bytes of deliveries that were admitted and are not in the outbox yet.
+    reserved: AtomicUsize,
     starved: AtomicBool,
     events: AtomicU32,
     waker: Mutex<Option<Waker>>,
@@ -115,6 +120,7 @@ impl Link {
             writer,
             state: Mutex::default(),
             level: AtomicUsize::new(0),
+            reserved: AtomicUsize::new(0),
             starved: AtomicBool::new(false),
             events: AtomicU32::new(0),
             waker: Mutex::new(None),
@@ -165,14 +171,40 @@ impl Link {
         self.sent_bytes.load(Ordering::Relaxed)
     }
 
-    /// Whether there is room for more deliveries; a refusal sets `mark`.
-    pub(crate) fn has_room(&self, mark: &AtomicBool) -> bool {
-        if self.level.load(Ordering::Relaxed) < self.outbox_bytes_max {
-            return true;
+    /// Reserves room for a delivery until `unreserve`; a refusal sets `mark`.
+    ///
+    /// A step of a partition admits many deliveries before it carries out the first: without the
+    /// reservation a whole backlog would find the same room.
+    pub(crate) fn reserve(&self, bytes: usize, mark: &AtomicBool) -> bool {
+        let has_room = || {
+            let waiting = self.level.load(Ordering::SeqCst) + self.reserved.load(Ordering::SeqCst);
+            waiting < self.outbox_bytes_max
+        };
+        if !has_room() {
+            mark.store(true, Ordering::SeqCst);
+            self.starved.store(true, Ordering::SeqCst);
+            if !has_room() {
+                return false;
+            }
         }
-        mark.store(true, Ordering::SeqCst);
-        self.starved.store(true, Ordering::SeqCst);
-        self.level.load(Ordering::SeqCst) < self.outbox_bytes_max
+        self.reserved.fetch_add(bytes, Ordering::SeqCst);
+        true
+    }
+
+    /// Ends a reservation: its delivery is in the outbox, or will not come.
+    pub(crate) fn unreserve(&self, bytes: usize) {
+        if bytes == 0 {
+            return;
+        }
+        let before = self.reserved.fetch_sub(bytes, Ordering::SeqCst);
+        assert!(before >= bytes, "only what was reserved is given back");
+        // With bytes in the outbox, its flush looks after the starved.
+        if self.level.load(Ordering::SeqCst) == 0
+            && self.starved.load(Ordering::SeqCst)
+            && self.starved.swap(false, Ordering::SeqCst)
+        {
+            self.notify(event::RESUME);
+        }
     }
 
     /// Writes the outbox to the socket as far as it goes. Never waits.
@@ -286,7 +318,7 @@ impl Link {
     /// Pays what can be paid, and arranges to be called for the rest.
     pub(crate) fn pay(&self) {
         loop {
-            let (wait, opened) = self.with(|state| state.pay(|it| self.broker.kept(it)));
+            let (wait, opened) = self.with(|state| state.pay(&self.broker));
             if opened {
                 self.notify(event::RESUME);
             }
@@ -345,43 +377,49 @@ impl LinkState {
     }
 
     /// Pays debts into the outbox; also whether a lane has no held reply any more.
-    fn pay(&mut self, kept: impl Fn(Promise) -> bool) -> (Wait<Arc<Ticket>>, bool) {
+    fn pay(&mut self, broker: &Broker) -> (Wait<Arc<Ticket>>, bool) {
         let LinkState {
             outbox,
             lanes,
             debts,
             ..
         } = self;
-        let mut opened = false;
-        let wait = debts.pay(kept, |payment| match payment {
-            Payment::Ack {
-                lane,
-                channel,
-                tag,
-                multiple,
-            } => {
-                if lanes.get(lane).is_some() {
-                    crate::amqp091::write_ack(outbox.buffer(), channel, tag, multiple);
+        let (mut opened, mut confirmed) = (false, 0);
+        let wait = debts.pay(
+            |promise| broker.kept(promise),
+            |payment| match payment {
+                Payment::Ack {
+                    lane,
+                    channel,
+                    tag,
+                    multiple,
+                    count,
+                } => {
+                    if lanes.get(lane).is_some() {
+                        confirmed += count;
+                        crate::amqp091::write_ack(outbox.buffer(), channel, tag, multiple);
+                    }
                 }
-            }
-            Payment::Nack {
-                lane,
-                channel,
-                tag,
-                multiple,
-            } => {
-                if lanes.get(lane).is_some() {
-                    crate::amqp091::write_nack(outbox.buffer(), channel, tag, multiple);
+                Payment::Nack {
+                    lane,
+                    channel,
+                    tag,
+                    multiple,
+                } => {
+                    if lanes.get(lane).is_some() {
+                        crate::amqp091::write_nack(outbox.buffer(), channel, tag, multiple);
+                    }
                 }
-            }
-            // A closed channel's replies, its last word among them, still go out in order.
-            Payment::Reply(reply) => {
-                outbox.buffer().extend_from_slice(&reply.bytes);
-                if let Some(lane) = lanes.get(reply.lane) {
-                    opened |= lane.release_reply();
+                // A closed channel's replies, its last word among them, still go out in order.
+                Payment::Reply(reply) => {
+                    outbox.buffer().extend_from_slice(&reply.bytes);
+                    if let Some(lane) = lanes.get(reply.lane) {
+                        opened |= lane.release_reply();
+                    }
                 }
-            }
-        });
+            },
+        );
+        Metrics::add(&broker.metrics().messages_confirmed, confirmed);
         (wait, opened)
     }
 }

@@ -145,6 +145,10 @@ impl Outlet for SimOutlet {
         }
     }
 
+    fn forgo(&self, admitted_bytes: usize) {
+        self.room.lock().bytes += admitted_bytes as i64;
+    }
+
     fn cancelled(&self) {
         self.events.push(Event::Cancelled(self.consumer));
     }

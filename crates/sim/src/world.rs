@@ -219,7 +219,7 @@ impl World {
     /// What follows each operation.
     pub fn end_step(&mut self) -> Checked {
         if self.broker.failed().is_some() {
-            return self.after_failure();
+            self.after_failure()?;
         }
         self.broker.tick();
         self.observe(vec![Change::Tick])?;

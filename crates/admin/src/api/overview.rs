@@ -82,6 +82,7 @@ fn message_stats(shared: &Shared) -> Value {
     );
     json!({
         "publish": count(&metrics.messages_published),
+        "confirm": count(&metrics.messages_confirmed),
         "deliver": manual,
         "deliver_no_ack": auto,
         "deliver_get": manual + auto,

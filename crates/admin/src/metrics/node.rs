@@ -142,6 +142,13 @@ fn messages(metrics: &Metrics, text: &mut Text) {
             ),
             (
                 Family(
+                    "rabbitmq_global_messages_confirmed_total",
+                    "Publishes that were confirmed",
+                ),
+                &metrics.messages_confirmed,
+            ),
+            (
+                Family(
                     "rabbitmq_global_messages_acknowledged_total",
                     "Messages acknowledged",
                 ),

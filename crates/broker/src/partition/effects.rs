@@ -72,6 +72,7 @@ impl State {
             target.outlet.deliver(delivery(slot, message, outgoing));
         });
         if let Err(error) = result {
+            target.outlet.forgo(outgoing.admitted_bytes);
             damaged(cx, &slot.handle, &error);
         }
     }
@@ -126,6 +127,7 @@ fn delivery<'a>(slot: &'a QueueSlot, message: Message<'a>, outgoing: &Outgoing) 
         delivery_count: outgoing.returns,
         stamp_count: slot.handle.kind == QueueKind::Quorum && outgoing.returns > 0,
         ready_left: slot.queue.counts().ready,
+        admitted_bytes: outgoing.admitted_bytes,
     }
 }
 

@@ -75,6 +75,10 @@ impl Outlet for Sink {
         self.seen.lock().unwrap().push(see(&delivery));
     }
 
+    fn forgo(&self, _admitted_bytes: usize) {
+        self.room.fetch_add(1, Ordering::Relaxed);
+    }
+
     fn cancelled(&self) {
         self.cancelled.fetch_add(1, Ordering::Relaxed);
     }

@@ -14,6 +14,11 @@ use crate::facts::Mark;
 /// Bytes that a delivery takes on its way besides its body, for the room of an outlet.
 const DELIVERY_OVERHEAD_BYTES: usize = 256;
 
+/// What a delivery takes of an outlet's room.
+fn way_bytes(size: u32) -> usize {
+    size as usize + DELIVERY_OVERHEAD_BYTES
+}
+
 impl Queue {
     /// Hands ready messages out until none is left or nobody is willing.
     pub fn deliver_ready(&mut self, cx: &mut Context<'_>) {
@@ -27,7 +32,8 @@ impl Queue {
             };
             let entry = self.ready.pop_front().expect("the front was just there");
             let holder = Holder::Consumer(slot);
-            let outgoing = self.hand_out(entry, subscription.no_ack, holder, cx);
+            let mut outgoing = self.hand_out(entry, subscription.no_ack, holder, cx);
+            outgoing.admitted_bytes = way_bytes(size);
             cx.effects.push(Effect::Deliver(subscription.id, outgoing));
             self.consumers.served(slot);
             self.expire(cx);
@@ -59,6 +65,7 @@ impl Queue {
             body,
             redelivered: false,
             returns: 0,
+            admitted_bytes: way_bytes(incoming.size),
         };
         cx.effects.push(Effect::Deliver(subscription.id, outgoing));
         self.consumers.served(slot);
@@ -68,10 +75,7 @@ impl Queue {
     /// The consumer whose turn it is and that can take a message of `size`.
     fn willing(&mut self, size: u32, cx: &mut Context<'_>) -> Option<(ConsumerSlot, Subscription)> {
         while let Some((slot, subscription)) = self.consumers.next() {
-            if cx
-                .gate
-                .admit(subscription.id, size as usize + DELIVERY_OVERHEAD_BYTES)
-            {
+            if cx.gate.admit(subscription.id, way_bytes(size)) {
                 return Some((slot, subscription));
             }
             self.consumers.gate(slot);
@@ -104,6 +108,7 @@ impl Queue {
             body,
             redelivered,
             returns,
+            admitted_bytes: 0,
         }
     }
 

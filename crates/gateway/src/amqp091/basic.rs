@@ -252,6 +252,7 @@ impl Channel {
     /// A queue has dropped this consumer.
     pub(crate) fn consumer_dropped(&mut self, common: &Common, tag: &[u8]) {
         if let Some(consumer) = self.consumers.remove(tag) {
+            consumer.outlet.tell_cancelled();
             self.close_slot(common, consumer.outlet.slot());
         }
     }

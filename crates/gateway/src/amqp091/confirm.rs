@@ -66,6 +66,8 @@ pub(crate) enum Payment {
         channel: u16,
         tag: u64,
         multiple: bool,
+        /// How many publishes it confirms.
+        count: u64,
     },
     /// `basic.nack`.
     Nack {
@@ -238,6 +240,7 @@ fn emit_runs(runs: &mut Vec<ConfirmRange>, emit: &mut impl FnMut(Payment)) {
             channel: run.channel,
             tag: run.last,
             multiple: run.first < run.last,
+            count: run.last - run.first + 1,
         });
     }
 }

@@ -80,6 +80,21 @@ impl ConsumerOutlet {
         self.starved.load(Ordering::SeqCst) && self.starved.swap(false, Ordering::SeqCst)
     }
 
+    /// Tells the client, if it wants to know, that nothing will come any more.
+    pub(crate) fn tell_cancelled(&self) {
+        if !self.notify_cancel {
+            return;
+        }
+        self.address.link.with(|state| {
+            let consumer_tag = ShortStr::clipped(&self.tag);
+            let cancel = basic::Cancel {
+                consumer_tag,
+                no_wait: true,
+            };
+            Method::BasicCancel(cancel).write_frame(state.outbox.buffer(), self.address.channel);
+        });
+    }
+
     /// The place of its queue in the lane.
     pub(crate) fn slot(&self) -> u32 {
         self.slot
@@ -111,10 +126,15 @@ impl ConsumerOutlet {
 }
 
 impl Outlet for ConsumerOutlet {
-    fn admit(&self, _bytes: usize) -> bool {
-        self.address.link.has_room(&self.starved)
-            && self.passes_gate()
-            && self.passes_global_limit()
+    fn admit(&self, bytes: usize) -> bool {
+        if !self.passes_gate() || !self.address.link.reserve(bytes, &self.starved) {
+            return false;
+        }
+        let passes = self.passes_global_limit();
+        if !passes {
+            self.address.link.unreserve(bytes);
+        }
+        passes
     }
 
     fn deliver(&self, delivery: Delivery<'_>) {
@@ -152,9 +172,22 @@ impl Outlet for ConsumerOutlet {
             );
             false
         });
+        address.link.unreserve(delivery.admitted_bytes);
         if orphaned {
             address.link.notify(event::LEFTOVERS);
         }
+    }
+
+    fn forgo(&self, admitted_bytes: usize) {
+        let address = &self.address;
+        if !self.no_ack {
+            address.link.with(|state| {
+                if let Some(lane) = state.lanes.get(address.lane) {
+                    lane.spend_credit();
+                }
+            });
+        }
+        address.link.unreserve(admitted_bytes);
     }
 
     fn cancelled(&self) {
@@ -162,14 +195,6 @@ impl Outlet for ConsumerOutlet {
         address.link.with(|state| {
             if state.lanes.get(address.lane).is_none() {
                 return;
-            }
-            if self.notify_cancel {
-                let consumer_tag = ShortStr::clipped(&self.tag);
-                Method::BasicCancel(basic::Cancel {
-                    consumer_tag,
-                    no_wait: true,
-                })
-                .write_frame(state.outbox.buffer(), address.channel);
             }
             state
                 .leftovers

@@ -188,10 +188,7 @@ impl Broker {
             self.evacuate(segment)?;
             self.checkpoint()?;
         }
-        // On a full disk the records that made a segment dead may not be safe yet.
-        if !log.cleaning().dead.is_empty() && !log.commit_all()?.disk_full {
-            log.remove_dead()?;
-        }
+        log.remove_dead()?;
         if self.pressure.wants_spill() {
             self.spill()?;
             self.pressure.spilled();

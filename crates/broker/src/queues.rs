@@ -187,14 +187,16 @@ impl Vhost {
         let broker = self.broker();
         let queue = self.queue(name, connection)?;
         let cx = broker.context();
-        let purged = broker.partition(&queue).call(&cx, |state| {
-            state.with_queue(&cx, queue.place(), &[], |queue, context| {
-                queue.purge(context)
-            })
-        });
+        let (purged, written) = broker
+            .partition(&queue)
+            .call(&cx, |state| state.purge(&cx, queue.place()));
+        let promise = match written {
+            true => Promise::Synced(broker.durability.log.end()),
+            false => Promise::Now,
+        };
         broker.run_afters();
         broker.review_pressure();
-        Ok((purged.unwrap_or(0), Promise::Now))
+        Ok((purged, promise))
     }
 
     /// Deletes a queue and says how many ready messages it had; one that is not there is deleted.
@@ -266,7 +268,18 @@ impl Vhost {
         let removed = definitions.topology.remove_queue(queue.id);
         definitions.queues.remove(&queue.name);
         self.changed();
-        let mut promise = self.write_removed(broker, definitions, &removed)?;
+        // Written before its bodies are released, and before its bindings: whatever a crash
+        // leaves of these records, there is no queue without what belongs to it.
+        let mut promise = Promise::Now;
+        if queue.kept {
+            let vhost = Arc::clone(&self.name);
+            let definition = Definition::QueueDeleted {
+                vhost,
+                id: queue.id,
+            };
+            promise = self.write(broker, &[definition])?;
+        }
+        promise = promise.max(self.write_removed(broker, definitions, &removed)?);
         definitions.by_id.remove(&queue.id);
         if let Some(owner) = queue.owner {
             broker.connections.disown(owner, queue);
@@ -275,14 +288,6 @@ impl Vhost {
         let dropped = broker
             .partition(queue)
             .call(&cx, |state| state.remove_queue(&cx, queue.place()));
-        if queue.kept {
-            let vhost = Arc::clone(&self.name);
-            let definition = Definition::QueueDeleted {
-                vhost,
-                id: queue.id,
-            };
-            promise = promise.max(self.write(broker, &[definition])?);
-        }
         Metrics::add(&broker.metrics.queues_deleted, 1);
         Ok((dropped, promise))
     }

@@ -32,7 +32,10 @@ fn a_backlog_stays_in_its_queue_while_the_consumer_does_not_read() {
         "all but {ready} messages left the queue for an outbox that has a limit"
     );
     let used = node.broker.memory().used_bytes();
-    assert!(used < used_before + (16 << 20), "{used_before} became {used}");
+    assert!(
+        used < used_before + (16 << 20),
+        "{used_before} became {used}"
+    );
 
     for _ in 0..MESSAGES {
         assert_eq!(consumer.next_message(1).body.len(), BODY_BYTES);

@@ -286,7 +286,8 @@ impl Log {
     /// Removes the dead segments; returns how many.
     ///
     /// A segment is dead because of records that were appended before it was released; they are
-    /// synced first, so that no crash can bring the need for the segment back.
+    /// synced first, so that no crash can bring the need for the segment back. On a full disk,
+    /// where they can not be, nothing is removed.
     ///
     /// # Errors
     /// As [`Log::commit_all`]; [`LogError::Io`] when a file can not be removed: the rest stays and
@@ -296,7 +297,9 @@ impl Log {
         if dead.is_empty() {
             return Ok(0);
         }
-        self.commit_all()?;
+        if self.commit_all()?.disk_full {
+            return Ok(0);
+        }
         for number in &dead {
             let name = name_of(*number);
             match self.disk.remove(&name) {

@@ -1,4 +1,4 @@
-"""Well-formed requests with values that are meant to hurt: arguments, loops, patterns, identities."""
+"""Well-formed requests with values that are meant to hurt: arguments, loops, identities."""
 
 import time
 
@@ -38,7 +38,7 @@ def arguments(node):
                 props = amqp.properties({"expiration": expiration})
                 client.publish("x", b"x", props=props)
                 level, code = client.ending(2)
-                assert (level, code) == ("channel", 406), f"expiration {expiration!r}: {level} {code}"
+                assert (level, code) == ("channel", 406), f"{expiration!r}: {level} {code}"
 
 
 def huge_counts(node):
@@ -138,8 +138,9 @@ def topic_explosion(node):
             pattern = ".".join(["#", "a"] * (8 + number % 50) + ["#"] + ["*"] * (number % 7))
             client.call(1, "queue.bind", queue="patterns", exchange="amq.topic",
                         routing_key=pattern[:254].rstrip("."))
-        for pattern in (".".join(["#"] * 127), ".".join(["#", "*"] * 60), ".".join(["*"] * 127)):
-            client.call(1, "queue.bind", queue="patterns", exchange="amq.topic", routing_key=pattern)
+        for words in (["#"] * 127, ["#", "*"] * 60, ["*"] * 127):
+            client.call(1, "queue.bind", queue="patterns", exchange="amq.topic",
+                        routing_key=".".join(words))
         client.confirm_select()
         keys = [".".join(["a"] * 126 + ["b"]), ".".join(["a"] * 127), ".".join("ab" * 63)]
         began = time.monotonic()
@@ -153,7 +154,7 @@ def topic_explosion(node):
 
 
 def unseen_words(node):
-    """50 000 routing keys, header names and queue names that come once: the memory is given back."""
+    """50 000 routing keys, header names and queue names that come once: nothing stays."""
     count, batch = scaled(50000), 500
     node.client().close()
     before = node.rss()

@@ -85,23 +85,22 @@ impl State {
         no_ack: bool,
         deliver: &mut dyn FnMut(Delivery<'_>),
     ) -> Option<bool> {
-        let outgoing =
-            self.with_queue(cx, place, &[], |queue, context| queue.get(no_ack, context))?;
-        let Some(outgoing) = outgoing else {
-            return Some(false);
-        };
-        let key = self.find(place)?;
-        let State { queues, reader, .. } = self;
-        let slot = &queues[key];
-        let result = with_body(reader, &[], &outgoing.body, |message| {
-            count(cx.metrics, &outgoing);
-            deliver(delivery(slot, message, &outgoing));
-        });
-        match result {
-            Ok(()) => Some(true),
-            Err(error) => {
-                damaged(cx, &slot.handle, &error);
-                Some(false)
+        loop {
+            let outgoing =
+                self.with_queue(cx, place, &[], |queue, context| queue.get(no_ack, context))?;
+            let Some(outgoing) = outgoing else {
+                return Some(false);
+            };
+            let key = self.find(place)?;
+            let State { queues, reader, .. } = self;
+            let slot = &queues[key];
+            let result = with_body(reader, &[], &outgoing.body, |message| {
+                count(cx.metrics, &outgoing);
+                deliver(delivery(slot, message, &outgoing));
+            });
+            match result {
+                Ok(()) => return Some(true),
+                Err(error) => damaged(cx, &slot.handle, &error),
             }
         }
     }

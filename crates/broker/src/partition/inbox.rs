@@ -4,9 +4,7 @@
 //! then looks into the inbox once more. Both look-ups are under the inbox's own lock, so either
 //! the holder sees the push, or the pusher sees that the holder has let go.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-use parking_lot::Mutex;
+use super::primitives::{AtomicUsize, Mutex, Ordering};
 
 /// A queue of batches, in order.
 pub(crate) struct Inbox<T> {
@@ -29,7 +27,9 @@ impl<T> Inbox<T> {
     pub fn push(&self, batch: T) {
         let mut waiting = self.waiting.lock();
         waiting.push(batch);
-        self.count.store(waiting.len(), Ordering::SeqCst);
+        // A swap, not a store: it reads what the holder's last look wrote, so that it comes after
+        // that look's letting go, and the lock can not seem taken any more.
+        self.count.swap(waiting.len(), Ordering::SeqCst);
     }
 
     /// Takes all that waits.
@@ -38,7 +38,7 @@ impl<T> Inbox<T> {
             return Vec::new();
         }
         let mut waiting = self.waiting.lock();
-        self.count.store(0, Ordering::SeqCst);
+        self.count.swap(0, Ordering::SeqCst);
         std::mem::take(&mut *waiting)
     }
 

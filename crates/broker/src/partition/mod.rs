@@ -16,6 +16,13 @@ mod effects;
 mod inbox;
 mod state;
 
+/// What the inbox is made of; a model checker puts its own in their place (`tests/loom_inbox.rs`).
+mod primitives {
+    pub(super) use std::sync::atomic::{AtomicUsize, Ordering};
+
+    pub(super) use parking_lot::Mutex;
+}
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 

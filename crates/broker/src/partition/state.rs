@@ -435,6 +435,16 @@ impl State {
         }
     }
 
+    /// Drops the ready messages of a queue; also whether that has to be written and synced.
+    pub fn purge(&mut self, cx: &StateContext<'_>, place: QueuePlace) -> (u64, bool) {
+        let purged = self.with_queue(cx, place, &[], |queue, context| queue.purge(context));
+        let written = !self.facts.gone.is_empty();
+        if written {
+            self.need = Need::Sync;
+        }
+        (purged.unwrap_or(0), written)
+    }
+
     /// Lends the reader out while a queue is changed.
     pub fn take_reader(&mut self) -> Reader {
         std::mem::replace(&mut self.reader, Reader::new(self.log.clone()))

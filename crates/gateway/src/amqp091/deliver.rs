@@ -85,13 +85,20 @@ impl ConsumerOutlet {
         if !self.notify_cancel {
             return;
         }
-        self.address.link.with(|state| {
+        let Address {
+            link,
+            lane,
+            channel,
+            ..
+        } = &self.address;
+        // Behind the replies of its channel: `delete-ok` comes before the cancel it caused.
+        link.reply(*lane, ferry_broker::Promise::Now, |out| {
             let consumer_tag = ShortStr::clipped(&self.tag);
             let cancel = basic::Cancel {
                 consumer_tag,
                 no_wait: true,
             };
-            Method::BasicCancel(cancel).write_frame(state.outbox.buffer(), self.address.channel);
+            Method::BasicCancel(cancel).write_frame(out, *channel);
         });
     }
 

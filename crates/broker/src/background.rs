@@ -20,6 +20,12 @@ use crate::definitions::{
     KIND_BODY, KIND_CLEAN_STOP, KIND_START, STREAM_BODIES, STREAM_BROKER, live_bytes,
 };
 
+/// Bytes in segments that nothing refers to, for which a checkpoint is written before its time.
+const UNUSED_BYTES_MAX: u64 = 64 << 20;
+
+/// Sparse segments that are emptied before something else gets its turn.
+const EVACUATIONS_IN_A_ROW_MAX: usize = 4;
+
 /// Batches that others gathered are then worked off here.
 #[derive(Default)]
 struct Wanted {
@@ -110,7 +116,7 @@ impl Threads {
 
 impl Broker {
     fn run_log(&self) {
-        self.durability.run(|result| {
+        let after = |result: Result<(), &LogError>| {
             if let Err(error) = result {
                 tracing::error!("the log has failed, nothing is confirmed any more: {error}");
                 self.report_failure(&error.to_string());
@@ -119,6 +125,11 @@ impl Broker {
             self.review_pressure();
             self.after_work();
             if self.durability.log.checkpoint_due() {
+                self.signals.upkeep();
+            }
+        };
+        self.durability.run(after, || {
+            if self.checkpoint_frees_disk() {
                 self.signals.upkeep();
             }
         });
@@ -181,10 +192,13 @@ impl Broker {
     /// Writes a checkpoint if one is due, and gives the disk and the memory back that are free.
     pub fn upkeep(&self) -> Result<(), LogError> {
         let log = &self.durability.log;
-        if log.checkpoint_due() {
+        if log.checkpoint_due() || self.checkpoint_frees_disk() {
             self.checkpoint()?;
         }
-        if let Some(segment) = log.cleaning().evacuate {
+        for _ in 0..EVACUATIONS_IN_A_ROW_MAX {
+            let Some(segment) = log.cleaning().evacuate else {
+                break;
+            };
             self.evacuate(segment)?;
             self.checkpoint()?;
         }
@@ -194,6 +208,18 @@ impl Broker {
             self.pressure.spilled();
         }
         Ok(())
+    }
+
+    /// Whether enough segments are kept only because the last checkpoint still needs their facts.
+    fn checkpoint_frees_disk(&self) -> bool {
+        let active = self.durability.log.end().segment();
+        let segments = self.durability.log.segments();
+        let unused = segments.iter().filter(|segment| segment.live_refs == 0);
+        let unused_bytes: u64 = unused
+            .filter(|segment| segment.segment != active)
+            .map(|segment| segment.file_bytes)
+            .sum();
+        unused_bytes > UNUSED_BYTES_MAX
     }
 
     /// Copies what is still needed of a sparse segment to the end of the log.

@@ -138,11 +138,12 @@ impl Durability {
         self.wake_up();
     }
 
-    /// Commits until `stop`. `after` runs when something was committed or failed.
-    pub fn run(&self, after: impl Fn(Result<(), &LogError>)) {
+    /// Commits until `stop`. `after` runs when something was committed or failed, `quiet` when
+    /// nothing has come for a while.
+    pub fn run(&self, after: impl Fn(Result<(), &LogError>), quiet: impl Fn()) {
         while !self.stopping.load(Ordering::SeqCst) {
             match self.log.pending() {
-                Pending::None => self.rest(&after),
+                Pending::None => self.rest(&after, &quiet),
                 Pending::Lazy => {
                     self.sleep(NAPPING, Some(Duration::from_millis(LAZY_MS)));
                     self.commit_once(&after);
@@ -152,19 +153,26 @@ impl Durability {
         }
     }
 
-    /// Nothing is to be written. After a quiet moment what is synced is claimed in the log, so
-    /// that damage to it can be told from a torn end; then there is nothing to wake up for.
-    fn rest(&self, after: &impl Fn(Result<(), &LogError>)) {
+    /// Nothing is to be written. After a quiet moment what nobody waits for is synced too, and
+    /// what is synced is claimed in the log, so that damage to it can be told from a torn end.
+    /// Then there is nothing to wake up for.
+    fn rest(&self, after: &impl Fn(Result<(), &LogError>), quiet: &impl Fn()) {
         self.sleep(ASLEEP, Some(Duration::from_millis(QUIET_MS)));
-        if self.log.pending() == Pending::None {
-            if self.log.failure().is_none() && self.log.attest() {
-                self.commit_once(after);
-            } else if self.watching.load(Ordering::Relaxed) {
-                self.sleep(ASLEEP, Some(Duration::from_millis(DISK_FULL_RETRY_MS)));
-                after(Ok(()));
-            } else {
-                self.sleep(ASLEEP, None);
-            }
+        if self.log.pending() != Pending::None || self.stopping.load(Ordering::SeqCst) {
+            return;
+        }
+        if self.log.failure().is_none() && self.log.durable() < self.log.end() {
+            after(self.log.commit_all().map(|_| ()).as_ref().copied());
+            self.release();
+        }
+        if self.log.failure().is_none() && self.log.attest() {
+            self.commit_once(after);
+            quiet();
+        } else if self.watching.load(Ordering::Relaxed) {
+            self.sleep(ASLEEP, Some(Duration::from_millis(DISK_FULL_RETRY_MS)));
+            after(Ok(()));
+        } else {
+            self.sleep(ASLEEP, None);
         }
     }
 

@@ -8,6 +8,7 @@
 //! - After a crash every recovered message counts as redelivered. A stop is clean only if its
 //!   record is the very last: a start after it writes a record of its own before anything else.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ferry_core::Millis;
@@ -15,7 +16,7 @@ use ferry_core::facts::{Fact, Facts, Mark};
 use ferry_core::queue::{Queue, Recovering};
 use ferry_core::routing::{Destination, Exchange, QueueId};
 use ferry_core::wire::Cursor;
-use ferry_log::{Position, Replay};
+use ferry_log::{Position, ReadError, Reader, Replay};
 
 use crate::checkpoint;
 use crate::definitions::{
@@ -134,6 +135,7 @@ impl Recovered {
             .store(first, std::sync::atomic::Ordering::Relaxed);
         let mut found: Vec<Found> = self.queues.drain().map(|(_, found)| found).collect();
         found.sort_unstable_by_key(|found| found.definition.id);
+        let mut segments = Segments::new(broker);
         for Found {
             definition,
             recovering,
@@ -141,8 +143,15 @@ impl Recovered {
         {
             let queue = recovering.finish(self.clean, |mark| {
                 summary.messages += 1;
-                retain(broker, mark);
+                segments.retain(broker, mark);
             });
+            if let Some(number) = segments.missing {
+                return Err(format!(
+                    "segment {number} is missing, and messages of queue '{}' are in it: put the \
+                     file back",
+                    definition.name
+                ));
+            }
             summary.queues += 1;
             install_queue(broker, definition, queue, self.partitions)?;
         }
@@ -159,12 +168,36 @@ fn with(queues: &mut Map<QueueId, Found>, id: QueueId, apply: impl FnOnce(&mut R
     }
 }
 
-fn retain(broker: &Broker, mark: Mark) {
-    let bytes = crate::definitions::live_bytes(mark.size);
-    broker
-        .durability
-        .log
-        .retain(Position(mark.position), bytes, 1);
+/// The segments that recovered messages are in. A checkpoint may refer to one that is gone: the
+/// log, which knows of no message, takes it for one that was not needed any more.
+struct Segments {
+    reader: Reader,
+    present: BTreeSet<u32>,
+    missing: Option<u32>,
+}
+
+impl Segments {
+    fn new(broker: &Broker) -> Segments {
+        Segments {
+            reader: Reader::new(Arc::clone(&broker.durability.log)),
+            present: BTreeSet::new(),
+            missing: None,
+        }
+    }
+
+    fn retain(&mut self, broker: &Broker, mark: Mark) {
+        let position = Position(mark.position);
+        let number = position.segment();
+        if !self.present.contains(&number) {
+            if let Err(ReadError::Gone { .. }) = self.reader.read(position) {
+                self.missing.get_or_insert(number);
+                return;
+            }
+            self.present.insert(number);
+        }
+        let bytes = crate::definitions::live_bytes(mark.size);
+        broker.durability.log.retain(position, bytes, 1);
+    }
 }
 
 fn install_queue(

@@ -213,6 +213,10 @@ impl Link {
         state.touched = false;
         for _ in 0..FLUSH_ROUNDS_MAX {
             let Some(mut hand) = state.outbox.begin_write() else {
+                if state.outbox.is_blocked() {
+                    let level = state.outbox.len();
+                    self.account(&mut state, level);
+                }
                 return;
             };
             drop(state);

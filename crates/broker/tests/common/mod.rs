@@ -102,6 +102,14 @@ impl Sink {
 }
 
 pub fn open(disk: &FaultyDisk, clock: &Arc<HandClock>, entropy: u64) -> Arc<Broker> {
+    try_open(disk, clock, entropy).unwrap()
+}
+
+pub fn try_open(
+    disk: &FaultyDisk,
+    clock: &Arc<HandClock>,
+    entropy: u64,
+) -> Result<Arc<Broker>, ferry_log::LogError> {
     let log = ferry_log::Options {
         entropy,
         segment_bytes: 64 << 10,
@@ -116,7 +124,6 @@ pub fn open(disk: &FaultyDisk, clock: &Arc<HandClock>, entropy: u64) -> Arc<Brok
         memory_high_bytes: 1 << 20,
         disk_free_bytes_min: 0,
     })
-    .unwrap()
 }
 
 impl Node {

@@ -26,6 +26,9 @@ use crate::message::Position;
 use crate::routing::QueueId;
 use crate::wire::{Cursor, Truncated, put_varint};
 
+/// More messages than a queue can ever see: a number beyond is not one that was written.
+const SEQ_MAX: u64 = u64::MAX / 2;
+
 type Positions = HashSet<Position, foldhash::fast::FixedState>;
 type PositionMap<T> = HashMap<Position, T, foldhash::fast::FixedState>;
 
@@ -86,6 +89,9 @@ impl Recovering {
     pub fn read_image(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Truncated> {
         self.queue.next_seq = cursor.varint()?;
         self.queue.suspect_below = cursor.varint()?;
+        if self.queue.next_seq > SEQ_MAX {
+            return Err(Truncated);
+        }
         for _ in 0..cursor.varint()? {
             let page = Packed::read(cursor)?;
             let level = self.queue.options.level(page.priority());

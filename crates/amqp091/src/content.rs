@@ -278,6 +278,7 @@ impl ChannelInput {
         limits: ContentLimits,
     ) -> Result<Input<'a>, InputError> {
         if frame.kind == FrameKind::Heartbeat {
+            self.state = State::Method;
             return Err(InputError::Heartbeat {
                 snippet: Snippet::of(frame.payload),
             });

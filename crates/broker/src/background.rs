@@ -186,6 +186,7 @@ impl Broker {
             partition.drain(&cx);
         }
         self.run_afters();
+        self.memory_given_back();
         self.after_work();
     }
 

@@ -352,6 +352,14 @@ impl Broker {
         self.durability.watch(low);
     }
 
+    /// Bytes behind a socket are gone: frees held publishers if that was enough. To be called by
+    /// whoever gave something back to the account outside of a burst.
+    pub fn memory_given_back(&self) {
+        if self.pressure.blocked().is_some() {
+            self.review_pressure();
+        }
+    }
+
     /// Sets the alarm by what is used, and has memory given back when half of it is.
     pub(crate) fn review_pressure(&self) {
         if self.pressure.starts_spill() {

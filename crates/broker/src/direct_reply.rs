@@ -48,10 +48,10 @@ impl Broker {
     }
 }
 
-/// Names that nobody guesses: a counter under a keyed hash, twice.
+/// Names that nobody guesses: a counter under SipHash with two random keys, 128 bits in all.
 #[derive(Default)]
 pub(crate) struct NameMaker {
-    keys: [foldhash::quality::RandomState; 2],
+    keys: [std::hash::RandomState; 2],
     counter: AtomicU64,
 }
 

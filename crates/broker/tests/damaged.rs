@@ -58,5 +58,8 @@ fn a_start_without_a_segment_that_is_needed_is_refused_by_name() {
     let clock = Arc::new(HandClock(AtomicU64::new(2_000_000)));
     let error = common::try_open(&node.disk, &clock, 2).err().unwrap();
     let text = error.to_string();
-    assert!(text.contains("segment 2 is missing") && text.contains("'q'"), "{text}");
+    assert!(
+        text.contains("segment 2 is missing") && text.contains("'q'"),
+        "{text}"
+    );
 }

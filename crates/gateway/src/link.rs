@@ -296,6 +296,7 @@ impl Link {
                 Poll::Ready(Ok(())) => {
                     self.state.lock().outbox.unblock();
                     self.flush();
+                    self.broker.memory_given_back();
                 }
             }
         }
@@ -351,6 +352,7 @@ impl Link {
             self.account(state, 0);
         });
         self.level.store(0, Ordering::SeqCst);
+        self.broker.memory_given_back();
         if let Err(error) = rustix::net::shutdown(self.writer.as_ref(), Shutdown::Both) {
             tracing::trace!(%error, "the socket was shut down before");
         }

@@ -1,10 +1,15 @@
-//! Consumers that do not read: their messages stay in the queue, and come when they do read.
+//! Clients that do not read: messages stay in their queue, and what waits for a socket counts as
+//! used memory until the client is gone.
 
 #![allow(clippy::unwrap_used)]
 
 mod common;
 
-use common::Node;
+use std::time::{Duration, Instant};
+
+use amqp091::properties::Edit;
+use common::{Client, Node, publish_frames};
+use ferry_gateway::GatewayConfig;
 
 const MESSAGES: u32 = 600;
 const BODY_BYTES: usize = 100_000;
@@ -42,5 +47,33 @@ fn a_backlog_stays_in_its_queue_while_the_consumer_does_not_read() {
     }
     consumer.ack(1, 0, true);
     consumer.close();
+    publisher.close();
+}
+
+/// Sends publishes that come back until the broker holds publishers.
+fn clog(node: &Node, deaf: &mut Client) {
+    let returned = publish_frames(1, "", "nowhere", true, &Edit::default(), &[7; BODY_BYTES]);
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while node.broker.memory().blocked().is_none() {
+        assert!(
+            Instant::now() < deadline,
+            "what waits for a socket is not accounted"
+        );
+        deaf.send(&returned);
+    }
+}
+
+#[test]
+fn publishers_go_on_when_the_client_that_took_the_memory_is_gone() {
+    let node = Node::with(GatewayConfig::default(), 4 << 20);
+    let mut deaf = node.channel();
+    clog(&node, &mut deaf);
+    let mut publisher = node.channel();
+    publisher.confirm_select(1);
+    publisher.publish(1, "", "nowhere", b"held");
+    publisher.expect(0, "connection.blocked");
+    drop(deaf);
+    publisher.expect(0, "connection.unblocked");
+    publisher.wait_confirmed(1, 1);
     publisher.close();
 }

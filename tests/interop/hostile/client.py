@@ -66,6 +66,11 @@ class Client:
     def __init__(self, port, channels=1, heartbeat=0, channel_max=2047, frame_max=FRAME_MAX,
                  user="guest", password="guest", vhost="/", properties=None):
         self._connect(port)
+        self.log_in(channels, heartbeat, channel_max, frame_max, user, password, vhost, properties)
+
+    def log_in(self, channels=1, heartbeat=0, channel_max=2047, frame_max=FRAME_MAX,
+               user="guest", password="guest", vhost="/", properties=None):
+        """The handshake, and the first channels."""
         self.send(HEADER)
         self.start_ok(user, password, properties or CAPABILITIES)
         self.wait("connection.tune")

@@ -45,12 +45,7 @@ def deaf_consumer(node):
         client.confirms(count)
         with Peak(node, 16):
             deaf = Client.raw(node.port, receive_bytes=8192)
-            deaf.send(HEADER)
-            deaf.start_ok()
-            deaf.wait("connection.tune")
-            deaf.method(0, "connection.tune-ok", channel_max=10, frame_max=131072)
-            deaf.call(0, "connection.open", virtual_host="/")
-            deaf.call(1, "channel.open")
+            deaf.log_in()
             deaf.method(1, "basic.consume", queue="deaf", no_ack=False)
             time.sleep(1)
         assert client.declare("deaf", passive=True)[0] > count // 2, "its outbox has no limit"

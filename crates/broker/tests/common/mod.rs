@@ -109,7 +109,7 @@ pub fn try_open(
     disk: &FaultyDisk,
     clock: &Arc<HandClock>,
     entropy: u64,
-) -> Result<Arc<Broker>, ferry_log::LogError> {
+) -> Result<Arc<Broker>, ferry_broker::OpenError> {
     let log = ferry_log::Options {
         entropy,
         segment_bytes: 64 << 10,

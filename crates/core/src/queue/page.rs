@@ -74,7 +74,8 @@ impl Packed {
         let (mut seq, mut last) = (first.seq, position(first));
         for entry in entries {
             assert_eq!(entry.priority, first.priority, "a page is of one level");
-            put_varint(&mut out, entry.seq - seq);
+            // Wrapping: a damaged image may have brought entries out of order.
+            put_varint(&mut out, entry.seq.wrapping_sub(seq));
             put_zigzag(&mut out, position(entry).wrapping_sub(last) as i64);
             put_varint(&mut out, u64::from(entry.size));
             (seq, last) = (entry.seq, position(entry));

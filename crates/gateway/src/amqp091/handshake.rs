@@ -19,6 +19,13 @@ use amqp091::{
 
 use super::errors::{Refusal, channel_error, not_allowed};
 
+/// What we are compatible with, not what we are: clients choose their behaviour by it. kombu, for
+/// one, changes a running consumer's prefetch in a way that only works with RabbitMQ's meaning of
+/// `basic.qos`, and asks for that meaning by this name.
+const COMPATIBLE_PRODUCT: &str = "RabbitMQ";
+/// The version whose observable behaviour we follow.
+const COMPATIBLE_VERSION: &str = "4.0.5";
+
 /// Smallest frame limit that may be negotiated, and the limit until then, in bytes.
 pub(crate) const FRAME_BYTES_MIN: u32 = 4096;
 const MECHANISMS: &[u8] = b"PLAIN AMQPLAIN";
@@ -356,9 +363,9 @@ fn write_start(out: &mut Vec<u8>) {
     for (name, value) in [
         ("cluster_name", "ferrymq"),
         ("information", "Licensed under the Apache License 2.0."),
-        ("platform", "Rust"),
-        ("product", "FerryMQ"),
-        ("version", env!("CARGO_PKG_VERSION")),
+        ("platform", concat!("FerryMQ ", env!("CARGO_PKG_VERSION"))),
+        ("product", COMPATIBLE_PRODUCT),
+        ("version", COMPATIBLE_VERSION),
     ] {
         properties.push(ShortStr::lit(name), Value::from(value));
     }

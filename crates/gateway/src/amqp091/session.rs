@@ -263,7 +263,10 @@ impl Session {
                     Method::ConnectionCloseOk(connection::CloseOk {})
                         .write_frame(state.outbox.buffer(), 0);
                 });
-                self.phase = Phase::Over;
+                // The client hangs up first, as with RabbitMQ: one that sees our end of file before
+                // it has read `close-ok` takes an orderly close for a lost connection.
+                self.phase = Phase::Closing { deaf: false };
+                self.next_tick = Some(now + CLOSE_TIMEOUT);
             }
             End::Close(refusal) => self.fault(Fault::Close(refusal), now),
             End::CloseAtOnce(refusal) => self.fault(Fault::CloseAtOnce(refusal), now),
@@ -345,7 +348,8 @@ impl Session {
                 self.log_end("the broker is going down");
                 self.phase = Phase::Over;
             }
-            Phase::Closing { .. } | Phase::Over => {}
+            Phase::Closing { .. } => self.phase = Phase::Over,
+            Phase::Over => {}
         }
     }
 

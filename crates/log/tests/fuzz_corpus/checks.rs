@@ -55,7 +55,9 @@ fn open(disk: &FaultyDisk) -> Result<Places, ferry_log::LogError> {
     let (log, _) = Log::open(Arc::new(disk.clone()), options, &mut places)?;
     let mut reader = Reader::new(log);
     for position in &places.0 {
-        reader.read(*position).expect("what was replayed reads back");
+        reader
+            .read(*position)
+            .expect("what was replayed reads back");
     }
     Ok(places)
 }
@@ -81,9 +83,9 @@ pub fn check_files(bytes: &[u8]) {
     };
     // A claim that nothing else claims may be missing; all else that is sound opens.
     assert!(!found.is_sound() || opened.is_ok(), "{found:?}");
-    if repair(&disk).is_ok() {
-        if let Err(error) = open(&disk) {
-            panic!("after a repair: {error}: {found:?}");
-        }
+    if repair(&disk).is_ok()
+        && let Err(error) = open(&disk)
+    {
+        panic!("after a repair: {error}: {found:?}");
     }
 }

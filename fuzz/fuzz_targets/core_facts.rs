@@ -1,0 +1,11 @@
+//! A record of facts, and the queue that comes of it.
+//!
+//! Run: `cargo +nightly fuzz run core_facts`.
+#![no_main]
+
+// Each target uses one of the checks.
+#[allow(dead_code)]
+#[path = "../../crates/core/tests/fuzz_corpus/checks.rs"]
+mod checks;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| checks::check_facts(bytes));

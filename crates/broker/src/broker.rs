@@ -13,7 +13,7 @@ use crate::connections::Connections;
 use crate::direct_reply::{DirectReplies, NameMaker};
 use crate::durability::{Durability, DurableWaiter};
 use crate::partition::{After, Partition, State, StateContext};
-use crate::recovery::Recovered;
+use crate::recovery::{Recovered, Summary};
 use crate::vhost::Map;
 use crate::{
     ConnectionId, ConnectionInfo, Formats, Metrics, Pressure, Promise, QueueHandle, Vhost,
@@ -163,20 +163,35 @@ impl Broker {
         if summary.clean {
             broker.begin_after_clean_stop()?;
         }
+        broker.report_start(&summary);
+        Ok(broker)
+    }
+
+    fn report_start(&self, summary: &Summary) {
         let Recovery {
-            torn_bytes,
+            checkpoint,
+            replayed_records,
             replayed_bytes,
+            torn_bytes,
             ..
-        } = broker.recovery;
+        } = self.recovery;
+        if checkpoint.is_none() && replayed_records == 0 {
+            tracing::info!("a new data directory");
+            return;
+        }
+        let Summary {
+            queues,
+            messages,
+            clean,
+        } = *summary;
         tracing::info!(
-            queues = summary.queues,
-            messages = summary.messages,
-            clean = summary.clean,
+            queues,
+            messages,
+            clean,
             replayed_bytes,
             torn_bytes,
             "data directory opened"
         );
-        Ok(broker)
     }
 
     /// The time.

@@ -28,7 +28,7 @@ pub struct QueueHandle {
     /// The connection that has it for itself.
     pub(crate) owner: Option<ConnectionId>,
     pub(crate) arguments: Arguments,
-    pub(crate) options: Options,
+    pub(crate) options: Arc<Options>,
     pub(crate) had_consumer: AtomicBool,
     ready: AtomicU64,
     ready_bytes: AtomicU64,
@@ -46,7 +46,7 @@ pub(crate) struct HandleSpec {
     pub auto_delete: bool,
     pub owner: Option<ConnectionId>,
     pub arguments: Arguments,
-    pub options: Options,
+    pub options: Arc<Options>,
 }
 
 impl QueueHandle {

@@ -90,7 +90,7 @@ impl Vhost {
             auto_delete: spec.auto_delete,
             owner: spec.exclusive.then_some(connection),
             arguments: spec.arguments,
-            options,
+            options: Arc::new(options),
         })))
     }
 
@@ -308,7 +308,7 @@ pub(crate) fn queue_definition(queue: &QueueHandle) -> Definition {
         partition: queue.partition,
         auto_delete: queue.auto_delete,
         arguments: queue.arguments.clone(),
-        options: queue.options.clone(),
+        options: (*queue.options).clone(),
     })
 }
 

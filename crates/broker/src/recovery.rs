@@ -222,7 +222,7 @@ fn install_queue(
         auto_delete: definition.auto_delete,
         owner: None,
         arguments: definition.arguments,
-        options: definition.options,
+        options: queue.shared_options(),
     }));
     let cx = broker.context();
     broker

@@ -4,8 +4,9 @@
 mod common;
 
 use common::{Node, Sink};
-use ferry_broker::{Outcome, Promise, Published};
-use ferry_core::arguments::Value;
+use ferry_broker::{BindingSpec, Exchange, ExchangeKind, NoHeaders, Outcome, Promise, Published};
+use ferry_core::arguments::{Arguments, Value};
+use ferry_core::message::{Draft, FORMAT_AMQP091};
 use std::sync::atomic::Ordering;
 
 #[test]
@@ -123,4 +124,58 @@ fn transient_memory_is_let_go_when_half_of_it_is_used() {
         assert_eq!(node.get("q").unwrap().body.len(), 10_000);
     }
     assert_eq!(node.get("q").map(|seen| seen.body), None);
+}
+
+#[test]
+fn a_body_is_stored_once_however_many_queues_it_goes_to() {
+    let mut node = Node::new();
+    let exchange = Exchange {
+        durable: true,
+        ..Exchange::new("fan", ExchangeKind::Fanout)
+    };
+    node.vhost.declare_exchange(exchange).unwrap();
+    for index in 0..100 {
+        let name = format!("q{index}");
+        node.declare(&name, &[]);
+        node.vhost
+            .bind(&BindingSpec {
+                source: "fan",
+                queue: Some(&name),
+                exchange: None,
+                routing_key: b"",
+                arguments: Arguments::new(),
+                connection: node.connection,
+            })
+            .unwrap();
+    }
+    node.broker.commit_log().unwrap();
+    let before = node.broker.log().cleaning().disk_bytes;
+    let body = "x".repeat(1 << 20);
+    let draft = Draft {
+        format: FORMAT_AMQP091,
+        persistent: true,
+        dead_lettered: false,
+        priority: 0,
+        ttl_ms: None,
+        published_ms: node.broker.now(),
+        exchange: b"fan",
+        routing_key: b"",
+        properties: &[0, 0],
+        body: body.as_bytes(),
+    };
+    let Node {
+        broker,
+        burst,
+        publisher,
+        ..
+    } = &mut node;
+    burst
+        .publish(broker, publisher, &draft, &NoHeaders, None)
+        .unwrap();
+    burst.submit(broker);
+    node.broker.commit_log().unwrap();
+    let grown = node.broker.log().cleaning().disk_bytes - before;
+    assert!(grown < 2 << 20, "100 copies of 1 MiB took {grown} bytes");
+    assert_eq!(node.ready("q0") + node.ready("q99"), 2);
+    assert_eq!(node.get("q42").unwrap().body.len(), 1 << 20);
 }

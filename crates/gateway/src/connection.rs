@@ -96,6 +96,9 @@ impl Connection {
                 // What holds it back, a full socket or a held publish, wakes the task.
                 return Poll::Pending;
             }
+            if self.session.publishes() && self.link.log_is_behind() {
+                return Poll::Pending;
+            }
             if let Err(reason) = ready!(self.poll_receive(cx)) {
                 worker::with_worker(|worker| self.session.abandon(&reason, &mut worker.burst));
             }

@@ -31,6 +31,9 @@ use crate::amqp091::lane::{LaneId, Lanes};
 use crate::outbox::{Outbox, Written};
 use crate::worker;
 
+/// Bytes that wait to be written to the log before publishers stop for a moment.
+const LOG_BACKLOG_BYTES_MAX: u64 = 16 << 20;
+
 /// Rounds of writing that one flush makes before it leaves the rest to the connection's task.
 const FLUSH_ROUNDS_MAX: u32 = 8;
 
@@ -302,6 +305,21 @@ impl Link {
         }
     }
 
+    /// Whether the disk is so far behind that a publisher has to stop for a moment, so that what
+    /// waits in memory to be written stays bounded. If so, the task is woken when it has caught up.
+    pub(crate) fn log_is_behind(&self) -> bool {
+        let log = self.broker.log();
+        // An alarm holds publishes in its own way, and lets everything else go on.
+        let held = self.broker.memory().blocked().is_some();
+        if held || log.backlog_bytes() <= LOG_BACKLOG_BYTES_MAX {
+            return false;
+        }
+        let caught_up = Arc::new(CaughtUp(self.me.clone()));
+        self.broker
+            .when_kept(Promise::Written(log.end()), caught_up);
+        true
+    }
+
     /// Sends a reply on a channel once `promise` is kept, after all that the channel owes.
     pub(crate) fn reply(&self, lane: LaneId, promise: Promise, fill: impl FnOnce(&mut Vec<u8>)) {
         let kept = self.broker.kept(promise);
@@ -427,6 +445,17 @@ impl LinkState {
         );
         Metrics::add(&broker.metrics().messages_confirmed, confirmed);
         (wait, opened)
+    }
+}
+
+/// Wakes a connection that stopped reading because the log was behind.
+struct CaughtUp(Weak<Link>);
+
+impl DurableWaiter for CaughtUp {
+    fn kept(&self) {
+        if let Some(link) = self.0.upgrade() {
+            link.notify(event::RESUME);
+        }
     }
 }
 

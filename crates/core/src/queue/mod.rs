@@ -26,6 +26,8 @@ mod recover;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 pub use consumer::{ConsumerSlot, SubscribeError, Subscription};
 pub use effect::{
     ConsumerId, Context, Counts, DeadLetterReason, Effect, Gate, Incoming, Outcome, Outgoing,
@@ -56,7 +58,7 @@ pub enum Enqueued {
 #[derive(Debug)]
 pub struct Queue {
     id: QueueId,
-    options: Box<Options>,
+    options: Arc<Options>,
     ready: Ready,
     leases: Leases,
     consumers: Consumers,
@@ -68,13 +70,14 @@ pub struct Queue {
 
 impl Queue {
     /// An empty queue.
-    pub fn new(id: QueueId, options: Options, now: Millis) -> Queue {
+    pub fn new(id: QueueId, options: impl Into<Arc<Options>>, now: Millis) -> Queue {
+        let options = options.into();
         Queue {
             id,
             ready: Ready::new(options.max_priority),
             leases: Leases::default(),
             consumers: Consumers::new(options.single_active_consumer),
-            options: Box::new(options),
+            options,
             next_seq: 1,
             suspect_below: 0,
             used_at: now,
@@ -89,6 +92,11 @@ impl Queue {
     /// What it was declared to do.
     pub fn options(&self) -> &Options {
         &self.options
+    }
+
+    /// The same, to be shared with whoever shows them.
+    pub fn shared_options(&self) -> Arc<Options> {
+        Arc::clone(&self.options)
     }
 
     /// Its counts.

@@ -14,6 +14,8 @@
 //!
 //! Not here: reading and writing files (`ferry-log`), transient messages (they do not survive).
 
+use std::sync::Arc;
+
 use hashbrown::{HashMap, HashSet};
 
 use super::entry::{Body, Entry};
@@ -76,7 +78,7 @@ pub struct Recovering {
 
 impl Recovering {
     /// A queue without messages so far.
-    pub fn new(id: QueueId, options: Options, now: Millis) -> Recovering {
+    pub fn new(id: QueueId, options: impl Into<Arc<Options>>, now: Millis) -> Recovering {
         Recovering {
             queue: Queue::new(id, options, now),
             gone: Positions::default(),

@@ -121,7 +121,10 @@ impl Channel {
             tag: last + 1,
         });
         let burst = match &mut self.tx {
-            Some(tx) => &mut tx.burst,
+            Some(tx) => {
+                tx.check_room(draft)?;
+                &mut tx.burst
+            }
             None => turn.staging(),
         };
         let published = if more_keys.is_empty() {

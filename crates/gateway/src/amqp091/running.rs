@@ -66,6 +66,11 @@ impl Running {
         }
     }
 
+    /// Whether the client has published anything.
+    pub(crate) fn publishes(&self) -> bool {
+        self.publishes
+    }
+
     /// Whether there is room for more from the socket.
     pub(crate) fn wants_more(&self) -> bool {
         !self.held.is_full()

@@ -101,6 +101,11 @@ impl Session {
         matches!(self.phase, Phase::Over)
     }
 
+    /// Whether the client has published anything.
+    pub(crate) fn publishes(&self) -> bool {
+        matches!(&self.phase, Phase::Running(running) if running.publishes())
+    }
+
     /// Whether more from the socket can be taken now.
     pub(crate) fn wants_more(&self) -> bool {
         match &self.phase {

@@ -7,6 +7,7 @@
 //! - `commit-ok` is sent once the whole transaction is durable.
 
 use ferry_broker::{Burst, CommitError, Lease, Outcome, Promise};
+use ferry_core::message::Draft;
 
 use amqp091::method::tx as methods;
 use amqp091::{Method, ReplyCode};
@@ -15,6 +16,9 @@ use super::channel::{Channel, Common};
 use super::errors::{Refusal, precondition_failed};
 use super::lane::Unsettled;
 use super::turn::Turn;
+
+/// Messages of one transaction that has not been committed, in bytes: they wait in memory.
+const TX_BYTES_MAX: usize = 256 << 20;
 
 /// What a transaction has gathered.
 pub(crate) struct Tx {
@@ -33,6 +37,18 @@ impl Tx {
             returns: Vec::new(),
             settled: Vec::new(),
         })
+    }
+
+    /// Refuses a message that would make the transaction too large.
+    pub(crate) fn check_room(&self, draft: &Draft<'_>) -> Result<(), Refusal> {
+        let bytes = self.burst.staged_bytes() + draft.encoded_len();
+        if bytes <= TX_BYTES_MAX {
+            return Ok(());
+        }
+        Err(precondition_failed(format!(
+            "a transaction of {bytes} bytes is larger than the limit of {TX_BYTES_MAX}; \
+             commit more often"
+        )))
     }
 }
 
@@ -111,5 +127,31 @@ impl Channel {
             Method::TxRollbackOk(methods::RollbackOk {}),
         );
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ferry_core::message::FORMAT_AMQP091;
+
+    #[test]
+    fn a_transaction_that_would_be_too_large_is_refused() {
+        let zeros = vec![0; TX_BYTES_MAX];
+        for (bytes, fits) in [(1, true), (TX_BYTES_MAX - 100, true), (TX_BYTES_MAX, false)] {
+            let draft = Draft {
+                format: FORMAT_AMQP091,
+                persistent: true,
+                dead_lettered: false,
+                priority: 0,
+                ttl_ms: None,
+                published_ms: 0,
+                exchange: b"",
+                routing_key: b"q",
+                properties: &[0, 0],
+                body: &zeros[..bytes],
+            };
+            assert_eq!(Tx::new().check_room(&draft).is_ok(), fits, "{bytes} bytes");
+        }
     }
 }

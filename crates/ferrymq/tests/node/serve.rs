@@ -21,7 +21,7 @@ fn a_node_starts_serves_and_stops_in_order() {
         &format!("FerryMQ {} starts", env!("CARGO_PKG_VERSION")),
         data.to_str().unwrap(),
         "take 64.0 MiB of memory",
-        "data directory opened",
+        "a new data directory",
         "WARN MQTT is not in this version yet: 127.0.0.1:1883 is not opened",
     ] {
         assert!(node.log.contains(part), "{part} is not in {}", node.log);

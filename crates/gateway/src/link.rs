@@ -32,7 +32,7 @@ use crate::outbox::{Outbox, Written};
 use crate::worker;
 
 /// Bytes that wait to be written to the log before publishers stop for a moment.
-const LOG_BACKLOG_BYTES_MAX: u64 = 16 << 20;
+const LOG_BACKLOG_BYTES_MAX: u64 = 8 << 20;
 
 /// Rounds of writing that one flush makes before it leaves the rest to the connection's task.
 const FLUSH_ROUNDS_MAX: u32 = 8;

@@ -97,7 +97,7 @@ impl Reader<'_> {
         &self,
         name: &str,
         choices: &[(&str, T)],
-        otherwise: &str,
+        otherwise: impl Fn(&str) -> String,
     ) -> Result<Option<T>, Refused> {
         let Some(text) = self.text(name)? else {
             return Ok(None);
@@ -105,7 +105,7 @@ impl Reader<'_> {
         let chosen = choices.iter().find(|(choice, _)| *choice == text);
         chosen
             .map(|(_, value)| Some(*value))
-            .ok_or_else(|| refused(name, otherwise.to_owned()))
+            .ok_or_else(|| refused(name, otherwise(&text)))
     }
 }
 
@@ -128,7 +128,11 @@ pub(crate) fn options(arguments: &Arguments, flags: Flags) -> Result<Options, Re
     let reader = Reader(arguments);
     let kind = kind(&reader)?;
     fits(&reader, kind, flags)?;
-    strategy(&reader)?;
+    // Dead letters leave their queue after they have arrived, which serves both.
+    let strategies = [("at-most-once", ()), ("at-least-once", ())];
+    reader.choice("x-dead-letter-strategy", &strategies, |_| {
+        "invalid_dlx_strategy".to_owned()
+    })?;
     let expires_ms = reader.count("x-expires", TTL_MS_MAX)?;
     if expires_ms == Some(0) {
         return Err(refused("x-expires", "{value_zero,0}".to_owned()));
@@ -138,12 +142,10 @@ pub(crate) fn options(arguments: &Arguments, flags: Flags) -> Result<Options, Re
         ("reject-publish", Overflow::RejectPublish),
         ("reject-publish-dlx", Overflow::RejectPublishDlx),
     ];
-    known_by_name(
-        &reader,
-        "x-queue-mode",
-        &["default", "lazy"],
-        "unsupported queue mode",
-    )?;
+    let modes = [("default", ()), ("lazy", ())];
+    reader.choice("x-queue-mode", &modes, |mode| {
+        format!("\"unsupported queue mode '{mode}'\"")
+    })?;
     version(&reader)?;
     Ok(Options {
         durable: flags.durable && !flags.exclusive,
@@ -153,7 +155,7 @@ pub(crate) fn options(arguments: &Arguments, flags: Flags) -> Result<Options, Re
         max_length: reader.count("x-max-length", u64::MAX)?,
         max_length_bytes: reader.count("x-max-length-bytes", u64::MAX)?,
         overflow: reader
-            .choice("x-overflow", &overflow, "invalid_overflow")?
+            .choice("x-overflow", &overflow, |_| "invalid_overflow".to_owned())?
             .unwrap_or_default(),
         max_priority: max_priority(&reader)?,
         single_active_consumer: reader.flag("x-single-active-consumer")?,
@@ -201,20 +203,6 @@ fn fits(reader: &Reader<'_>, kind: QueueKind, flags: Flags) -> Result<(), Refuse
         }
     }
     Ok(())
-}
-
-fn known_by_name(
-    reader: &Reader<'_>,
-    argument: &str,
-    known: &[&str],
-    otherwise: &str,
-) -> Result<(), Refused> {
-    match reader.text(argument)? {
-        Some(text) if !known.contains(&text.as_str()) => {
-            Err(refused(argument, format!("\"{otherwise} '{text}'\"")))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// Both versions of a classic queue are one here.
@@ -266,18 +254,6 @@ fn dead_letter(reader: &Reader<'_>) -> Result<Option<DeadLetterTarget>, Refused>
             Err(refused("x-dead-letter-routing-key", why))
         }
         (None, None) => Ok(None),
-    }
-}
-
-/// Dead letters leave their queue after they have arrived, which serves both.
-fn strategy(reader: &Reader<'_>) -> Result<(), Refused> {
-    let known = ["at-most-once", "at-least-once"];
-    match reader.text("x-dead-letter-strategy")? {
-        Some(text) if !known.contains(&text.as_str()) => Err(refused(
-            "x-dead-letter-strategy",
-            "invalid_dlx_strategy".to_owned(),
-        )),
-        _ => Ok(()),
     }
 }
 

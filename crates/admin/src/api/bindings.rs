@@ -1,5 +1,7 @@
 //! Bindings, all or between two ends; every queue is bound to the default exchange by its name.
 
+use std::sync::Arc;
+
 use axum::extract::Path;
 use ferry_broker::{Destination, Vhost};
 use ferry_core::arguments::Arguments;
@@ -54,17 +56,11 @@ pub(super) async fn of_queue(
     Path((vhost, queue)): Path<(String, String)>,
     query: Query<ListQuery>,
 ) -> Shown {
-    gather_list(shared, query.0, move |shared| {
-        select(
-            shared,
-            &vhost,
-            &Ends {
-                to: Some((QUEUE, &queue)),
-                from: None,
-            },
-        )
-    })
-    .await
+    let ends = Ends {
+        to: Some((QUEUE, queue)),
+        from: None,
+    };
+    between(shared, query, vhost, ends).await
 }
 
 pub(super) async fn from_exchange(
@@ -73,17 +69,11 @@ pub(super) async fn from_exchange(
     Path((vhost, exchange)): Path<(String, String)>,
     query: Query<ListQuery>,
 ) -> Shown {
-    gather_list(shared, query.0, move |shared| {
-        select(
-            shared,
-            &vhost,
-            &Ends {
-                from: Some(&exchange),
-                to: None,
-            },
-        )
-    })
-    .await
+    let ends = Ends {
+        from: Some(exchange),
+        to: None,
+    };
+    between(shared, query, vhost, ends).await
 }
 
 pub(super) async fn to_exchange(
@@ -92,17 +82,11 @@ pub(super) async fn to_exchange(
     Path((vhost, exchange)): Path<(String, String)>,
     query: Query<ListQuery>,
 ) -> Shown {
-    gather_list(shared, query.0, move |shared| {
-        select(
-            shared,
-            &vhost,
-            &Ends {
-                to: Some((EXCHANGE, &exchange)),
-                from: None,
-            },
-        )
-    })
-    .await
+    let ends = Ends {
+        to: Some((EXCHANGE, exchange)),
+        from: None,
+    };
+    between(shared, query, vhost, ends).await
 }
 
 pub(super) async fn between_queue(
@@ -111,17 +95,11 @@ pub(super) async fn between_queue(
     Path((vhost, source, queue)): Path<(String, String, String)>,
     query: Query<ListQuery>,
 ) -> Shown {
-    gather_list(shared, query.0, move |shared| {
-        select(
-            shared,
-            &vhost,
-            &Ends {
-                from: Some(&source),
-                to: Some((QUEUE, &queue)),
-            },
-        )
-    })
-    .await
+    let ends = Ends {
+        from: Some(source),
+        to: Some((QUEUE, queue)),
+    };
+    between(shared, query, vhost, ends).await
 }
 
 pub(super) async fn between_exchanges(
@@ -130,35 +108,35 @@ pub(super) async fn between_exchanges(
     Path((vhost, source, exchange)): Path<(String, String, String)>,
     query: Query<ListQuery>,
 ) -> Shown {
-    gather_list(shared, query.0, move |shared| {
-        select(
-            shared,
-            &vhost,
-            &Ends {
-                from: Some(&source),
-                to: Some((EXCHANGE, &exchange)),
-            },
-        )
-    })
-    .await
+    let ends = Ends {
+        from: Some(source),
+        to: Some((EXCHANGE, exchange)),
+    };
+    between(shared, query, vhost, ends).await
 }
 
 /// The ends that are asked for, as they stand in a path.
-struct Ends<'a> {
-    from: Option<&'a str>,
-    to: Option<(&'static str, &'a str)>,
+struct Ends {
+    from: Option<String>,
+    to: Option<(&'static str, String)>,
 }
 
-fn select(shared: &Shared, vhost: &str, ends: &Ends<'_>) -> Result<Vec<Named>, ApiError> {
+/// Shows the bindings of a virtual host between the ends that are asked for.
+async fn between(shared: Arc<Shared>, query: Query<ListQuery>, vhost: String, ends: Ends) -> Shown {
+    gather_list(shared, query.0, move |shared| select(shared, &vhost, &ends)).await
+}
+
+fn select(shared: &Shared, vhost: &str, ends: &Ends) -> Result<Vec<Named>, ApiError> {
     let vhost = vhosts::find(shared, vhost)?;
     let from = ends
         .from
+        .as_deref()
         .map(|name| exchanges::find(&vhost, name))
         .transpose()?;
-    let to = match ends.to {
+    let to = match &ends.to {
         None => None,
         Some((QUEUE, name)) => Some((QUEUE, queues::find(&vhost, name)?.name().to_owned())),
-        Some((kind, name)) => Some((kind, exchanges::find(&vhost, name)?.name.to_string())),
+        Some((kind, name)) => Some((*kind, exchanges::find(&vhost, name)?.name.to_string())),
     };
     let mut found = list(&vhost);
     found.retain(|binding| {

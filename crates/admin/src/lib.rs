@@ -1,7 +1,7 @@
 //! HTTP: metrics, health, the first pages of the management API, and a page for people.
 //!
-//! It owns the HTTP listener and everything that is said on it. It reads the broker and changes
-//! nothing in it.
+//! It owns the HTTP listener and everything that is said on it. It reads the broker; all it changes
+//! there are policies and what queues hold, for who is logged in.
 //!
 //! Invariants
 //! - What is not known is left out; no figure is made up.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::header::{self, CONTENT_LENGTH, HeaderName};
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{self, Next};
@@ -46,6 +46,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/health/ready", get(health::ready))
         .nest("/api", api::routes())
         .fallback(not_found)
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX as usize))
         .layer(middleware::from_fn(limits))
         .with_state(shared)
 }
@@ -74,7 +75,8 @@ async fn limits(request: Request, next: Next) -> Response {
     response
 }
 
-/// The body itself is read by nobody yet: no path takes one, and the server cuts what follows.
+/// An announced length is refused before anything is read; who reads a body reads no more than
+/// that, and the server cuts what nobody reads.
 fn refusal(request: &Request) -> Option<Response> {
     let length = request.headers().get(CONTENT_LENGTH)?.to_str().ok()?;
     let fits = length

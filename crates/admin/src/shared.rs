@@ -45,6 +45,8 @@ pub(crate) struct Totals {
     pub ready: u64,
     pub ready_bytes: u64,
     pub unsettled: u64,
+    pub delayed: u64,
+    pub dead_letters_pending: u64,
 }
 
 impl Totals {
@@ -54,6 +56,8 @@ impl Totals {
         self.ready += queue.ready();
         self.ready_bytes += queue.ready_bytes();
         self.unsettled += queue.unsettled();
+        self.delayed += queue.delayed();
+        self.dead_letters_pending += queue.dead_letters_pending();
     }
 }
 

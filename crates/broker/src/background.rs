@@ -169,11 +169,10 @@ impl Broker {
 
     /// When `tick` has something to do.
     pub fn next_deadline(&self) -> Millis {
-        self.partitions
-            .iter()
-            .map(|p| p.deadline())
-            .min()
-            .unwrap_or(Millis::MAX)
+        let partitions = self.partitions.iter().map(|p| p.deadline()).min();
+        let stuck = self.stuck.lock().next_retry();
+        let replay = self.replays.next_turn();
+        partitions.unwrap_or(Millis::MAX).min(stuck).min(replay)
     }
 
     /// Lets everything that is overdue happen.
@@ -185,6 +184,8 @@ impl Broker {
             }
             partition.drain(&cx);
         }
+        self.retry_stuck();
+        self.run_replays();
         self.run_afters();
         self.memory_given_back();
         self.after_work();

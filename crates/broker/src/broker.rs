@@ -10,10 +10,12 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::background::Signals;
 use crate::connections::Connections;
+use crate::dead_letter::Stuck;
 use crate::direct_reply::{DirectReplies, NameMaker};
 use crate::durability::{Durability, DurableWaiter};
 use crate::partition::{After, Partition, State, StateContext};
 use crate::recovery::{Recovered, Summary};
+use crate::replay::Replays;
 use crate::vhost::Map;
 use crate::{
     ConnectionId, ConnectionInfo, Formats, Metrics, Pressure, Promise, QueueHandle, Vhost,
@@ -104,7 +106,13 @@ pub struct Broker {
     pub(crate) direct_replies: DirectReplies,
     pub(crate) afters: Mutex<Vec<After>>,
     pub(crate) after_runner: Mutex<()>,
+    pub(crate) stuck: Mutex<Stuck>,
+    pub(crate) replays: Replays,
+    /// Tells this run of the broker from those before, in what names a message.
+    pub(crate) run: u32,
     pub(crate) transactions: RwLock<()>,
+    /// Held while ids of guarded exchanges are added, written and applied.
+    pub(crate) guard_order: Mutex<()>,
     pub(crate) next_queue_id: AtomicU64,
     pub(crate) signals: Signals,
     pub(crate) options: Settings,
@@ -125,6 +133,7 @@ impl Broker {
     pub fn open(options: Options) -> Result<Arc<Broker>, OpenError> {
         let mut recovered = Recovered::new(options.clock.now(), PARTITIONS);
         let disk = options.disk;
+        let run = (options.log.entropy ^ options.log.entropy >> 32) as u32;
         let (log, recovery) = Log::open(Arc::clone(&disk), options.log, &mut recovered)?;
         let broker = Arc::new_cyclic(|me: &Weak<Broker>| Broker {
             me: me.clone(),
@@ -138,7 +147,11 @@ impl Broker {
             direct_replies: DirectReplies::default(),
             afters: Mutex::new(Vec::new()),
             after_runner: Mutex::new(()),
+            stuck: Mutex::new(Stuck::default()),
+            replays: Replays::default(),
+            run,
             transactions: RwLock::new(()),
+            guard_order: Mutex::new(()),
             next_queue_id: AtomicU64::new(1),
             signals: Signals::default(),
             options: Settings {

@@ -14,6 +14,7 @@ use ferry_core::queue::{Incoming, Outcome, SyncPolicy};
 use ferry_log::{Batch as LogBatch, LogError, Need, Position};
 
 use crate::definitions::{KIND_BODY, STREAM_BODIES, live_bytes};
+use crate::guard::Guarded;
 use crate::partition::{Batch, Command};
 use crate::{Broker, ConfirmTag, Delivery, Lease, Metrics, Outlet, Published, QueueHandle, Ticket};
 
@@ -40,6 +41,14 @@ pub struct Burst {
     direct: Vec<DirectReply>,
     pub(crate) confirms: bool,
     pub(crate) published: u64,
+    /// Publishes whose id is to be added when the burst is submitted.
+    pub(crate) guarded: Vec<Guarded>,
+    /// Where commands are noted that a guarded publish makes.
+    pub(crate) tracked: Option<Vec<(u16, u32)>>,
+    /// A publish was left out because its id is known: what it promises is the one before it.
+    pub(crate) left_out: bool,
+    /// A queue wants to know the id of a message.
+    pub(crate) identified: bool,
 }
 
 impl Burst {
@@ -50,7 +59,12 @@ impl Burst {
 
     /// Whether nothing was added.
     pub fn is_empty(&self) -> bool {
-        self.touched.is_empty() && self.direct.is_empty() && !self.confirms
+        self.touched.is_empty() && self.direct.is_empty() && !self.confirms && !self.left_out
+    }
+
+    /// Whether ids are to be added, or were found known.
+    pub(crate) fn is_guarded(&self) -> bool {
+        self.left_out || !self.guarded.is_empty()
     }
 
     /// Bytes of messages that were added.
@@ -71,14 +85,15 @@ impl Burst {
         self.bodies.clear();
         (self.body_refs, self.body_bytes, self.published) = (0, 0, 0);
         self.direct.clear();
-        self.confirms = false;
+        self.guarded.clear();
+        (self.confirms, self.left_out, self.identified) = (false, false, false);
     }
 
     pub(crate) fn stage(
         &mut self,
         draft: &Draft<'_>,
         queues: &[Arc<QueueHandle>],
-        confirm: Option<ConfirmTag>,
+        confirm: impl Fn(usize) -> Option<ConfirmTag>,
     ) {
         let offset = self.staged.len();
         draft.encode(&mut self.staged);
@@ -86,7 +101,8 @@ impl Burst {
         let size = draft.body.len() as u32;
         // One more than the place in the batch, so that it is never `NOT_LOGGED`.
         let mut logged = NOT_LOGGED;
-        for queue in queues {
+        let special = draft.deliver_at.is_some() || draft.id.is_some();
+        for (place, queue) in queues.iter().enumerate() {
             let durable = draft.persistent && queue.kept && queue.sync != SyncPolicy::Memory;
             if durable {
                 if logged == NOT_LOGGED {
@@ -105,13 +121,17 @@ impl Burst {
                 priority: draft.priority,
                 ttl_ms: draft.ttl_ms,
                 recorded: false,
+                special,
             };
             let command = Command::Enqueue {
                 queue: queue.place(),
                 incoming,
-                confirm,
+                confirm: confirm(place),
             };
-            self.add(queue.partition, command);
+            let place = self.add(queue.partition, command);
+            if let Some(tracked) = &mut self.tracked {
+                tracked.push((queue.partition, place));
+            }
         }
     }
 
@@ -125,7 +145,8 @@ impl Burst {
         self.add(queue.partition, command);
     }
 
-    pub(crate) fn add(&mut self, partition: u16, command: Command) {
+    /// Adds a command; says where it stands among its partition's.
+    pub(crate) fn add(&mut self, partition: u16, command: Command) -> u32 {
         let index = usize::from(partition);
         if self.parts.len() <= index {
             self.parts.resize_with(index + 1, Vec::new);
@@ -134,6 +155,7 @@ impl Burst {
             self.touched.push(partition);
         }
         self.parts[index].push(command);
+        self.parts[index].len() as u32 - 1
     }
 
     /// Counts as unroutable for who asked for a return, delivered or not, as in RabbitMQ.
@@ -150,6 +172,14 @@ impl Burst {
             len,
         });
         Published::Unroutable
+    }
+
+    /// Whether one of these commands brings a body that outlives the broker.
+    pub(crate) fn is_logged(&self, commands: &[(u16, u32)]) -> bool {
+        commands.iter().any(|(partition, place)| {
+            let command = &self.parts[usize::from(*partition)][*place as usize];
+            matches!(command, Command::Enqueue { incoming, .. } if incoming.position != NOT_LOGGED)
+        })
     }
 
     /// Appends the bodies and tells every command where its body is.
@@ -179,14 +209,19 @@ impl Burst {
     /// ticket tells what became of it; none if no publish asked for a confirm.
     pub fn submit(&mut self, broker: &Broker) -> Option<Arc<Ticket>> {
         Metrics::add(&broker.metrics.messages_published, self.published);
-        if let Err(error) = self.log_bodies(broker) {
-            tracing::error!("publishes are not stored and will not be confirmed: {error}");
-            let never = self.confirms.then(|| Ticket::new(1));
-            self.clear();
-            return never;
-        }
-        let ticket = self.confirms.then(|| Ticket::new(self.touched.len()));
-        self.apply(broker, ticket.as_ref());
+        let ticket = match self.is_guarded() {
+            true => broker.submit_guarded(self),
+            false => self.submit_plain(broker),
+        };
+        self.reply();
+        self.clear();
+        broker.run_afters();
+        broker.review_pressure();
+        ticket
+    }
+
+    /// Sends the direct replies.
+    pub(crate) fn reply(&self) {
         for direct in &self.direct {
             let bytes = &self.staged[direct.offset..direct.offset + direct.len];
             let message = Message::parse(bytes).expect("what was staged is a message");
@@ -201,9 +236,15 @@ impl Burst {
                 admitted_bytes: 0,
             });
         }
-        self.clear();
-        broker.run_afters();
-        broker.review_pressure();
+    }
+
+    fn submit_plain(&mut self, broker: &Broker) -> Option<Arc<Ticket>> {
+        if let Err(error) = self.log_bodies(broker) {
+            tracing::error!("publishes are not stored and will not be confirmed: {error}");
+            return self.confirms.then(|| Ticket::new(1));
+        }
+        let ticket = self.confirms.then(|| Ticket::new(self.touched.len()));
+        self.apply(broker, ticket.as_ref());
         ticket
     }
 

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!  section of a partition: | queue id | length | image | ...        (varints)
+//!  section of the broker:  the same, with what exchanges remember
 //!  section of definitions: a `DefinitionsImage` (postcard)
 //! ```
 //!
@@ -43,6 +44,12 @@ pub(crate) fn split_images(
     Ok(())
 }
 
+fn put_image(out: &mut Vec<u8>, id: QueueId, image: &[u8]) {
+    put_varint(out, id.0);
+    put_varint(out, image.len() as u64);
+    out.extend_from_slice(image);
+}
+
 impl Broker {
     /// Writes a checkpoint of everything.
     pub fn checkpoint(&self) -> Result<(), LogError> {
@@ -52,12 +59,15 @@ impl Broker {
             for number in 0..self.partitions.len() as u16 {
                 sections.push(self.partition_section(number));
             }
-            for stream in [STREAM_BODIES, STREAM_BROKER] {
+            for (stream, bytes) in [
+                (STREAM_BODIES, Vec::new()),
+                (STREAM_BROKER, self.guard_images()),
+            ] {
                 let as_of = self.durability.log.end();
                 sections.push(Section {
                     stream,
                     as_of,
-                    bytes: Vec::new(),
+                    bytes,
                 });
             }
             sections
@@ -77,9 +87,7 @@ impl Broker {
             state.images(|id, queue| {
                 image.clear();
                 queue.write_image(&mut image);
-                put_varint(&mut bytes, id.0);
-                put_varint(&mut bytes, image.len() as u64);
-                bytes.extend_from_slice(&image);
+                put_image(&mut bytes, id, &image);
             });
             Section {
                 stream: number,
@@ -87,6 +95,22 @@ impl Broker {
                 bytes,
             }
         })
+    }
+
+    /// What exchanges remember; only transactions change it, and none is under way.
+    fn guard_images(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for vhost in self.vhosts() {
+            let definitions = vhost.definitions.read();
+            let mut cares: Vec<_> = definitions.cares.values().collect();
+            cares.sort_unstable_by_key(|care| care.guard.as_ref().map(|guard| guard.id));
+            for guard in cares.into_iter().filter_map(|care| care.guard.as_ref()) {
+                if let Some(image) = guard.image() {
+                    put_image(&mut bytes, guard.id, &image);
+                }
+            }
+        }
+        bytes
     }
 
     /// All virtual hosts are locked for reading together, so that no definition is written
@@ -101,6 +125,9 @@ impl Broker {
         let mut definitions = Vec::new();
         for (vhost, all) in &locked {
             let name = || Arc::clone(&vhost.name);
+            // Before the queues, which they act on.
+            let policies = all.policies.iter();
+            definitions.extend(policies.map(|policy| Definition::Policy((**policy).clone())));
             let mut queues: Vec<_> = all.by_id.values().filter(|queue| queue.kept).collect();
             queues.sort_unstable_by_key(|queue| queue.id);
             definitions.extend(queues.into_iter().map(|queue| queue_definition(queue)));
@@ -111,6 +138,7 @@ impl Broker {
             definitions.extend(exchanges.map(|exchange| Definition::Exchange {
                 vhost: name(),
                 exchange: exchange.clone(),
+                guard: all.guard(&exchange.name).map(|guard| guard.id),
             }));
             let bindings = all.topology.bindings().map(|view| view.to_binding());
             let kept = bindings.filter(|binding| outlives(all, binding));

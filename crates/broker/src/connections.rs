@@ -15,6 +15,11 @@ use crate::QueueHandle;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnectionId(pub(crate) u64);
 
+impl ConnectionId {
+    /// That of no connection, for who acts without one: no exclusive queue is its own.
+    pub const NOBODY: ConnectionId = ConnectionId(0);
+}
+
 /// What is known of a connection when it is opened.
 #[derive(Debug, Clone, Default)]
 pub struct ConnectionInfo {

@@ -8,13 +8,13 @@
 use std::sync::Arc;
 
 use ferry_core::arguments::Arguments;
-use ferry_core::queue::Options;
+use ferry_core::queue::SyncPolicy;
 use ferry_core::routing::{Binding, Exchange, QueueId};
 use ferry_log::{Batch, Need};
 use serde::{Deserialize, Serialize};
 
 use crate::durability::Durability;
-use crate::{DefinitionError, Promise};
+use crate::{DefinitionError, Policy, Promise};
 
 /// The body of a message in its stored form.
 pub(crate) const KIND_BODY: u8 = 1;
@@ -51,18 +51,41 @@ pub(crate) struct QueueDefinition {
     pub partition: u16,
     pub auto_delete: bool,
     pub arguments: Arguments,
-    pub options: Options,
+    /// When its messages are safe, whatever the node's default is by now.
+    pub sync: SyncPolicy,
 }
 
 /// A change of the definitions.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum Definition {
-    Exchange { vhost: Arc<str>, exchange: Exchange },
-    ExchangeDeleted { vhost: Arc<str>, name: Arc<str> },
-    Binding { vhost: Arc<str>, binding: Binding },
-    BindingDeleted { vhost: Arc<str>, binding: Binding },
+    Exchange {
+        vhost: Arc<str>,
+        exchange: Exchange,
+        /// Names what it remembers, if it does.
+        guard: Option<QueueId>,
+    },
+    ExchangeDeleted {
+        vhost: Arc<str>,
+        name: Arc<str>,
+    },
+    Binding {
+        vhost: Arc<str>,
+        binding: Binding,
+    },
+    BindingDeleted {
+        vhost: Arc<str>,
+        binding: Binding,
+    },
     Queue(QueueDefinition),
-    QueueDeleted { vhost: Arc<str>, id: QueueId },
+    QueueDeleted {
+        vhost: Arc<str>,
+        id: QueueId,
+    },
+    Policy(Policy),
+    PolicyDeleted {
+        vhost: Arc<str>,
+        name: Arc<str>,
+    },
 }
 
 /// Everything that a checkpoint says of the definitions.

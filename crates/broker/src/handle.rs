@@ -4,11 +4,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use ferry_core::arguments::Arguments;
-use ferry_core::queue::{Counts, Options, QueueKind, SyncPolicy};
+use ferry_core::queue::{Counts, Options, SyncPolicy};
 use ferry_core::routing::QueueId;
+use parking_lot::RwLock;
 
-use crate::ConnectionId;
 use crate::partition::QueuePlace;
+use crate::{ConnectionId, Policy};
+
+/// What a queue does, and the policy that has a part in it.
+#[derive(Debug, Clone)]
+pub(crate) struct Effective {
+    pub options: Arc<Options>,
+    pub policy: Option<Arc<Policy>>,
+}
 
 /// A queue, seen from outside.
 #[derive(Debug)]
@@ -23,17 +31,24 @@ pub struct QueueHandle {
     /// Whether it is kept over a restart.
     pub(crate) kept: bool,
     pub(crate) sync: SyncPolicy,
-    pub(crate) kind: QueueKind,
     pub(crate) auto_delete: bool,
     /// The connection that has it for itself.
     pub(crate) owner: Option<ConnectionId>,
     pub(crate) arguments: Arguments,
-    pub(crate) options: Arc<Options>,
+    effective: RwLock<Effective>,
     pub(crate) had_consumer: AtomicBool,
+    /// Whether it wants to know the identity of messages.
+    deduplicates: AtomicBool,
+    /// Somebody waits for it to have room for so many bytes less one; 0 if nobody does.
+    pub(crate) awaited: AtomicU64,
     ready: AtomicU64,
     ready_bytes: AtomicU64,
     unsettled: AtomicU64,
     consumers: AtomicU32,
+    /// Whether one of the two below is not 0.
+    rare: AtomicBool,
+    delayed: AtomicU64,
+    stuck: AtomicU64,
 }
 
 /// What makes a handle.
@@ -46,11 +61,13 @@ pub(crate) struct HandleSpec {
     pub auto_delete: bool,
     pub owner: Option<ConnectionId>,
     pub arguments: Arguments,
-    pub options: Arc<Options>,
+    pub effective: Effective,
 }
 
 impl QueueHandle {
     pub(crate) fn new(spec: HandleSpec) -> QueueHandle {
+        let options = &spec.effective.options;
+        let deduplicates = AtomicBool::new(options.deduplication.is_some());
         QueueHandle {
             id: spec.id,
             name: spec.name,
@@ -58,14 +75,18 @@ impl QueueHandle {
             partition: spec.partition,
             slot: AtomicU32::new(u32::MAX),
             declared_durable: spec.declared_durable,
-            kept: spec.options.durable,
-            sync: spec.options.sync,
-            kind: spec.options.kind,
+            kept: options.durable,
+            sync: options.sync,
             auto_delete: spec.auto_delete,
             owner: spec.owner,
             arguments: spec.arguments,
-            options: spec.options,
+            effective: RwLock::new(spec.effective),
             had_consumer: AtomicBool::new(false),
+            deduplicates,
+            awaited: AtomicU64::new(0),
+            rare: AtomicBool::new(false),
+            delayed: AtomicU64::new(0),
+            stuck: AtomicU64::new(0),
             ready: AtomicU64::new(0),
             ready_bytes: AtomicU64::new(0),
             unsettled: AtomicU64::new(0),
@@ -108,9 +129,25 @@ impl QueueHandle {
         &self.arguments
     }
 
-    /// What it was declared to do.
-    pub fn options(&self) -> &Options {
-        &self.options
+    /// Whether it wants to know the identity of messages.
+    pub(crate) fn deduplicates(&self) -> bool {
+        self.deduplicates.load(Ordering::Relaxed)
+    }
+
+    /// What it does: as it was declared, and as the policy in force says.
+    pub fn options(&self) -> Arc<Options> {
+        Arc::clone(&self.effective.read().options)
+    }
+
+    /// The policy in force.
+    pub fn policy(&self) -> Option<Arc<Policy>> {
+        self.effective.read().policy.clone()
+    }
+
+    pub(crate) fn set_effective(&self, effective: Effective) {
+        let deduplicates = effective.options.deduplication.is_some();
+        *self.effective.write() = effective;
+        self.deduplicates.store(deduplicates, Ordering::Relaxed);
     }
 
     /// Messages that wait.
@@ -128,6 +165,16 @@ impl QueueHandle {
         self.unsettled.load(Ordering::Relaxed)
     }
 
+    /// Messages that wait for their time.
+    pub fn delayed(&self) -> u64 {
+        self.delayed.load(Ordering::Relaxed)
+    }
+
+    /// Dead letters that can not arrive where they go.
+    pub fn dead_letters_pending(&self) -> u64 {
+        self.stuck.load(Ordering::Relaxed)
+    }
+
     /// Its consumers.
     pub fn consumers(&self) -> u32 {
         self.consumers.load(Ordering::Relaxed)
@@ -139,6 +186,12 @@ impl QueueHandle {
             .store(counts.ready_bytes, Ordering::Relaxed);
         self.unsettled.store(counts.unsettled, Ordering::Relaxed);
         self.consumers.store(counts.consumers, Ordering::Relaxed);
+        let rare = counts.delayed > 0 || counts.stuck > 0;
+        if rare || self.rare.load(Ordering::Relaxed) {
+            self.rare.store(rare, Ordering::Relaxed);
+            self.delayed.store(counts.delayed, Ordering::Relaxed);
+            self.stuck.store(counts.stuck, Ordering::Relaxed);
+        }
     }
 
     pub(crate) fn place(&self) -> QueuePlace {

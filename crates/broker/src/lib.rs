@@ -26,16 +26,23 @@ mod direct_reply;
 mod durability;
 mod error;
 mod format;
+mod guard;
 mod handle;
+mod inspect;
 mod metrics;
 mod outlet;
 mod partition;
+mod policies;
 mod pressure;
 mod promise;
 mod publisher;
 mod queues;
 mod recovery;
+mod replay;
+mod settlement;
 mod subscriptions;
+#[cfg(feature = "testing")]
+mod testing;
 mod ticket;
 mod transaction;
 mod vhost;
@@ -46,16 +53,24 @@ pub use burst::Burst;
 pub use connections::{ConnectionId, ConnectionInfo};
 pub use durability::DurableWaiter;
 pub use error::{DefinitionError, ErrorKind};
-pub use ferry_core::queue::{Outcome, SyncPolicy};
-pub use ferry_core::routing::{Destination, Exchange, ExchangeKind, HeaderView, NoHeaders};
+pub use ferry_core::queue::{MessageId, Outcome, Settled, SyncPolicy};
+pub use ferry_core::routing::{
+    Destination, Exchange, ExchangeKind, HeaderView, NoHeaders, SETTLE_EXCHANGE,
+};
 pub use ferry_log::Position;
-pub use format::{Formats, MessageFormat};
+pub use format::{Basics, Formats, MessageFormat};
 pub use handle::QueueHandle;
+pub use inspect::{
+    Browse, Filter, InvalidRef, LeaseHolder, Listed, MessageRef, MoveTo, OperateError, Page,
+    Standing, What,
+};
 pub use metrics::Metrics;
 pub use outlet::{Delivery, Lease, Outlet};
+pub use policies::{ApplyTo, Policy, PolicyError, PolicySet};
 pub use pressure::{BlockReason, Pressure, PressureWaiter};
 pub use promise::Promise;
 pub use publisher::{PublishError, Published, Publisher};
+pub use replay::{Edit, JobId, JobState, Progress, ReplayJob, ReplaySpec, Selection};
 pub use subscriptions::{ConsumeError, ConsumerHandle, ConsumerSpec};
 pub use ticket::{ConfirmTag, Ticket, TicketWaiter};
 pub use transaction::CommitError;

@@ -5,6 +5,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use ferry_core::queue::Ticked;
+
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
         /// Counters since the start, each by its own.
@@ -45,6 +47,18 @@ counters! {
     messages_acknowledged,
     /// Messages that became dead letters.
     messages_dead_lettered,
+    /// Dead letters that had nowhere to go and were dropped.
+    messages_dead_letter_dropped,
+    /// Publishes that were not stored because their id had been seen.
+    messages_duplicate,
+    /// Settlements of deliveries whose lease had ended.
+    messages_settled_late,
+    /// Delays that were no numbers or negative, and had no effect.
+    messages_delay_ignored,
+    /// Messages whose delay was over, a retry's wait included.
+    messages_woken,
+    /// Leases that ended by their deadline.
+    leases_expired,
     /// Messages whose body could not be read back.
     messages_damaged,
     /// Publishes that a full queue refused.
@@ -61,5 +75,11 @@ impl Metrics {
         if count > 0 {
             counter.fetch_add(count, Ordering::Relaxed);
         }
+    }
+
+    /// Counts what has happened by itself in a queue.
+    pub(crate) fn ticked(&self, ticked: Ticked) {
+        Metrics::add(&self.messages_woken, ticked.woken as u64);
+        Metrics::add(&self.leases_expired, ticked.leases_ended as u64);
     }
 }

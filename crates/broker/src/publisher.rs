@@ -6,10 +6,13 @@
 
 use std::sync::Arc;
 
-use ferry_core::message::Draft;
+use ferry_core::message::{Draft, Message};
+use ferry_core::queue::{DeadLetterReason, MessageId};
 use ferry_core::routing::{HeaderView, NoSuchExchange};
 
+use crate::dead_letter::Died;
 use crate::direct_reply::KEY_PREFIX;
+use crate::guard::{self, Care, Guarded};
 use crate::vhost::Map;
 use crate::{Broker, Burst, ConfirmTag, Metrics, QueueHandle, Vhost};
 
@@ -44,7 +47,11 @@ pub enum PublishError {
 struct Route {
     epoch: u64,
     queues: Box<[Arc<QueueHandle>]>,
+    care: Option<Arc<Care>>,
 }
+
+/// Is given the queues of a route, and what its exchange does besides.
+type EachRoute<'a> = dyn FnMut(&[Arc<QueueHandle>], Option<Careful<'_>>) + 'a;
 
 /// A channel's way to its virtual host's queues.
 pub struct Publisher {
@@ -76,7 +83,7 @@ impl Publisher {
         exchange: &[u8],
         routing_keys: &[&[u8]],
         headers: &dyn HeaderView,
-        each: &mut dyn FnMut(&[Arc<QueueHandle>]),
+        each: &mut EachRoute<'_>,
     ) -> Result<(), PublishError> {
         let epoch = self.vhost.epoch();
         let single = routing_keys.len() == 1;
@@ -88,7 +95,7 @@ impl Publisher {
             if let Some(route) = self.routes.get(self.key.as_slice())
                 && route.epoch == epoch
             {
-                each(&route.queues);
+                each(&route.queues, Careful::of(route.care.as_ref(), &self.vhost));
                 return Ok(());
             }
         }
@@ -96,14 +103,22 @@ impl Publisher {
         let routed = self
             .vhost
             .route(name, routing_keys, headers, &mut self.found)?;
-        each(&self.found);
+        let care = match name.is_empty() {
+            true => None,
+            false => self.vhost.care_of(name),
+        };
+        each(&self.found, Careful::of(care.as_ref(), &self.vhost));
         if single && routed.cacheable {
             if self.routes.len() >= ROUTES_MAX {
                 self.routes.clear();
             }
             let queues = self.found.drain(..).collect();
-            self.routes
-                .insert(self.key.as_slice().into(), Route { epoch, queues });
+            let route = Route {
+                epoch,
+                queues,
+                care,
+            };
+            self.routes.insert(self.key.as_slice().into(), route);
         }
         self.found.clear();
         Ok(())
@@ -128,6 +143,26 @@ impl Publisher {
             });
         }
         Ok(name)
+    }
+}
+
+/// A publish to an exchange that does more than routing.
+#[derive(Clone, Copy)]
+struct Careful<'a> {
+    care: &'a Care,
+    vhost: &'a Vhost,
+}
+
+impl<'a> Careful<'a> {
+    fn of(care: Option<&'a Arc<Care>>, vhost: &'a Vhost) -> Option<Careful<'a>> {
+        care.map(|care| Careful { care, vhost })
+    }
+}
+
+impl Broker {
+    fn identity_of(&self, draft: &Draft<'_>) -> Option<MessageId> {
+        let format = self.options.formats.get(draft.format)?;
+        format.identity(draft.properties)
     }
 }
 
@@ -167,12 +202,17 @@ impl Burst {
             return Ok(self.reply_directly(broker, draft));
         }
         let mut routed = false;
-        publisher.route(draft.exchange, routing_keys, headers, &mut |queues| {
-            routed = !queues.is_empty();
-            if routed {
-                self.stage(draft, queues, confirm);
-            }
-        })?;
+        publisher.route(
+            draft.exchange,
+            routing_keys,
+            headers,
+            &mut |queues, care| {
+                routed = match care {
+                    None => self.stage_routed(broker, draft, queues, confirm),
+                    Some(care) => self.stage_with_care(broker, draft, queues, care, confirm),
+                };
+            },
+        )?;
         if !routed {
             Metrics::add(&broker.metrics.messages_unroutable, 1);
         }
@@ -181,5 +221,115 @@ impl Burst {
         } else {
             Published::Unroutable
         })
+    }
+
+    /// False if there is no queue.
+    #[inline]
+    fn stage_routed(
+        &mut self,
+        broker: &Broker,
+        draft: &Draft<'_>,
+        queues: &[Arc<QueueHandle>],
+        confirm: Option<ConfirmTag>,
+    ) -> bool {
+        let known_by = |queue: &Arc<QueueHandle>| queue.deduplicates();
+        if draft.id.is_none()
+            && queues.iter().any(known_by)
+            && let Some(id) = broker.identity_of(draft)
+        {
+            let id = Some(id.to_bytes());
+            self.identified = true;
+            self.stage(&Draft { id, ..*draft }, queues, |_| confirm);
+        } else if !queues.is_empty() {
+            self.stage(draft, queues, |_| confirm);
+        }
+        !queues.is_empty()
+    }
+
+    /// The same for an exchange that does more than routing.
+    fn stage_with_care(
+        &mut self,
+        broker: &Broker,
+        draft: &Draft<'_>,
+        queues: &[Arc<QueueHandle>],
+        with: Careful<'_>,
+        confirm: Option<ConfirmTag>,
+    ) -> bool {
+        let identity = with
+            .care
+            .guard
+            .as_ref()
+            .and_then(|guard| Some((guard, broker.identity_of(draft)?)));
+        if let Some((guard, id)) = identity
+            && broker.is_duplicate(guard, id)
+        {
+            Metrics::add(&broker.metrics.messages_duplicate, 1);
+            self.left_out = true;
+            return true;
+        }
+        let Some((guard, id)) = identity else {
+            return self.stage_somewhere(broker, draft, queues, with, confirm);
+        };
+        let tag = guard::tag_of(confirm, self.guarded.len());
+        self.tracked = Some(Vec::with_capacity(queues.len()));
+        let routed = self.stage_somewhere(broker, draft, queues, with, Some(tag));
+        let commands = self.tracked.take().unwrap_or_default();
+        if routed {
+            let guard = Arc::clone(guard);
+            self.guarded.push(Guarded {
+                guard,
+                id,
+                tag,
+                commands,
+            });
+        }
+        routed
+    }
+
+    fn stage_somewhere(
+        &mut self,
+        broker: &Broker,
+        draft: &Draft<'_>,
+        queues: &[Arc<QueueHandle>],
+        with: Careful<'_>,
+        confirm: Option<ConfirmTag>,
+    ) -> bool {
+        match queues.is_empty() {
+            true => self.stage_unroutable(broker, draft, with, confirm),
+            false => self.stage_routed(broker, draft, queues, confirm),
+        }
+    }
+
+    /// Stages a message without a route for where its exchange sends such ones. False if that is
+    /// nowhere.
+    fn stage_unroutable(
+        &mut self,
+        broker: &Broker,
+        draft: &Draft<'_>,
+        with: Careful<'_>,
+        confirm: Option<ConfirmTag>,
+    ) -> bool {
+        let (Some(target), Some(format)) = (
+            &with.care.dead_letter,
+            broker.options.formats.get(draft.format),
+        ) else {
+            return false;
+        };
+        let mut stored = Vec::new();
+        draft.encode(&mut stored);
+        let message = Message::parse(&stored).expect("what was encoded is a message");
+        let died = Died {
+            queue: "",
+            target,
+            reason: DeadLetterReason::Unroutable,
+            message: &message,
+        };
+        let found = died.letter(broker, with.vhost, &**format);
+        let Some((letter, queues)) = found.filter(|(_, queues)| !queues.is_empty()) else {
+            return false;
+        };
+        Metrics::add(&broker.metrics.messages_dead_lettered, 1);
+        letter.stage(self, &message, target, &queues, |_| confirm);
+        true
     }
 }

@@ -15,6 +15,7 @@ use ferry_core::routing::QueueId;
 use crate::arguments::{self, COMPARED, Flags, Refused};
 use crate::definitions::{Definition, QueueDefinition};
 use crate::handle::HandleSpec;
+use crate::policies::Policies;
 use crate::vhost::Definitions;
 use crate::{
     Broker, ConnectionId, DefinitionError, Metrics, Promise, QueueDeclared, QueueHandle, QueueSpec,
@@ -35,11 +36,13 @@ impl Vhost {
             let queue = Arc::clone(queue);
             drop(definitions);
             let promise = self.write(&broker, &[])?;
-            return Ok(broker.declared(queue, promise));
+            let declared = broker.declared(queue, promise);
+            broker.run_afters();
+            return Ok(declared);
         }
-        let queue = self.make(&broker, spec, connection)?;
+        let queue = self.make(&broker, &definitions.policies, spec, connection)?;
         broker.partition(&queue).call(&broker.context(), |state| {
-            let core = Queue::new(queue.id, queue.options.clone(), broker.now());
+            let core = Queue::new(queue.id, queue.options(), broker.now());
             state.add_queue(core, &queue);
         });
         definitions
@@ -54,6 +57,8 @@ impl Vhost {
             true => self.write(&broker, &[queue_definition(&queue)])?,
             false => Promise::Now,
         };
+        drop(definitions);
+        broker.run_afters();
         Ok(QueueDeclared {
             queue,
             messages: 0,
@@ -65,6 +70,7 @@ impl Vhost {
     fn make(
         &self,
         broker: &Broker,
+        policies: &Policies,
         spec: QueueSpec,
         connection: ConnectionId,
     ) -> Result<Arc<QueueHandle>, DefinitionError> {
@@ -74,13 +80,14 @@ impl Vhost {
             auto_delete: spec.auto_delete,
             sync_default: broker.options.sync,
         };
-        let options = arguments::options(&spec.arguments, flags)
+        let declared = arguments::declared(&spec.arguments, flags)
             .map_err(|refused| self.refuse(spec.name.clone(), refused))?;
         let id = QueueId(broker.next_queue_id.fetch_add(1, Ordering::Relaxed));
-        let name = match spec.name.is_empty() {
+        let name: Arc<str> = match spec.name.is_empty() {
             true => Arc::from(broker.made_up_name("amq.gen-").as_str()),
             false => Arc::from(spec.name.as_str()),
         };
+        let effective = policies.effective(&name, &declared);
         Ok(Arc::new(QueueHandle::new(HandleSpec {
             id,
             name,
@@ -90,7 +97,7 @@ impl Vhost {
             auto_delete: spec.auto_delete,
             owner: spec.exclusive.then_some(connection),
             arguments: spec.arguments,
-            options: Arc::new(options),
+            effective,
         })))
     }
 
@@ -159,7 +166,10 @@ impl Vhost {
         connection: ConnectionId,
     ) -> Result<QueueDeclared, DefinitionError> {
         let queue = self.queue(name, connection)?;
-        Ok(self.broker().declared(queue, Promise::Now))
+        let broker = self.broker();
+        let declared = broker.declared(queue, Promise::Now);
+        broker.run_afters();
+        Ok(declared)
     }
 
     pub(crate) fn find_queue(
@@ -189,14 +199,8 @@ impl Vhost {
         let cx = broker.context();
         let (purged, written) = broker
             .partition(&queue)
-            .call(&cx, |state| state.purge(&cx, queue.place()));
-        let promise = match written {
-            true => Promise::Synced(broker.durability.log.end()),
-            false => Promise::Now,
-        };
-        broker.run_afters();
-        broker.review_pressure();
-        Ok((purged, promise))
+            .call(&cx, |state| state.purge(&cx, queue.place(), Queue::purge));
+        Ok((purged, broker.after_purge(written)))
     }
 
     /// Deletes a queue and says how many ready messages it had; one that is not there is deleted.
@@ -284,6 +288,9 @@ impl Vhost {
         if let Some(owner) = queue.owner {
             broker.connections.disown(owner, queue);
         }
+        if queue.dead_letters_pending() > 0 {
+            broker.forget_stuck_of(queue.id);
+        }
         let cx = broker.context();
         let dropped = broker
             .partition(queue)
@@ -308,19 +315,39 @@ pub(crate) fn queue_definition(queue: &QueueHandle) -> Definition {
         partition: queue.partition,
         auto_delete: queue.auto_delete,
         arguments: queue.arguments.clone(),
-        options: (*queue.options).clone(),
+        sync: queue.sync,
     })
 }
 
 impl Broker {
-    /// A queue with the counts it has after everything that was submitted before.
+    /// Drops the messages of a queue that wait for their time and says how many.
+    pub fn purge_delayed(&self, queue: &QueueHandle) -> (u64, Promise) {
+        let cx = self.context();
+        let (purged, written) = self.partition(queue).call(&cx, |state| {
+            state.purge(&cx, queue.place(), Queue::purge_delayed)
+        });
+        (purged, self.after_purge(written))
+    }
+
+    fn after_purge(&self, written: bool) -> Promise {
+        let promise = match written {
+            true => Promise::Synced(self.durability.log.end()),
+            false => Promise::Now,
+        };
+        self.run_afters();
+        self.review_pressure();
+        promise
+    }
+
+    /// A queue with the counts it has after everything that was submitted before. Whoever holds no
+    /// lock then runs the afters.
     pub(crate) fn declared(&self, queue: Arc<QueueHandle>, durable_at: Promise) -> QueueDeclared {
         let now = self.now();
         let cx = self.context();
         let counts = self.partition(&queue).call(&cx, |state| {
             state.with_queue(&cx, queue.place(), &[], |queue, context| {
                 queue.touch(now);
-                queue.tick(context);
+                cx.metrics.ticked(queue.tick(context));
                 queue.counts()
             })
         });

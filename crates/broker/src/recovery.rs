@@ -12,24 +12,28 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ferry_core::Millis;
-use ferry_core::facts::{Fact, Facts, Mark};
-use ferry_core::queue::{Queue, Recovering};
+use ferry_core::facts::{Change, Fact, Facts, Mark};
+use ferry_core::queue::{Deduplication, MessageId, Queue, Recovering, Window};
 use ferry_core::routing::{Destination, Exchange, QueueId};
 use ferry_core::wire::Cursor;
 use ferry_log::{Position, ReadError, Reader, Replay};
 
+use crate::arguments::{self, Declared, Flags};
 use crate::checkpoint;
 use crate::definitions::{
     Definition, DefinitionsImage, KIND_BODY, KIND_CLEAN_STOP, KIND_DEFINITION, KIND_FACTS,
-    KIND_START, KIND_TRANSACTION, QueueDefinition, STREAM_BODIES, STREAM_BROKER,
-    STREAM_DEFINITIONS,
+    KIND_START, KIND_TRANSACTION, QueueDefinition, STREAM_BODIES, STREAM_DEFINITIONS,
 };
-use crate::handle::HandleSpec;
+use crate::guard::Guard;
+use crate::handle::{Effective, HandleSpec};
+use crate::policies::{Policies, Rule};
 use crate::vhost::Map;
 use crate::{Broker, DefinitionError, QueueHandle};
 
 struct Found {
     definition: QueueDefinition,
+    declared: Declared,
+    effective: Effective,
     recovering: Recovering,
 }
 
@@ -39,8 +43,11 @@ pub(crate) struct Recovered {
     partitions: u16,
     next_queue_id: u64,
     definitions: Vec<Definition>,
+    policies: Map<Arc<str>, Policies>,
     queues: Map<QueueId, Found>,
     images: Map<QueueId, Vec<u8>>,
+    /// What exchanges remember.
+    windows: Map<QueueId, (Deduplication, Window)>,
     clean: bool,
 }
 
@@ -59,46 +66,113 @@ impl Recovered {
             partitions,
             next_queue_id: 1,
             definitions: Vec::new(),
+            policies: Map::default(),
             queues: Map::default(),
             images: Map::default(),
+            windows: Map::default(),
             clean: false,
         }
     }
 
     fn define(&mut self, definition: Definition) -> Result<(), String> {
         match definition {
-            Definition::Queue(queue) => {
-                let id = queue.id;
-                self.next_queue_id = self.next_queue_id.max(id.0 + 1);
-                let mut recovering = Recovering::new(id, queue.options.clone(), self.now);
-                if let Some(image) = self.images.remove(&id) {
-                    recovering
-                        .read_image(&mut Cursor::new(&image))
-                        .map_err(|_| format!("the image of queue '{}' is cut", queue.name))?;
-                }
-                self.queues.insert(
-                    id,
-                    Found {
-                        definition: queue,
-                        recovering,
-                    },
-                );
-            }
+            Definition::Queue(queue) => self.define_queue(queue)?,
             Definition::QueueDeleted { id, .. } => {
                 self.queues.remove(&id);
             }
-            other => self.definitions.push(other),
+            Definition::Policy(policy) => {
+                let vhost: Arc<str> = policy.vhost.as_str().into();
+                let rule = Rule::new(policy).map_err(|error| error.to_string())?;
+                self.policies.entry(vhost.clone()).or_default().set(rule);
+                self.apply_policies(&vhost);
+            }
+            Definition::PolicyDeleted { vhost, name } => {
+                let policies = self.policies.entry(vhost.clone()).or_default();
+                policies.remove(&name);
+                self.apply_policies(&vhost);
+            }
+            other => {
+                self.define_guard(&other)?;
+                self.definitions.push(other);
+            }
         }
         Ok(())
     }
 
+    fn define_guard(&mut self, definition: &Definition) -> Result<(), String> {
+        let Definition::Exchange {
+            exchange,
+            guard: Some(id),
+            ..
+        } = definition
+        else {
+            return Ok(());
+        };
+        self.next_queue_id = self.next_queue_id.max(id.0 + 1);
+        let wanted = exchange.deduplication();
+        let wanted =
+            wanted.ok_or_else(|| format!("exchange '{}' remembers no ids", exchange.name))?;
+        let window = match self.images.remove(id) {
+            Some(image) => Window::read(&mut Cursor::new(&image), wanted)
+                .map_err(|_| format!("the image of exchange '{}' is cut", exchange.name))?,
+            None => Window::new(wanted),
+        };
+        self.windows.insert(*id, (wanted, window));
+        Ok(())
+    }
+
+    fn define_queue(&mut self, definition: QueueDefinition) -> Result<(), String> {
+        let id = definition.id;
+        self.next_queue_id = self.next_queue_id.max(id.0 + 1);
+        let flags = Flags {
+            durable: true,
+            exclusive: false,
+            auto_delete: definition.auto_delete,
+            sync_default: definition.sync,
+        };
+        let declared = arguments::declared(&definition.arguments, flags)
+            .map_err(|why| format!("the arguments of queue '{}': {why:?}", definition.name))?;
+        let policies = self.policies.entry(Arc::clone(&definition.vhost));
+        let effective = policies.or_default().effective(&definition.name, &declared);
+        let mut recovering = Recovering::new(id, Arc::clone(&effective.options), self.now);
+        if let Some(image) = self.images.remove(&id) {
+            recovering
+                .read_image(&mut Cursor::new(&image))
+                .map_err(|_| format!("the image of queue '{}' is cut", definition.name))?;
+        }
+        let found = Found {
+            definition,
+            declared,
+            effective,
+            recovering,
+        };
+        self.queues.insert(id, found);
+        Ok(())
+    }
+
+    /// What follows in the log was done by queues with these policies.
+    fn apply_policies(&mut self, vhost: &Arc<str>) {
+        let policies = self.policies.entry(Arc::clone(vhost)).or_default();
+        let queues = self.queues.values_mut();
+        for found in queues.filter(|found| found.definition.vhost == *vhost) {
+            found.effective = policies.effective(&found.definition.name, &found.declared);
+            found
+                .recovering
+                .set_options(Arc::clone(&found.effective.options));
+        }
+    }
+
     fn facts(&mut self, bytes: &[u8]) -> Result<(), String> {
-        let queues = &mut self.queues;
+        let (queues, windows) = (&mut self.queues, &mut self.windows);
         let decoded = Facts::decode(bytes, |fact| match fact {
             Fact::Entered(entered) => with(queues, entered.queue, |q| q.entered(&entered)),
             Fact::Moved(queue, from, to) => with(queues, queue, |q| q.moved(from, to)),
             Fact::Delivered(queue, position) => with(queues, queue, |q| q.delivered(position)),
             Fact::Gone(queue, position) => with(queues, queue, |q| q.gone(position)),
+            Fact::Changed(change) => match windows.get_mut(&change.queue()) {
+                Some((_, window)) => remember(window, &change),
+                None => with(queues, change.queue(), |q| q.changed(&change)),
+            },
         });
         decoded.map_err(|error| error.to_string())
     }
@@ -114,12 +188,18 @@ impl Recovered {
     }
 
     fn read_images(&mut self, bytes: &[u8]) -> Result<(), String> {
-        checkpoint::split_images(bytes, |id, image| match self.queues.get_mut(&id) {
-            Some(found) => found.recovering.read_image(&mut Cursor::new(image)).is_ok(),
-            None => {
-                self.images.insert(id, image.to_vec());
-                true
+        checkpoint::split_images(bytes, |id, image| {
+            let mut cursor = Cursor::new(image);
+            if let Some(found) = self.queues.get_mut(&id) {
+                return found.recovering.read_image(&mut cursor).is_ok();
             }
+            if let Some((wanted, window)) = self.windows.get_mut(&id) {
+                let read = Window::read(&mut cursor, *wanted);
+                return read.map(|read| *window = read).is_ok();
+            }
+            // Of a queue or an exchange whose definition is read later.
+            self.images.insert(id, image.to_vec());
+            true
         })
     }
 
@@ -135,10 +215,15 @@ impl Recovered {
             .store(first, std::sync::atomic::Ordering::Relaxed);
         let mut found: Vec<Found> = self.queues.drain().map(|(_, found)| found).collect();
         found.sort_unstable_by_key(|found| found.definition.id);
+        for (vhost, policies) in self.policies.drain() {
+            broker.make_vhost(&vhost).definitions.write().policies = policies;
+        }
         let mut segments = Segments::new(broker);
         for Found {
             definition,
+            effective,
             recovering,
+            ..
         } in found
         {
             let queue = recovering.finish(self.clean, |mark| {
@@ -153,10 +238,11 @@ impl Recovered {
                 ));
             }
             summary.queues += 1;
-            install_queue(broker, definition, queue, self.partitions)?;
+            install_queue(broker, definition, effective, queue, self.partitions)?;
         }
         for definition in self.definitions.drain(..) {
-            replay_definition(broker, definition).map_err(|error| error.to_string())?;
+            replay_definition(broker, definition, &mut self.windows)
+                .map_err(|error| error.to_string())?;
         }
         Ok(summary)
     }
@@ -165,6 +251,19 @@ impl Recovered {
 fn with(queues: &mut Map<QueueId, Found>, id: QueueId, apply: impl FnOnce(&mut Recovering)) {
     if let Some(found) = queues.get_mut(&id) {
         apply(&mut found.recovering);
+    }
+}
+
+/// Applies a change to what an exchange remembers.
+fn remember(window: &mut Window, change: &Change) {
+    match change {
+        Change::Seen(_, id, at) => {
+            window.insert(MessageId::from_bytes(*id), *at);
+        }
+        Change::Forgotten(_, id) => {
+            window.remove(MessageId::from_bytes(*id));
+        }
+        Change::Delayed(..) | Change::Awake(..) | Change::Departed(..) => {}
     }
 }
 
@@ -203,6 +302,7 @@ impl Segments {
 fn install_queue(
     broker: &Arc<Broker>,
     definition: QueueDefinition,
+    effective: Effective,
     queue: Queue,
     partitions: u16,
 ) -> Result<(), String> {
@@ -222,12 +322,13 @@ fn install_queue(
         auto_delete: definition.auto_delete,
         owner: None,
         arguments: definition.arguments,
-        options: queue.shared_options(),
+        effective,
     }));
     let cx = broker.context();
     broker
         .partition(&handle)
         .call(&cx, |state| state.add_queue(queue, &handle));
+    broker.resume_departures(&handle);
     let mut definitions = vhost.definitions.write();
     definitions
         .queues
@@ -237,19 +338,28 @@ fn install_queue(
 }
 
 /// Applies a definition without writing it again.
-fn replay_definition(broker: &Arc<Broker>, definition: Definition) -> Result<(), DefinitionError> {
+fn replay_definition(
+    broker: &Arc<Broker>,
+    definition: Definition,
+    windows: &mut Map<QueueId, (Deduplication, Window)>,
+) -> Result<(), DefinitionError> {
     match definition {
-        Definition::Exchange { vhost, exchange } => {
+        Definition::Exchange {
+            vhost,
+            exchange,
+            guard,
+        } => {
             let vhost = broker.make_vhost(&vhost);
-            vhost
-                .definitions
-                .write()
-                .topology
-                .declare_exchange(exchange)?;
+            let mut definitions = vhost.definitions.write();
+            let window = guard.and_then(|id| Some((id, windows.remove(&id)?.1)));
+            let guard = window.map(|(id, window)| Guard::new(id, exchange.durable, window));
+            vhost.take_care(&mut definitions, &exchange, guard);
+            definitions.topology.declare_exchange(exchange)?;
         }
         Definition::ExchangeDeleted { vhost, name } => {
             let vhost = broker.make_vhost(&vhost);
             let mut definitions = vhost.definitions.write();
+            definitions.cares.remove(&name);
             if definitions.topology.exchange(&name).is_some() {
                 definitions.topology.delete_exchange(&name, false)?;
             }
@@ -277,7 +387,10 @@ fn replay_definition(broker: &Arc<Broker>, definition: Definition) -> Result<(),
                 .topology
                 .unbind(source, &binding.destination, key, &binding.arguments);
         }
-        Definition::Queue(_) | Definition::QueueDeleted { .. } => {}
+        Definition::Queue(_)
+        | Definition::QueueDeleted { .. }
+        | Definition::Policy(_)
+        | Definition::PolicyDeleted { .. } => {}
     }
     Ok(())
 }
@@ -286,7 +399,7 @@ impl Replay for Recovered {
     fn section(&mut self, stream: u16, bytes: &[u8]) -> Result<(), String> {
         match stream {
             STREAM_DEFINITIONS => self.read_definitions(bytes),
-            STREAM_BODIES | STREAM_BROKER => Ok(()),
+            STREAM_BODIES => Ok(()),
             _ => self.read_images(bytes),
         }
     }

@@ -133,8 +133,11 @@ impl Broker {
     /// The tags of a queue's consumers, for listings.
     pub fn consumer_tags(&self, queue: &QueueHandle) -> Vec<String> {
         let cx = self.context();
-        self.partition(queue)
-            .call(&cx, |state| state.consumer_tags(queue.place()))
+        let tags = self
+            .partition(queue)
+            .call(&cx, |state| state.consumer_tags(queue.place()));
+        self.run_afters();
+        tags
     }
 
     /// Takes one message, if there is one, and hands it to `deliver`.

@@ -5,15 +5,13 @@
 //!   of it or nothing.
 //! - No checkpoint is taken between the record and its last part being applied.
 
-use ferry_core::facts::{Entered, Facts, Mark};
-use ferry_core::message::NOT_LOGGED;
-use ferry_core::queue::{LeaseId, Outcome};
-use ferry_log::{Batch as LogBatch, LogError, Need};
+use ferry_core::facts::Facts;
+use ferry_core::queue::{Context, Prepared, Queue};
+use ferry_log::{LogError, Need};
 
-use crate::definitions::{KIND_TRANSACTION, STREAM_BROKER};
-use crate::durability::Durability;
-use crate::partition::{Command, QueuePlace};
-use crate::{Broker, Burst, Metrics, Promise};
+use crate::guard::Fresh;
+use crate::partition::{Command, State, StateContext};
+use crate::{Broker, Burst, ConfirmTag, Metrics, Promise};
 
 /// Why a transaction was not committed whole.
 #[derive(Debug, thiserror::Error)]
@@ -29,65 +27,32 @@ pub enum CommitError {
 impl Broker {
     /// Makes all of a burst visible at once. The promise says when it is durable.
     pub fn commit(&self, burst: &mut Burst) -> Result<Promise, CommitError> {
-        let _no_checkpoint = self.transactions.read();
         Metrics::add(&self.metrics.messages_published, burst.published);
-        let logged = burst.log_bodies(self);
-        let promise = logged.and_then(|()| self.record(burst));
-        let refused = promise.is_ok() && self.apply_recorded(burst);
+        let mut rejected = Vec::new();
+        let promise = self.write_and_apply(burst, &mut rejected);
+        if promise.is_ok() {
+            burst.reply();
+        }
         burst.clear();
         self.run_afters();
         self.review_pressure();
-        let promise = promise?;
-        if refused {
-            Err(CommitError::Partial)
-        } else {
-            Ok(promise)
+        match promise? {
+            (promise, 0) => Ok(promise),
+            (_, _refused) => Err(CommitError::Partial),
         }
     }
 
-    /// Writes the facts of a transaction and marks its commands as written.
-    fn record(&self, burst: &mut Burst) -> Result<Promise, LogError> {
-        let mut facts = Facts::default();
-        let now = self.now();
-        for number in &burst.touched {
-            let commands = &mut burst.parts[usize::from(*number)];
-            let settles = accepted(commands);
-            if !settles.is_empty() {
-                facts.gone.extend(self.durable_leases(*number, &settles));
-            }
-            for command in commands {
-                if let Command::Enqueue {
-                    queue, incoming, ..
-                } = command
-                    && incoming.position != NOT_LOGGED
-                    && let Some(options) = self.options_of(*number, *queue)
-                {
-                    incoming.recorded = true;
-                    facts.entered.push(Entered {
-                        queue: queue.id,
-                        position: incoming.position,
-                        size: incoming.size,
-                        priority: options.level(incoming.priority),
-                        expires_at: options.expires_at(incoming.ttl_ms, now),
-                    });
-                }
-            }
-        }
-        if facts.is_empty() {
-            return Ok(Promise::Now);
-        }
-        let mut bytes = Vec::new();
-        facts.encode(&mut bytes);
-        let mut batch = LogBatch::new();
-        batch.push(KIND_TRANSACTION, STREAM_BROKER, &[&bytes]);
-        let appended = self.durability.append(&batch, Need::Sync)?;
-        Ok(Durability::promise(&appended, Need::Sync))
-    }
-
-    /// True if a queue refused something.
-    fn apply_recorded(&self, burst: &mut Burst) -> bool {
+    /// Writes the facts of a transaction and marks its commands as written. Without facts there
+    /// is nothing to write, unless something before must be `covered`. Also says whether the fate
+    /// of a message is decided when it is applied.
+    pub(crate) fn record(
+        &self,
+        burst: &mut Burst,
+        mut facts: Facts,
+        mut covered: bool,
+    ) -> Result<(Promise, bool), LogError> {
         let cx = self.context();
-        let mut refused = false;
+        let mut undecided = false;
         let Burst {
             staged,
             parts,
@@ -96,53 +61,91 @@ impl Broker {
         } = burst;
         for number in touched.iter() {
             let commands = &mut parts[usize::from(*number)];
-            refused |= self.partitions[usize::from(*number)].call(&cx, |state| {
-                state.step(&cx, staged, commands.drain(..), None) > 0
+            self.partitions[usize::from(*number)].call(&cx, |state| {
+                commands.retain_mut(|command| {
+                    let prepared = state.prepare(&cx, staged, command, &mut facts);
+                    undecided |= prepared == Prepared::Undecided;
+                    // A duplicate is safe when the message before it is.
+                    covered |= prepared == Prepared::Duplicate;
+                    prepared != Prepared::Duplicate
+                });
+            });
+        }
+        if facts.is_empty() && !covered {
+            return Ok((Promise::Now, undecided));
+        }
+        let promise = self.write_transaction(&facts, Need::Sync)?;
+        Ok((promise, undecided))
+    }
+
+    /// Says how many publishes were refused; `rejected` gets the tags of those that have one.
+    pub(crate) fn apply_recorded(
+        &self,
+        burst: &mut Burst,
+        fresh: &Fresh,
+        rejected: &mut Vec<ConfirmTag>,
+    ) -> usize {
+        let cx = self.context();
+        let mut refused = 0;
+        let Burst {
+            staged,
+            parts,
+            touched,
+            ..
+        } = burst;
+        for number in touched.iter() {
+            let commands = &mut parts[usize::from(*number)];
+            refused += self.partitions[usize::from(*number)].call(&cx, |state| {
+                let before = rejected.len();
+                let refused = state.apply_all(&cx, staged, commands.drain(..), rejected);
+                fresh
+                    .forgotten(&rejected[before..])
+                    .for_each(|change| state.note(change));
+                refused
             });
         }
         refused
     }
-
-    fn durable_leases(&self, number: u16, settles: &[(QueuePlace, LeaseId)]) -> Vec<Mark> {
-        let cx = self.context();
-        self.partitions[usize::from(number)].call(&cx, |state| {
-            let mark = |(queue, lease): &(QueuePlace, LeaseId)| state.durable_lease(*queue, *lease);
-            settles.iter().filter_map(mark).collect()
-        })
-    }
-
-    fn options_of(&self, number: u16, queue: QueuePlace) -> Option<ferry_core::queue::Options> {
-        let cx = self.context();
-        self.partitions[usize::from(number)].call(&cx, |state| state.options_of(queue))
-    }
 }
 
-fn accepted(commands: &[Command]) -> Vec<(QueuePlace, LeaseId)> {
-    let accepted = |command: &Command| match command {
-        Command::Settle {
-            queue,
-            lease,
-            outcome: Outcome::Accept,
-        } => Some((*queue, *lease)),
-        _ => None,
-    };
-    commands.iter().filter_map(accepted).collect()
-}
-
-impl crate::partition::State {
-    fn durable_lease(&self, queue: QueuePlace, lease: LeaseId) -> Option<Mark> {
-        let entry = self
-            .queue(queue)?
-            .leased(lease)
-            .filter(|entry| entry.durable)?;
-        Some(Mark {
-            queue: queue.id,
-            position: entry.position()?,
-            size: entry.size,
-        })
-    }
-
-    fn options_of(&self, queue: QueuePlace) -> Option<ferry_core::queue::Options> {
-        self.queue(queue).map(|queue| queue.options().clone())
+impl State {
+    /// Adds the facts of a command that is applied later.
+    fn prepare(
+        &mut self,
+        cx: &StateContext<'_>,
+        staged: &[u8],
+        command: &mut Command,
+        facts: &mut Facts,
+    ) -> Prepared {
+        match command {
+            Command::Enqueue {
+                queue, incoming, ..
+            } => {
+                let prepare = |core: &mut Queue, context: &mut Context<'_>| {
+                    core.prepare(incoming, context.staged, context.now, facts)
+                };
+                let prepared = self.with_queue(cx, *queue, staged, prepare);
+                match prepared {
+                    Some(Prepared::Duplicate) => {
+                        Metrics::add(&cx.metrics.messages_duplicate, 1);
+                        self.give_back(queue.id, incoming);
+                    }
+                    Some(Prepared::Stored | Prepared::Transient) => incoming.recorded = true,
+                    Some(Prepared::Undecided) | None => {}
+                }
+                prepared.unwrap_or(Prepared::Transient)
+            }
+            Command::Settle {
+                queue,
+                lease,
+                outcome,
+            } => {
+                if let Some(core) = self.queue(*queue) {
+                    core.prepare_settle(*lease, *outcome, cx.now, facts);
+                }
+                Prepared::Stored
+            }
+            Command::Resume { .. } | Command::Departed { .. } => Prepared::Transient,
+        }
     }
 }

@@ -13,12 +13,14 @@ use std::sync::{Arc, Weak};
 use ferry_core::arguments::Arguments;
 use ferry_core::routing::{
     Binding, Destination, Exchange, ExchangeKind, HeaderView, NoSuchExchange, QueueId, Removed,
-    Topology,
+    SETTLE_EXCHANGE, Topology,
 };
 use hashbrown::HashMap;
 use parking_lot::{Mutex, RwLock};
 
 use crate::definitions::{self, Definition};
+use crate::guard::{Care, Guard};
+use crate::policies::Policies;
 use crate::{Broker, ConnectionId, DefinitionError, Promise, QueueHandle};
 
 pub(crate) type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
@@ -72,6 +74,16 @@ pub(crate) struct Definitions {
     pub topology: Topology,
     pub queues: Map<Arc<str>, Arc<QueueHandle>>,
     pub by_id: Map<QueueId, Arc<QueueHandle>>,
+    /// What exchanges do besides routing, for those that do.
+    pub cares: Map<Arc<str>, Arc<Care>>,
+    pub policies: Policies,
+}
+
+impl Definitions {
+    /// What an exchange remembers, if it does.
+    pub fn guard(&self, exchange: &str) -> Option<&Arc<Guard>> {
+        self.cares.get(exchange)?.guard.as_ref()
+    }
 }
 
 /// A virtual host.
@@ -100,6 +112,8 @@ impl Vhost {
                 topology: Topology::new(name),
                 queues: Map::default(),
                 by_id: Map::default(),
+                cares: Map::default(),
+                policies: Policies::default(),
             }),
             epoch: AtomicU64::new(1),
             promised: Mutex::new(Promise::Now),
@@ -148,6 +162,12 @@ impl Vhost {
         {
             return self.write(&broker, &[]);
         }
+        let guard = exchange.deduplication().map(|options| {
+            let id = QueueId(broker.next_queue_id.fetch_add(1, Ordering::Relaxed));
+            Guard::empty(id, exchange.durable, options)
+        });
+        let guard_id = guard.as_ref().map(|guard| guard.id);
+        self.take_care(&mut definitions, &exchange, guard);
         self.changed();
         if !exchange.durable {
             return Ok(Promise::Now);
@@ -155,8 +175,32 @@ impl Vhost {
         let definition = Definition::Exchange {
             vhost: Arc::clone(&self.name),
             exchange,
+            guard: guard_id,
         };
         self.write(&broker, &[definition])
+    }
+
+    /// Notes what an exchange does besides routing, if anything.
+    pub(crate) fn take_care(
+        &self,
+        definitions: &mut Definitions,
+        exchange: &Exchange,
+        guard: Option<Guard>,
+    ) {
+        let dead_letter = exchange.dead_letter();
+        if guard.is_some() || dead_letter.is_some() {
+            let care = Arc::new(Care {
+                guard: guard.map(Arc::new),
+                dead_letter,
+            });
+            definitions.cares.insert(Arc::clone(&exchange.name), care);
+        }
+    }
+
+    /// What an exchange does besides routing.
+    pub(crate) fn care_of(&self, exchange: &str) -> Option<Arc<Care>> {
+        let definitions = self.definitions.read();
+        definitions.cares.get(exchange).cloned()
     }
 
     /// An exchange by name.
@@ -178,7 +222,7 @@ impl Vhost {
         }
         let removed = definitions.topology.delete_exchange(name, if_unused)?;
         self.changed();
-        self.write_removed(&broker, &definitions, &removed)
+        self.write_removed(&broker, &mut definitions, &removed)
     }
 
     /// Binds a queue or an exchange to an exchange.
@@ -237,7 +281,7 @@ impl Vhost {
             .topology
             .unbind(source, &destination, routing_key, arguments);
         self.changed();
-        self.write_removed(&broker, &definitions, &removed)
+        self.write_removed(&broker, &mut definitions, &removed)
     }
 
     /// Somebody else's queue: a binding that is there is none of the caller's business.
@@ -304,6 +348,11 @@ impl Vhost {
         queues
     }
 
+    /// The queue of that identity.
+    pub(crate) fn queue_of(&self, id: QueueId) -> Option<Arc<QueueHandle>> {
+        self.definitions.read().by_id.get(&id).cloned()
+    }
+
     /// Replaces `out` by the queues that a message goes to.
     pub(crate) fn route(
         &self,
@@ -342,9 +391,12 @@ impl Vhost {
     pub(crate) fn write_removed(
         &self,
         broker: &Broker,
-        definitions: &Definitions,
+        definitions: &mut Definitions,
         removed: &Removed,
     ) -> Result<Promise, DefinitionError> {
+        for exchange in &removed.exchanges {
+            definitions.cares.remove(&exchange.name);
+        }
         let vhost = || Arc::clone(&self.name);
         let mut changes: Vec<Definition> = Vec::new();
         for exchange in removed.exchanges.iter().filter(|exchange| exchange.durable) {
@@ -408,5 +460,19 @@ pub(crate) fn outlives(definitions: &Definitions, binding: &Binding) -> bool {
 /// Whether an exchange is one of those that every virtual host has.
 pub(crate) fn predeclared(exchange: &Exchange) -> bool {
     exchange.name.starts_with("amq.") && exchange.kind != ExchangeKind::Direct
-        || &*exchange.name == "amq.direct"
+        || matches!(&*exchange.name, "amq.direct" | SETTLE_EXCHANGE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_every_virtual_host_has_is_known_as_such() {
+        let topology = Topology::new("/");
+        assert!(topology.exchanges().all(predeclared));
+        for name in ["amqp", "settle", "ferry.settle.mine"] {
+            assert!(!predeclared(&Exchange::new(name, ExchangeKind::Topic)));
+        }
+    }
 }

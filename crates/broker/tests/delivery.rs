@@ -158,6 +158,8 @@ fn a_body_is_stored_once_however_many_queues_it_goes_to() {
         priority: 0,
         ttl_ms: None,
         published_ms: node.broker.now(),
+        deliver_at: None,
+        id: None,
         exchange: b"fan",
         routing_key: b"",
         properties: &[0, 0],

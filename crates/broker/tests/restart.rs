@@ -152,3 +152,33 @@ fn a_transaction_is_there_whole_or_not_at_all() {
     assert_eq!(drain(&node), ["t1"]);
     assert_eq!(node.ready("other"), 1);
 }
+
+#[test]
+fn exchanges_come_back_with_their_types_and_arguments() {
+    for checkpoint in [false, true] {
+        let node = filled(0);
+        let delayed = Exchange {
+            arguments: Arguments::from_iter([
+                ("x-delayed-type", "topic"),
+                ("x-dead-letter-exchange", "dlx"),
+            ]),
+            ..Exchange::new("delayed", ExchangeKind::DelayedMessage)
+        };
+        let deduplicating = Exchange {
+            arguments: Arguments::from_iter([("x-cache-size", 5u32)]),
+            ..Exchange::new("once", ExchangeKind::MessageDeduplication)
+        };
+        for exchange in [delayed, deduplicating] {
+            node.vhost.declare_exchange(exchange).unwrap();
+        }
+        let before = node.vhost.exchanges();
+        node.broker.commit_log().unwrap();
+        if checkpoint {
+            node.broker.checkpoint().unwrap();
+        }
+        let node = node.killed(2);
+        assert_eq!(node.vhost.exchanges(), before);
+        let once = node.vhost.exchange("once").unwrap();
+        assert_eq!(once.deduplication().unwrap().ids_max, 5);
+    }
+}

@@ -1,24 +1,29 @@
-//! What a partition writes down: which messages entered a queue, were delivered, are gone.
+//! What a partition writes down: which messages entered a queue, were delivered, wait, are gone.
 //!
 //! One step of a partition makes one record of facts. A message is named by the position of its
 //! body, which is unique within a queue: a message enters a queue at most once.
 //!
 //! ```text
 //!  run:      | kind (u8) | queue (varint) | count (varint) | entry ... |
-//!  entered:  | position delta | size | flags | priority? | expiry ms? |        (varints)
+//!  entered:  | position delta | size | flags | priority? | expiry ms? | wakes at ms? |  (varints)
 //!  moved:    | position delta | new position - old position |                  (zigzag varints)
+//!  delayed:  | position delta | wakes at ms | expires at ms |                        (varints)
+//!  awake:    | position delta | expires at ms |                                      (varints)
+//!  departed: | position delta | reason (u8) |                               (zigzag varint, u8)
+//!  seen:     | id (16 bytes) | at ms (varint) |        forgotten: | id (16 bytes) |
 //!  others:   | position delta |                                                (zigzag varint)
 //! ```
 //!
 //! Invariants
-//! - Runs of a record are written in the order entered, moved, delivered, gone: a fact about a
-//!   message never precedes its entering.
+//! - Runs of a record are written in the order entered, moved, delivered, changes, gone: a fact
+//!   about a message never precedes its entering. Changes stand in the order of their making.
 //! - Decoding is bounded by the input: a count is never an allocation size.
 //!
 //! Not here: where the record goes (`ferry-log`), what a queue makes of it (`queue::recover`).
 
 use crate::Millis;
-use crate::message::Position;
+use crate::message::{IdBytes, Position};
+use crate::reason::DeadLetterReason;
 use crate::routing::QueueId;
 use crate::wire::{Cursor, Truncated, put_varint, put_zigzag};
 
@@ -35,6 +40,8 @@ pub struct Entered {
     pub priority: u8,
     /// When it expires; 0 for never.
     pub expires_at: Millis,
+    /// Before when it is not ready; 0 if it is ready at once.
+    pub wakes_at: Millis,
 }
 
 /// A fact about a message that entered before.
@@ -61,6 +68,44 @@ pub struct Moved {
     pub size: u32,
 }
 
+/// What happens to few messages only: a change of the state that a message waits in, or of the
+/// ids that its queue remembers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// It is not ready before the first time, and expires at the second; 0 for never.
+    Delayed(Mark, Millis, Millis),
+    /// Its delay is over, it stands at the end of its queue, and expires at that time; 0 for never.
+    Awake(Mark, Millis),
+    /// It is on its way to the dead-letter exchange and has not arrived yet.
+    Departed(Mark, DeadLetterReason),
+    /// A message of that id entered at that time.
+    Seen(QueueId, IdBytes, Millis),
+    /// The message of that id was refused after all.
+    Forgotten(QueueId, IdBytes),
+}
+
+impl Change {
+    /// The queue that it is about.
+    pub fn queue(&self) -> QueueId {
+        match self {
+            Change::Delayed(mark, ..) | Change::Awake(mark, _) | Change::Departed(mark, _) => {
+                mark.queue
+            }
+            Change::Seen(queue, ..) | Change::Forgotten(queue, _) => *queue,
+        }
+    }
+
+    fn kind(&self) -> u8 {
+        match self {
+            Change::Delayed(..) => DELAYED,
+            Change::Awake(..) => AWAKE,
+            Change::Departed(..) => DEPARTED,
+            Change::Seen(..) => SEEN,
+            Change::Forgotten(..) => FORGOTTEN,
+        }
+    }
+}
+
 /// One fact, as read back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fact {
@@ -72,6 +117,8 @@ pub enum Fact {
     Delivered(QueueId, Position),
     /// It left the queue for good.
     Gone(QueueId, Position),
+    /// Something rarer; the size of its mark is 0.
+    Changed(Change),
 }
 
 /// The facts of one step, gathered until it ends.
@@ -83,6 +130,8 @@ pub struct Facts {
     pub moved: Vec<Moved>,
     /// Messages that were handed out under a lease.
     pub delivered: Vec<Mark>,
+    /// What is rarer.
+    pub changes: Vec<Change>,
     /// Messages that left.
     pub gone: Vec<Mark>,
 }
@@ -96,6 +145,9 @@ pub enum FactError {
     /// A run of a kind that this version does not know.
     #[error("a record of facts has a run of unknown kind {0}")]
     UnknownKind(u8),
+    /// A message departed for a reason that this version does not know.
+    #[error("a record of facts has a departure of unknown reason")]
+    UnknownReason,
 }
 
 impl From<Truncated> for FactError {
@@ -108,9 +160,15 @@ const ENTERED: u8 = 1;
 const MOVED: u8 = 2;
 const DELIVERED: u8 = 3;
 const GONE: u8 = 4;
+const DELAYED: u8 = 5;
+const AWAKE: u8 = 6;
+const DEPARTED: u8 = 7;
+const SEEN: u8 = 8;
+const FORGOTTEN: u8 = 9;
 
 const HAS_PRIORITY: u8 = 1;
 const HAS_EXPIRY: u8 = 2;
+const HAS_WAKING: u8 = 4;
 
 impl Facts {
     /// Whether there is nothing to write.
@@ -118,6 +176,7 @@ impl Facts {
         self.entered.is_empty()
             && self.moved.is_empty()
             && self.delivered.is_empty()
+            && self.changes.is_empty()
             && self.gone.is_empty()
     }
 
@@ -126,6 +185,7 @@ impl Facts {
         self.entered.clear();
         self.moved.clear();
         self.delivered.clear();
+        self.changes.clear();
         self.gone.clear();
     }
 
@@ -154,19 +214,18 @@ impl Facts {
                 }
             },
         );
-        for (kind, marks) in [(DELIVERED, &self.delivered), (GONE, &self.gone)] {
-            runs(
-                marks,
-                |m| m.queue,
-                |run| {
-                    head(out, kind, run[0].queue, run.len());
-                    let mut last = 0;
-                    for mark in run {
-                        put_position(out, mark.position, &mut last);
-                    }
-                },
-            );
+        encode_marks(out, DELIVERED, &self.delivered);
+        for run in self
+            .changes
+            .chunk_by(|a, b| (a.kind(), a.queue()) == (b.kind(), b.queue()))
+        {
+            head(out, run[0].kind(), run[0].queue(), run.len());
+            let mut last = 0;
+            for change in run {
+                encode_change(out, change, &mut last);
+            }
         }
+        encode_marks(out, GONE, &self.gone);
     }
 
     /// Reads a record back, fact by fact.
@@ -185,12 +244,24 @@ impl Facts {
     }
 }
 
+fn decode_id(cursor: &mut Cursor<'_>, kind: u8, queue: QueueId) -> Result<Fact, FactError> {
+    let mut id = IdBytes::default();
+    id.copy_from_slice(cursor.bytes(size_of::<IdBytes>())?);
+    Ok(Fact::Changed(match kind {
+        SEEN => Change::Seen(queue, id, cursor.varint()?),
+        _ => Change::Forgotten(queue, id),
+    }))
+}
+
 fn decode_entry(
     cursor: &mut Cursor<'_>,
     kind: u8,
     queue: QueueId,
     last: &mut Position,
 ) -> Result<Fact, FactError> {
+    if let SEEN | FORGOTTEN = kind {
+        return decode_id(cursor, kind, queue);
+    }
     let position = last.wrapping_add(cursor.zigzag()? as u64);
     *last = position;
     match kind {
@@ -207,12 +278,18 @@ fn decode_entry(
             } else {
                 0
             };
+            let wakes_at = if flags & HAS_WAKING != 0 {
+                cursor.varint()?
+            } else {
+                0
+            };
             Ok(Fact::Entered(Entered {
                 queue,
                 position,
                 size,
                 priority,
                 expires_at,
+                wakes_at,
             }))
         }
         MOVED => {
@@ -221,7 +298,70 @@ fn decode_entry(
         }
         DELIVERED => Ok(Fact::Delivered(queue, position)),
         GONE => Ok(Fact::Gone(queue, position)),
+        DELAYED => Ok(Fact::Changed(Change::Delayed(
+            mark(queue, position),
+            cursor.varint()?,
+            cursor.varint()?,
+        ))),
+        AWAKE => Ok(Fact::Changed(Change::Awake(
+            mark(queue, position),
+            cursor.varint()?,
+        ))),
+        DEPARTED => {
+            let reason = cursor.u8()?;
+            let reason = DeadLetterReason::from_code(reason);
+            let reason = reason.ok_or(FactError::UnknownReason)?;
+            Ok(Fact::Changed(Change::Departed(
+                mark(queue, position),
+                reason,
+            )))
+        }
         other => Err(FactError::UnknownKind(other)),
+    }
+}
+
+fn mark(queue: QueueId, position: Position) -> Mark {
+    Mark {
+        queue,
+        position,
+        size: 0,
+    }
+}
+
+fn encode_marks(out: &mut Vec<u8>, kind: u8, marks: &[Mark]) {
+    runs(
+        marks,
+        |m| m.queue,
+        |run| {
+            head(out, kind, run[0].queue, run.len());
+            let mut last = 0;
+            for mark in run {
+                put_position(out, mark.position, &mut last);
+            }
+        },
+    );
+}
+
+fn encode_change(out: &mut Vec<u8>, change: &Change, last: &mut Position) {
+    match change {
+        Change::Delayed(mark, at, expires_at) => {
+            put_position(out, mark.position, last);
+            put_varint(out, *at);
+            put_varint(out, *expires_at);
+        }
+        Change::Awake(mark, expires_at) => {
+            put_position(out, mark.position, last);
+            put_varint(out, *expires_at);
+        }
+        Change::Departed(mark, reason) => {
+            put_position(out, mark.position, last);
+            out.push(reason.code());
+        }
+        Change::Seen(_, id, at) => {
+            out.extend_from_slice(id);
+            put_varint(out, *at);
+        }
+        Change::Forgotten(_, id) => out.extend_from_slice(id),
     }
 }
 
@@ -235,12 +375,18 @@ fn encode_entered(out: &mut Vec<u8>, entered: &Entered, last: &mut Position) {
     if entered.expires_at != 0 {
         flags |= HAS_EXPIRY;
     }
+    if entered.wakes_at != 0 {
+        flags |= HAS_WAKING;
+    }
     out.push(flags);
     if entered.priority != 0 {
         out.push(entered.priority);
     }
     if entered.expires_at != 0 {
         put_varint(out, entered.expires_at);
+    }
+    if entered.wakes_at != 0 {
+        put_varint(out, entered.wakes_at);
     }
 }
 
@@ -273,12 +419,10 @@ mod tests {
             size: 1024,
             priority,
             expires_at,
+            wakes_at: expires_at / 2,
         };
-        let mark = |queue, position| Mark {
-            queue: QueueId(queue),
-            position,
-            size: 1024,
-        };
+        // A change is read back without a size.
+        let mark = |queue, position| mark(QueueId(queue), position);
         Facts {
             entered: vec![
                 entered(1, 1 << 32, 0, 0),
@@ -292,6 +436,14 @@ mod tests {
                 size: 1,
             }],
             delivered: vec![mark(1, 5), mark(1, 4)],
+            changes: vec![
+                Change::Delayed(mark(1, 5), 1_700_000_000_000, 1_700_000_000_009),
+                Change::Delayed(mark(1, 4), 7, 0),
+                Change::Awake(mark(1, 5), 0),
+                Change::Departed(mark(1, 5), DeadLetterReason::DeliveryLimit),
+                Change::Seen(QueueId(2), [9; 16], 1_700_000_000_000),
+                Change::Forgotten(QueueId(2), [9; 16]),
+            ],
             gone: vec![mark(2, 77), mark(1, u64::MAX)],
         }
     }
@@ -311,6 +463,7 @@ mod tests {
                 .iter()
                 .map(|m| Fact::Delivered(m.queue, m.position)),
         );
+        expected.extend(sample.changes.iter().copied().map(Fact::Changed));
         expected.extend(sample.gone.iter().map(|m| Fact::Gone(m.queue, m.position)));
         assert_eq!(read, expected);
     }
@@ -324,12 +477,12 @@ mod tests {
             errors += usize::from(Facts::decode(&bytes[..len], |_| ()).is_err());
         }
         assert!(
-            errors >= bytes.len() - 6,
+            errors >= bytes.len() - 14,
             "only the ends of runs may be read: {errors}"
         );
         assert_eq!(
-            Facts::decode(&[9, 1, 1, 1], |_| ()),
-            Err(FactError::UnknownKind(9))
+            Facts::decode(&[99, 1, 1, 1], |_| ()),
+            Err(FactError::UnknownKind(99))
         );
         assert!(Facts::decode(&[4, 1, 0xff, 0xff, 0xff, 0xff, 0x0f], |_| ()).is_err());
     }

@@ -16,6 +16,7 @@ pub mod facts;
 pub mod limits;
 pub mod message;
 pub mod queue;
+pub mod reason;
 pub mod routing;
 pub mod wire;
 

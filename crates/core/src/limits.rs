@@ -20,3 +20,15 @@ pub const PAGE_ENTRIES: usize = 512;
 /// How often a quorum queue hands a message out again before it is dead-lettered, if the queue
 /// does not say otherwise.
 pub const QUORUM_DELIVERY_LIMIT: u32 = 20;
+
+/// Longest delay, lease or retry wait, in milliseconds: about 35 years.
+pub const DELAY_MS_MAX: u64 = 1 << 40;
+
+/// Ids that a queue or exchange remembers if it does not say otherwise.
+pub const DEDUPLICATION_IDS_DEFAULT: u64 = 100_000;
+
+/// How long an id counts if nothing is said, in milliseconds: ten minutes.
+pub const DEDUPLICATION_TTL_MS_DEFAULT: u64 = 600_000;
+
+/// Most ids that may be asked for.
+pub const DEDUPLICATION_IDS_MAX: u64 = 1 << 28;

@@ -3,9 +3,9 @@
 //! ```text
 //!  0        1       2          3              4                 5     8              16       24
 //!  | format | flags | priority | exchange len | routing key len | 0.. | published ms | ttl ms |
-//!  24           28       32         ..            ..           ..
-//!  | properties | body   | exchange | routing key | properties | body |
-//!  |   length   | length |
+//!  24           28       32            ..    ..         ..            ..           ..
+//!  | properties | body   | deliver at? | id? | exchange | routing key | properties | body |
+//!  |   length   | length |  (8 bytes)  | (16)|
 //! ```
 //!
 //! Integers are little-endian. The same bytes stand in a burst, in memory, and as the payload of
@@ -32,7 +32,14 @@ pub const FORMAT_AMQP091: u8 = 1;
 const HEAD_BYTES: usize = 32;
 const FLAG_PERSISTENT: u8 = 1;
 const FLAG_DEAD_LETTERED: u8 = 2;
+const FLAG_DELAYED: u8 = 4;
+const FLAG_IDENTIFIED: u8 = 8;
 const TTL_NONE: u64 = u64::MAX;
+const DELIVER_AT_BYTES: usize = 8;
+const ID_BYTES: usize = 16;
+
+/// What tells messages apart that must not be stored twice: a digest of the publisher's id.
+pub type IdBytes = [u8; ID_BYTES];
 
 /// A message on its way in, before it has its stored form.
 #[derive(Debug, Clone, Copy)]
@@ -45,10 +52,14 @@ pub struct Draft<'a> {
     pub dead_lettered: bool,
     /// Priority as published; a queue caps it at its own maximum.
     pub priority: u8,
-    /// Time to live from publishing, in milliseconds.
+    /// Time to live from when it is ready, in milliseconds.
     pub ttl_ms: Option<u64>,
     /// When the broker took it.
     pub published_ms: Millis,
+    /// Before when its queues keep it back; none if it is ready at once.
+    pub deliver_at: Option<Millis>,
+    /// Its identity, if one of its queues wants to know.
+    pub id: Option<IdBytes>,
     /// Exchange that it was published to, at most 255 bytes.
     pub exchange: &'a [u8],
     /// Routing key, at most 255 bytes.
@@ -73,7 +84,9 @@ impl Draft<'_> {
         let mut head = [0u8; HEAD_BYTES];
         head[0] = self.format;
         head[1] = u8::from(self.persistent) * FLAG_PERSISTENT
-            + u8::from(self.dead_lettered) * FLAG_DEAD_LETTERED;
+            + u8::from(self.dead_lettered) * FLAG_DEAD_LETTERED
+            + u8::from(self.deliver_at.is_some()) * FLAG_DELAYED
+            + u8::from(self.id.is_some()) * FLAG_IDENTIFIED;
         head[2] = self.priority;
         head[3] = self.exchange.len() as u8;
         head[4] = self.routing_key.len() as u8;
@@ -84,6 +97,12 @@ impl Draft<'_> {
         head[28..32].copy_from_slice(&(self.body.len() as u32).to_le_bytes());
         out.reserve(self.encoded_len());
         out.extend_from_slice(&head);
+        if let Some(deliver_at) = self.deliver_at {
+            out.extend_from_slice(&deliver_at.to_le_bytes());
+        }
+        if let Some(id) = &self.id {
+            out.extend_from_slice(id);
+        }
         out.extend_from_slice(self.exchange);
         out.extend_from_slice(self.routing_key);
         out.extend_from_slice(self.properties);
@@ -93,6 +112,8 @@ impl Draft<'_> {
     /// Length of the stored form, in bytes.
     pub fn encoded_len(&self) -> usize {
         HEAD_BYTES
+            + usize::from(self.deliver_at.is_some()) * DELIVER_AT_BYTES
+            + usize::from(self.id.is_some()) * ID_BYTES
             + self.exchange.len()
             + self.routing_key.len()
             + self.properties.len()
@@ -116,7 +137,7 @@ impl<'a> Message<'a> {
             return Err(NotAMessage(bytes.len()));
         }
         let message = Message(bytes);
-        let announced = HEAD_BYTES as u64
+        let announced = message.names_at() as u64
             + u64::from(bytes[3])
             + u64::from(bytes[4])
             + u64::from(message.properties_len())
@@ -130,6 +151,13 @@ impl<'a> Message<'a> {
 
     fn u32_at(&self, offset: usize) -> u32 {
         u32::from_le_bytes(self.0[offset..offset + 4].try_into().expect("four bytes"))
+    }
+
+    /// Where the exchange's name starts.
+    fn names_at(&self) -> usize {
+        HEAD_BYTES
+            + usize::from(self.0[1] & FLAG_DELAYED != 0) * DELIVER_AT_BYTES
+            + usize::from(self.0[1] & FLAG_IDENTIFIED != 0) * ID_BYTES
     }
 
     fn properties_len(&self) -> u32 {
@@ -177,14 +205,29 @@ impl<'a> Message<'a> {
         Some(ttl_ms).filter(|ttl| *ttl != TTL_NONE)
     }
 
+    /// Before when its queues keep it back.
+    pub fn deliver_at(&self) -> Option<Millis> {
+        let bytes = self.0[HEAD_BYTES..].first_chunk()?;
+        (self.0[1] & FLAG_DELAYED != 0).then(|| u64::from_le_bytes(*bytes))
+    }
+
+    /// Its identity, if one of its queues wanted to know.
+    pub fn id(&self) -> Option<IdBytes> {
+        if self.0[1] & FLAG_IDENTIFIED == 0 {
+            return None;
+        }
+        self.0[..self.names_at()].last_chunk().copied()
+    }
+
     /// Exchange that it was published to.
     pub fn exchange(&self) -> &'a [u8] {
-        &self.0[HEAD_BYTES..HEAD_BYTES + usize::from(self.0[3])]
+        let start = self.names_at();
+        &self.0[start..start + usize::from(self.0[3])]
     }
 
     /// Routing key that it was published with.
     pub fn routing_key(&self) -> &'a [u8] {
-        let start = HEAD_BYTES + usize::from(self.0[3]);
+        let start = self.names_at() + usize::from(self.0[3]);
         &self.0[start..start + usize::from(self.0[4])]
     }
 
@@ -208,6 +251,8 @@ impl<'a> Message<'a> {
             priority: self.priority(),
             ttl_ms: self.ttl_ms(),
             published_ms: self.published_ms(),
+            deliver_at: self.deliver_at(),
+            id: self.id(),
             exchange: self.exchange(),
             routing_key: self.routing_key(),
             properties: self.properties(),
@@ -228,6 +273,8 @@ mod tests {
             priority: 7,
             ttl_ms: Some(60_000),
             published_ms: 1_700_000_000_123,
+            deliver_at: Some(1_700_000_060_123),
+            id: Some(*b"0123456789abcdef"),
             exchange: b"orders",
             routing_key: b"order.paid",
             properties: &[0x10, 0, 2],
@@ -246,6 +293,8 @@ mod tests {
         assert_eq!(message.priority(), 7);
         assert_eq!(message.ttl_ms(), Some(60_000));
         assert_eq!(message.published_ms(), 1_700_000_000_123);
+        assert_eq!(message.deliver_at(), Some(1_700_000_060_123));
+        assert_eq!(message.id(), Some(*b"0123456789abcdef"));
         assert_eq!(message.exchange(), b"orders");
         assert_eq!(message.routing_key(), b"order.paid");
         assert_eq!(message.properties(), &[0x10, 0, 2]);
@@ -253,6 +302,27 @@ mod tests {
         let mut again = Vec::new();
         message.draft().encode(&mut again);
         assert_eq!(again, bytes);
+    }
+
+    #[test]
+    fn what_was_not_asked_for_takes_no_room() {
+        for (deliver_at, id, bytes) in [
+            (None, None, 0),
+            (Some(5), None, 8),
+            (None, Some([7; 16]), 16),
+        ] {
+            let draft = Draft {
+                deliver_at,
+                id,
+                ..draft()
+            };
+            let mut stored = Vec::new();
+            draft.encode(&mut stored);
+            let message = Message::parse(&stored).unwrap();
+            assert_eq!((message.deliver_at(), message.id()), (deliver_at, id));
+            assert_eq!(message.exchange(), b"orders");
+            assert_eq!(message.names_at(), HEAD_BYTES + bytes);
+        }
     }
 
     #[test]

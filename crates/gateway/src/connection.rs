@@ -24,7 +24,7 @@ use crate::shared::Shared;
 use crate::worker::{self, Worker};
 
 /// Bytes that may wait for a client's socket before nothing more is read from it.
-const OUTBOX_BYTES_HARD_MAX: usize = 32 << 20;
+const OUTBOX_BYTES_HARD_MAX: usize = 16 << 20;
 /// Reads in a row before others get their turn.
 const READS_IN_A_ROW_MAX: u32 = 8;
 /// Least room for one read behind an incomplete frame, in bytes.
@@ -78,6 +78,7 @@ impl Connection {
                 tokio::task::yield_now().await;
             }
         }
+        self.link.drain();
         let drained = std::future::poll_fn(|cx| self.poll_drained(cx));
         if tokio::time::timeout(DRAIN_TIMEOUT, drained).await.is_err() {
             tracing::debug!("the client did not read the last bytes");

@@ -77,6 +77,8 @@ pub(crate) struct LinkState {
     pub(crate) leftovers: Leftovers,
     /// Whether some thread has the link in its list.
     touched: bool,
+    /// Whether the task waits for the last bytes to leave, whoever writes them.
+    draining: bool,
     /// Bytes behind a full socket that the broker's account of memory knows of.
     accounted_bytes: usize,
 }
@@ -241,7 +243,9 @@ impl Link {
                 Written::Broken => event::BROKEN,
                 Written::All => 0,
             };
-            let events = more | if starved { event::RESUME } else { 0 };
+            let drained = level == 0 && state.draining;
+            let mut events = more | if starved { event::RESUME } else { 0 };
+            events |= if drained { event::WRITE } else { 0 };
             if events != 0 {
                 self.notify(events);
             }
@@ -285,6 +289,11 @@ impl Link {
         }
         drop(waker);
         self.events.swap(0, Ordering::SeqCst)
+    }
+
+    /// From now on the task is woken when the outbox is empty.
+    pub(crate) fn drain(&self) {
+        self.state.lock().draining = true;
     }
 
     /// Flushes once the socket is writable; ready when nothing is blocked. Only the task calls it.

@@ -3,18 +3,27 @@
 //! Invariants
 //! - A check asks the broker only what doors can ask it, and changes nothing before the end.
 
-use ferry_broker::{Burst, Outcome, Published};
+use std::sync::Arc;
+
+use ferry_broker::{Burst, Clock, Outcome, Published, QueueHandle};
 use ferry_log::Pending as LogPending;
 
 use crate::model::Change;
+use crate::model::queue::QueueModel;
 use crate::world::World;
-use crate::{Checked, violated};
+use crate::{Checked, peek, violated};
 
 /// Rounds of draining before a queue counts as never empty.
 const ROUNDS_MAX: usize = 50;
 
-/// Longer than anything lives.
+/// Longer than most lives.
 const LONG_MS: u64 = 3_600_000;
+
+/// Messages that are looked at after each step.
+const MANY: u64 = 300;
+
+/// More are looked at once in so many steps.
+const MANY_STEPS: u64 = 8;
 
 /// After each step: counts, and nobody waits who could be served.
 pub fn step(world: &mut World) -> Checked {
@@ -33,22 +42,21 @@ pub fn step(world: &mut World) -> Checked {
             queue.ready_bytes(),
             queue.unsettled(),
             queue.consumers(),
+            queue.delayed(),
+            queue.dead_letters_pending(),
         );
         let must = (
             model.ready.len() as u64,
             model.ready_bytes(),
             model.leased.len() as u64,
             model.consumers.len() as u32,
+            model.delayed.len() as u64,
+            model.stuck.len() as u64,
         );
         if is != must {
             return violated!("queue {} counts {is:?} and has {must:?}", model.name);
         }
-        let held = model.leased.values().map(|held| &held.instance);
-        transient |= model
-            .ready
-            .values()
-            .chain(held)
-            .any(|instance| !instance.durable);
+        transient |= model.all().any(|instance| !instance.durable);
         if model.ready.is_empty() {
             continue;
         }
@@ -60,10 +68,8 @@ pub fn step(world: &mut World) -> Checked {
             }
         }
     }
-    let used = world.broker.memory().used_bytes();
-    if !transient && used != 0 {
-        return violated!("{used} bytes of memory are used by nothing");
-    }
+    check_memory(world, &queues, transient)?;
+    world.model.check_kept()?;
     let damaged = world
         .broker
         .metrics()
@@ -71,6 +77,25 @@ pub fn step(world: &mut World) -> Checked {
         .load(std::sync::atomic::Ordering::Relaxed);
     if damaged > 0 {
         return violated!("{damaged} messages can not be read back");
+    }
+    Ok(())
+}
+
+/// The account of memory is what the messages take.
+fn check_memory(world: &World, queues: &[Arc<QueueHandle>], transient: bool) -> Checked {
+    let used = world.broker.memory().used_bytes();
+    if !transient && used != 0 {
+        return violated!("{used} bytes of memory are used by nothing");
+    }
+    let many: u64 = queues.iter().map(|queue| queue.ready()).sum();
+    if transient && (many <= MANY || world.model.step.is_multiple_of(MANY_STEPS)) {
+        let taken = queues
+            .iter()
+            .map(|queue| peek::memory_bytes(&world.broker, queue));
+        let taken: u64 = taken.sum();
+        if taken != used {
+            return violated!("{used} bytes of memory are used, and messages take {taken}");
+        }
     }
     Ok(())
 }
@@ -86,6 +111,8 @@ pub fn end(world: &mut World) -> Checked {
         return violated!("{} replies are never given", world.pending.len());
     }
     world.restart()?;
+    world.end_step()?;
+    world.open_ways()?;
     drain(world)?;
     give_back(world)?;
     alive(world)
@@ -101,10 +128,10 @@ fn drain(world: &mut World) -> Checked {
             let (mut burst, mut changes) = (Burst::new(), Vec::new());
             for held in std::mem::take(&mut world.clients[client].held) {
                 burst.settle(&held.queue, held.lease, Outcome::Accept);
-                let (queue, number) = (held.queue.id().0, held.number);
+                let (queue, lease) = (held.queue.id().0, held.number);
                 changes.push(Change::Settle {
                     queue,
-                    number,
+                    lease,
                     outcome: Outcome::Accept,
                     transaction: None,
                 });
@@ -112,16 +139,17 @@ fn drain(world: &mut World) -> Checked {
             burst.submit(&world.broker);
             world.observe(changes)?;
         }
+        world.give_back_all()?;
         let queues = world.model.queues.values();
         let queues: Vec<_> = queues.map(|q| (q.id, q.name.clone(), q.owner)).collect();
         for (id, name, owner) in queues {
             while world.get_one(owner.unwrap_or(0), id, &name, true)? {}
         }
-        world.clock.advance(LONG_MS);
+        let next = world.broker.next_deadline();
+        let far = (next < u64::MAX).then(|| next.saturating_sub(world.clock.now()));
+        world.clock.advance(far.unwrap_or(0).max(LONG_MS));
         world.end_step()?;
-        let empty = |queue: &crate::model::queue::QueueModel| {
-            queue.ready.is_empty() && queue.leased.is_empty()
-        };
+        let empty = |queue: &QueueModel| queue.all().next().is_none();
         if world.model.queues.values().all(empty) {
             return Ok(());
         }
@@ -170,6 +198,8 @@ fn alive(world: &mut World) -> Checked {
         priority: 0,
         ttl_ms: None,
         published_ms: 0,
+        deliver_at: None,
+        id: None,
         exchange: b"",
         routing_key: b"d1",
         properties: &properties,

@@ -1,7 +1,7 @@
 //! Time that passes when told to.
 //!
 //! Invariants
-//! - It never goes back, and nobody waits for it.
+//! - It goes where it is told to, also back; nobody waits for it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -22,6 +22,11 @@ impl VirtualClock {
     /// Lets `time_ms` pass.
     pub fn advance(&self, time_ms: u64) {
         self.0.fetch_add(time_ms, Ordering::Relaxed);
+    }
+
+    /// Goes back by `time_ms`.
+    pub fn go_back(&self, time_ms: u64) {
+        self.0.fetch_sub(time_ms, Ordering::Relaxed);
     }
 }
 

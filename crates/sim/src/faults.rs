@@ -8,18 +8,25 @@
 //! - A start fails only while a fault was asked for, and succeeds after the next crash.
 //! - After a failure of the log no reply is given that was not given before.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use ferry_broker::{Burst, Delivery, ExchangeKind, NoHeaders};
+use ferry_broker::{
+    Broker, Burst, Delivery, ExchangeKind, NoHeaders, Published, Publisher, QueueHandle,
+    SETTLE_EXCHANGE,
+};
 use ferry_core::message::Draft;
 use ferry_log::testing::{Crash, Fault, FaultyDisk};
 
 use crate::clock::VirtualClock;
-use crate::model::recover::{Ending, Found, FoundQueue};
+use crate::model::recover::{Ending, Found, FoundQueue, State};
 use crate::model::routing::Kind;
 use crate::outlet::Seen;
 use crate::world::{World, open};
-use crate::{Checked, Violation, violated};
+use crate::{Checked, Violation, peek, violated};
+
+/// The last so many ids are asked for after a start.
+const IDENTITIES_ASKED: u64 = 200;
 
 /// Starts that are tried before one must succeed.
 const STARTS_MAX: u64 = 4;
@@ -94,6 +101,8 @@ impl World {
             priority: 0,
             ttl_ms: None,
             published_ms: 0,
+            deliver_at: None,
+            id: None,
             exchange: b"",
             routing_key: b"d1",
             properties: &properties,
@@ -203,7 +212,7 @@ impl World {
     }
 
     /// Opens a copy of the disk and takes everything out of it.
-    fn look_into(&mut self, copy: &FaultyDisk) -> Checked<Found> {
+    pub(crate) fn look_into(&mut self, copy: &FaultyDisk) -> Checked<Found> {
         let still = Arc::new(VirtualClock::new(0));
         let broker = match open(copy, still, self.segment_bytes, self.random.any()) {
             Ok(broker) => broker,
@@ -214,20 +223,10 @@ impl World {
         };
         let mut found = Found::default();
         for queue in vhost.queues() {
-            let (id, name) = (queue.id().0, queue.name().to_owned());
-            let mut messages = Vec::new();
-            let mut take = |delivery: Delivery<'_>| messages.extend(Seen::new(&delivery));
-            while matches!(broker.get(&queue, true, &mut take), Ok(true)) {}
-            if queue.ready() > 0 {
-                return violated!("queue {name} can not be drained: a message is damaged");
-            }
-            for seen in &messages {
-                let (message, redelivered) = (seen.message, seen.redelivered);
-                self.trace
-                    .line(format!("    {name} has {message:?} {redelivered}"));
-            }
-            found.queues.push(FoundQueue { id, name, messages });
+            let found_queue = self.look_into_queue(&broker, &queue)?;
+            found.queues.push(found_queue);
         }
+        found.policy = World::policy_of(&broker)?;
         for (binding, _) in vhost.bindings() {
             if let ferry_broker::Destination::Queue(id) = &binding.destination {
                 let key = String::from_utf8_lossy(&binding.routing_key).into_owned();
@@ -240,12 +239,13 @@ impl World {
             .exchanges()
             .into_iter()
             .filter(|exchange| !exchange.name.is_empty() && !exchange.name.starts_with("amq."))
+            .filter(|exchange| *exchange.name != *SETTLE_EXCHANGE)
             .filter_map(|exchange| {
                 let kind = match exchange.kind {
                     ExchangeKind::Direct => Kind::Direct,
                     ExchangeKind::Fanout => Kind::Fanout,
                     ExchangeKind::Topic => Kind::Topic,
-                    ExchangeKind::Headers => return None,
+                    _ => return None,
                 };
                 Some((exchange.name.to_string(), kind))
             })
@@ -255,6 +255,114 @@ impl World {
             return violated!("{used} bytes of memory are used by a drained copy");
         }
         Ok(found)
+    }
+}
+
+impl World {
+    /// What is in a queue of a copy, which is emptied of what is ready.
+    fn look_into_queue(
+        &mut self,
+        broker: &Arc<Broker>,
+        queue: &Arc<QueueHandle>,
+    ) -> Checked<FoundQueue> {
+        let (id, name) = (queue.id().0, queue.name().to_owned());
+        let mut messages = peek::all(broker, queue)?;
+        let ids = self.known_ids(broker, queue)?;
+        let mut taken = Vec::new();
+        let mut take = |delivery: Delivery<'_>| taken.extend(Seen::new(&delivery));
+        while matches!(broker.get(queue, true, &mut take), Ok(true)) {}
+        if queue.ready() > 0 {
+            return violated!("queue {name} can not be drained: a message is damaged");
+        }
+        let ready = messages
+            .iter_mut()
+            .filter(|found| found.state == State::Ready);
+        let mut count = 0;
+        for (found, seen) in ready.zip(taken.iter()) {
+            if found.seen.message != seen.message {
+                return violated!("queue {name} shows another order than it delivers");
+            }
+            count += 1;
+            found.seen = seen.clone();
+        }
+        if count != taken.len() {
+            return violated!("queue {name} delivered {} and shows {count}", taken.len());
+        }
+        for found in &messages {
+            let (message, redelivered) = (found.seen.message, found.seen.redelivered);
+            let state = &found.state;
+            self.trace.line(format!(
+                "    {name} has {message:?} {redelivered} {state:?}"
+            ));
+        }
+        if !ids.is_empty() {
+            self.trace.line(format!("    {name} knows {ids:?}"));
+        }
+        Ok(FoundQueue {
+            id,
+            name,
+            messages,
+            ids,
+        })
+    }
+
+    /// Which ids a queue of a copy counts, of those that it ever took or could have taken. It is
+    /// made full for that, so that an id that is new is refused and leaves no trace.
+    fn known_ids(&self, broker: &Arc<Broker>, queue: &Arc<QueueHandle>) -> Checked<BTreeSet<u64>> {
+        if queue.options().deduplication.is_none() {
+            return Ok(BTreeSet::new());
+        }
+        broker.command(queue, |queue, context| {
+            let options = ferry_core::queue::Options {
+                max_length: Some(0),
+                overflow: ferry_core::queue::Overflow::RejectPublish,
+                ..queue.options().clone()
+            };
+            queue.set_options(Arc::new(options), context);
+        });
+        let Some(vhost) = broker.vhost("/") else {
+            return violated!("the first virtual host is lost");
+        };
+        let mut publisher = Publisher::new(vhost);
+        let mut burst = Burst::new();
+        let first = self.next_identity.saturating_sub(IDENTITIES_ASKED).max(1);
+        let asked: Vec<u64> = (first..self.next_identity).collect();
+        for identity in &asked {
+            let properties = crate::format::identified(0, Some(*identity));
+            let draft = Draft {
+                routing_key: queue.name().as_bytes(),
+                ..probe(&properties)
+            };
+            let tag = Some(World::tag(*identity));
+            let published = burst.publish(broker, &mut publisher, &draft, &NoHeaders, tag);
+            if published != Ok(Published::Routed) {
+                return violated!("a probe of {}: {published:?}", queue.name());
+            }
+        }
+        let mut known: BTreeSet<u64> = asked.into_iter().collect();
+        if let Some(ticket) = burst.submit(broker) {
+            for tag in ticket.rejected().iter() {
+                known.remove(&tag.tag);
+            }
+        }
+        Ok(known)
+    }
+}
+
+fn probe(properties: &[u8]) -> Draft<'_> {
+    Draft {
+        format: crate::format::FORMAT,
+        persistent: false,
+        dead_lettered: false,
+        priority: 0,
+        ttl_ms: None,
+        published_ms: 0,
+        deliver_at: None,
+        id: None,
+        exchange: b"",
+        routing_key: b"",
+        properties,
+        body: b"",
     }
 }
 

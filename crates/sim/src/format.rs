@@ -4,7 +4,7 @@
 //! - Properties that a client publishes name the message, so that a rewritten message can be
 //!   told from a wrong one.
 
-use ferry_broker::MessageFormat;
+use ferry_broker::{Basics, MessageFormat, MessageId};
 use ferry_core::arguments::{Arguments, Value};
 
 /// The tag of the format in messages.
@@ -13,16 +13,33 @@ pub const FORMAT: u8 = 1;
 /// The header that names the message.
 const NUMBER: &str = "n";
 
+/// The header that has the message's id.
+const IDENTITY: &str = "id";
+
 /// Headers as they are, nothing else.
 pub struct SimFormat;
 
 impl MessageFormat for SimFormat {
+    fn basics(&self, properties: &[u8]) -> Option<Basics> {
+        let number = read(properties)?.get(NUMBER).and_then(Value::as_integer);
+        Some(Basics {
+            persistent: true,
+            message_id: number.map(|number| number.to_string()),
+            ..Basics::default()
+        })
+    }
+
     fn headers(&self, properties: &[u8]) -> Arguments {
         read(properties).unwrap_or_default()
     }
 
     fn rewrite(&self, _properties: &[u8], headers: &Arguments, _clear: bool) -> Vec<u8> {
         write(headers)
+    }
+
+    fn identity(&self, properties: &[u8]) -> Option<MessageId> {
+        let headers = read(properties)?;
+        headers.get(IDENTITY).and_then(MessageId::of_value)
     }
 
     fn expiration(&self, _properties: &[u8]) -> Option<String> {
@@ -41,8 +58,17 @@ fn write(headers: &Arguments) -> Vec<u8> {
 /// The properties with which message `id` is published.
 #[must_use]
 pub fn properties(id: u64) -> Vec<u8> {
+    identified(id, None)
+}
+
+/// The properties of message `id` with an id of which a queue may take one only.
+#[must_use]
+pub fn identified(id: u64, identity: Option<u64>) -> Vec<u8> {
     let mut headers = Arguments::new();
     headers.insert(NUMBER, Value::U64(id));
+    if let Some(identity) = identity {
+        headers.insert(IDENTITY, Value::U64(identity));
+    }
     write(&headers)
 }
 

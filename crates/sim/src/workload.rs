@@ -36,6 +36,12 @@ pub enum Operation {
     Unbind,
     /// An exchange is declared or deleted.
     Exchange,
+    /// The operator does something with a message or a lease.
+    Operator,
+    /// The policy is set, changed or cleared.
+    Policy,
+    /// The clock is set.
+    Jump,
     /// The log is committed.
     Commit,
     /// Time passes.
@@ -67,6 +73,12 @@ pub struct Workload {
     pub body_bytes_max: u64,
     /// Most publishes of one burst.
     pub burst_max: u64,
+    /// How many queues have a feature, in percent of them for each.
+    pub features: u64,
+    /// How many publishes have a delay, in percent.
+    pub delayed: u64,
+    /// How many publishes have an id, in percent.
+    pub identified: u64,
 }
 
 const MIXED: &[(Operation, u64)] = &[
@@ -84,6 +96,9 @@ const MIXED: &[(Operation, u64)] = &[
     (Operation::Bind, 15),
     (Operation::Unbind, 4),
     (Operation::Exchange, 5),
+    (Operation::Operator, 40),
+    (Operation::Policy, 6),
+    (Operation::Jump, 2),
     (Operation::Commit, 120),
     (Operation::Time, 60),
     (Operation::Upkeep, 40),
@@ -104,6 +119,9 @@ const CRASH: &[(Operation, u64)] = &[
     (Operation::Flush, 40),
     (Operation::DeclareQueue, 20),
     (Operation::Bind, 20),
+    (Operation::Operator, 20),
+    (Operation::Policy, 4),
+    (Operation::Jump, 1),
     (Operation::Commit, 100),
     (Operation::Time, 20),
     (Operation::Upkeep, 30),
@@ -171,38 +189,119 @@ const DEEP: &[(Operation, u64)] = &[
     (Operation::Restart, 5),
 ];
 
+const FEATURES: &[(Operation, u64)] = &[
+    (Operation::Burst, 260),
+    (Operation::Transaction, 80),
+    (Operation::Settle, 200),
+    (Operation::Get, 60),
+    (Operation::Consume, 50),
+    (Operation::Cancel, 15),
+    (Operation::Flush, 40),
+    (Operation::Reconnect, 8),
+    (Operation::DeclareQueue, 40),
+    (Operation::DeleteQueue, 4),
+    (Operation::Purge, 4),
+    (Operation::Bind, 15),
+    (Operation::Operator, 80),
+    (Operation::Policy, 16),
+    (Operation::Jump, 4),
+    (Operation::Commit, 100),
+    (Operation::Time, 90),
+    (Operation::Upkeep, 30),
+    (Operation::Checkpoint, 8),
+    (Operation::Crash, 20),
+    (Operation::Restart, 8),
+    (Operation::DiskFull, 2),
+    (Operation::DiskFault, 4),
+    (Operation::Heal, 12),
+];
+
+const DELAYS: &[(Operation, u64)] = &[
+    (Operation::Burst, 200),
+    (Operation::Transaction, 30),
+    (Operation::Settle, 100),
+    (Operation::Get, 40),
+    (Operation::Consume, 20),
+    (Operation::Cancel, 8),
+    (Operation::Flush, 30),
+    (Operation::DeclareQueue, 10),
+    (Operation::Purge, 4),
+    (Operation::Operator, 60),
+    (Operation::Policy, 4),
+    (Operation::Jump, 6),
+    (Operation::Commit, 60),
+    (Operation::Time, 100),
+    (Operation::Upkeep, 20),
+    (Operation::Checkpoint, 8),
+    (Operation::Crash, 12),
+    (Operation::Restart, 8),
+];
+
 impl Workload {
     /// All workloads; a seed picks one unless told otherwise.
-    pub const ALL: [Workload; 5] = [
+    pub const ALL: [Workload; 7] = [
         Workload {
             name: "mixed",
             weights: MIXED,
             body_bytes_max: 2_000,
             burst_max: 6,
+            features: 20,
+            delayed: 8,
+            identified: 15,
         },
         Workload {
             name: "crash",
             weights: CRASH,
             body_bytes_max: 600,
             burst_max: 5,
+            features: 20,
+            delayed: 8,
+            identified: 15,
         },
         Workload {
             name: "churn",
             weights: CHURN,
             body_bytes_max: 300,
             burst_max: 4,
+            features: 10,
+            delayed: 5,
+            identified: 8,
         },
         Workload {
             name: "backlog",
             weights: BACKLOG,
             body_bytes_max: 4_000,
             burst_max: 24,
+            features: 8,
+            delayed: 4,
+            identified: 4,
         },
         Workload {
             name: "deep",
             weights: DEEP,
             body_bytes_max: 60,
             burst_max: 400,
+            features: 0,
+            delayed: 2,
+            identified: 0,
+        },
+        Workload {
+            name: "features",
+            weights: FEATURES,
+            body_bytes_max: 600,
+            burst_max: 5,
+            features: 50,
+            delayed: 20,
+            identified: 40,
+        },
+        Workload {
+            name: "delays",
+            weights: DELAYS,
+            body_bytes_max: 300,
+            burst_max: 30,
+            features: 25,
+            delayed: 70,
+            identified: 5,
         },
     ];
 

@@ -16,15 +16,19 @@ use ferry_log::testing::{FaultyDisk, Random};
 
 use crate::clock::VirtualClock;
 use crate::format::{FORMAT, SimFormat};
+use crate::model::queue::QueueModel;
 use crate::model::routing::Binding;
-use crate::model::{self, Change, Model, Step};
+use crate::model::{self, Change, Model, Seemly, Step};
 use crate::outlet::{Event, Events, SimOutlet};
 use crate::trace::Trace;
 use crate::workload::Workload;
-use crate::{Checked, Violation, check, violated};
+use crate::{Checked, Violation, check, peek, violated};
 
 /// Clients of a world.
 pub const CLIENTS: usize = 4;
+
+/// Ticks after which nothing may be overdue.
+const TICKS_MAX: usize = 64;
 
 /// The time at which every world begins.
 const BEGINNING_MS: u64 = 1_700_000_000_000;
@@ -36,7 +40,7 @@ pub struct HeldLease {
     pub queue: Arc<QueueHandle>,
     /// What settles it.
     pub lease: Lease,
-    /// The message in the model.
+    /// The lease in the model.
     pub number: u64,
 }
 
@@ -79,6 +83,8 @@ pub enum Defined {
     Exchange(String),
     /// An exchange is gone.
     ExchangeGone(String),
+    /// A version of the policy holds.
+    Policy(u64),
 }
 
 /// A reply that somebody waits for.
@@ -130,6 +136,9 @@ pub struct World {
     pub(crate) next_message: u64,
     pub(crate) next_consumer: u64,
     pub(crate) next_transaction: u64,
+    pub(crate) next_identity: u64,
+    /// Leases of the operator.
+    pub(crate) borrowed: Vec<HeldLease>,
     marks: Vec<(Step, Position)>,
 }
 
@@ -164,6 +173,8 @@ impl World {
             next_message: 1,
             next_consumer: 1,
             next_transaction: 1,
+            next_identity: 1,
+            borrowed: Vec::new(),
             marks: Vec::new(),
         };
         world.begin_life();
@@ -177,6 +188,7 @@ impl World {
     pub fn begin_life(&mut self) {
         self.vhost = default_vhost(&self.broker);
         self.pending.clear();
+        self.borrowed.clear();
         self.marks = vec![(0, Position::ZERO)];
         self.clients = (0..CLIENTS).map(|_| self.connect()).collect();
     }
@@ -221,14 +233,25 @@ impl World {
         if self.broker.failed().is_some() {
             self.after_failure()?;
         }
-        self.broker.tick();
-        self.observe(vec![Change::Tick])?;
+        self.tick()?;
         self.marks.push((self.model.step, self.broker.log().end()));
         self.poll()?;
         check::step(self)?;
         let safe = self.safe_step(self.broker.log().durable());
         self.model.forget(safe);
         Ok(())
+    }
+
+    /// Everything that is overdue happens, as often as the broker asks for it.
+    fn tick(&mut self) -> Checked {
+        for _ in 0..TICKS_MAX {
+            self.broker.tick();
+            self.observe(vec![Change::Tick])?;
+            if self.broker.next_deadline() > self.clock.now() {
+                return Ok(());
+            }
+        }
+        violated!("something is overdue after {TICKS_MAX} ticks")
     }
 
     /// The last step whose every record is below `position`.
@@ -244,7 +267,9 @@ impl World {
             self.note(event);
         }
         self.model.now = self.clock.now();
-        let mut result = self.model.run(changes, events)?;
+        let seen = self.look()?;
+        let mut result = self.model.run(changes, events, seen)?;
+        self.narrow()?;
         for granted in result.granted.drain(..) {
             let Some(lease) = granted.seen.lease else {
                 continue;
@@ -253,11 +278,47 @@ impl World {
             let held = HeldLease {
                 queue,
                 lease,
-                number: granted.number,
+                number: granted.lease,
             };
             self.clients[granted.client].held.push(held);
         }
         Ok(result)
+    }
+
+    /// What can be seen of the broker besides what it did to clients.
+    fn look(&self) -> Checked<Seemly> {
+        let mut seen = Seemly::default();
+        for consumer in self.clients.iter().flat_map(|client| &client.consumers) {
+            if consumer.outlet.is_starved() {
+                seen.starved.insert(consumer.number);
+            }
+        }
+        for queue in self.vhost.queues() {
+            seen.queues.insert(queue.id().0);
+            if queue.dead_letters_pending() > 0 {
+                let stuck = peek::stuck(&self.broker, &queue)?;
+                seen.stuck.insert(queue.id().0, stuck);
+            }
+        }
+        Ok(seen)
+    }
+
+    /// Waits with a jitter become known by looking at them.
+    fn narrow(&mut self) -> Checked {
+        let vague = |queue: &QueueModel| queue.delayed.values().any(|w| w.until.0 < w.until.1);
+        let queues = self.model.queues.values().filter(|queue| vague(queue));
+        let ids: BTreeSet<u64> = queues.map(|queue| queue.id).collect();
+        for handle in self.vhost.queues() {
+            let id = handle.id().0;
+            if !ids.contains(&id) {
+                continue;
+            }
+            let found = peek::delayed(&self.broker, &handle)?;
+            if let Some(queue) = self.model.queues.get_mut(&id) {
+                queue.narrow(&found)?;
+            }
+        }
+        Ok(())
     }
 
     fn note(&mut self, event: &Event) {

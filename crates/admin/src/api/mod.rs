@@ -10,6 +10,7 @@ mod exchanges;
 mod health;
 mod list;
 mod overview;
+mod policies;
 mod queues;
 mod values;
 mod vhosts;
@@ -19,9 +20,11 @@ use std::sync::Arc;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{delete, get};
 use axum::{Json, Router};
+use ferry_broker::{DefinitionError, DurableWaiter, ErrorKind, Promise};
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 use crate::auth::LoggedIn;
 use crate::routes::not_found;
@@ -31,6 +34,8 @@ use list::ListQuery;
 /// Why a request was not answered.
 pub(crate) enum ApiError {
     NotFound,
+    /// The virtual host of what is to be changed.
+    NoSuchVhost,
     BadRequest(String),
     /// A health check that says no, with its whole body.
     Unhealthy(Value),
@@ -51,6 +56,10 @@ impl IntoResponse for ApiError {
                 StatusCode::NOT_FOUND,
                 error_body("Object Not Found", "Not Found"),
             ),
+            ApiError::NoSuchVhost => (
+                StatusCode::NOT_FOUND,
+                error_body("not_found", "vhost_not_found"),
+            ),
             ApiError::BadRequest(reason) => {
                 (StatusCode::BAD_REQUEST, error_body("bad_request", &reason))
             }
@@ -61,6 +70,18 @@ impl IntoResponse for ApiError {
             ),
         };
         (status, body).into_response()
+    }
+}
+
+impl From<DefinitionError> for ApiError {
+    fn from(error: DefinitionError) -> ApiError {
+        match error.kind() {
+            ErrorKind::NotFound => ApiError::NotFound,
+            ErrorKind::AccessRefused
+            | ErrorKind::ResourceLocked
+            | ErrorKind::PreconditionFailed => ApiError::BadRequest(error.to_string()),
+            ErrorKind::Internal => ApiError::Internal,
+        }
     }
 }
 
@@ -88,6 +109,29 @@ async fn gather_list<T: list::Listed + 'static>(
     .await
 }
 
+/// Wakes the request that waits for the disk.
+struct Safe(Notify);
+
+impl DurableWaiter for Safe {
+    fn kept(&self) {
+        self.0.notify_one();
+    }
+}
+
+/// Changes something where it hurts nobody, and answers when the change is safe.
+async fn change(
+    shared: Arc<Shared>,
+    make: impl FnOnce(&Shared) -> Result<(StatusCode, Promise), ApiError> + Send + 'static,
+) -> Result<StatusCode, ApiError> {
+    let broker = Arc::clone(&shared.broker);
+    let made = tokio::task::spawn_blocking(move || make(&shared));
+    let (status, promise) = made.await.map_err(|_| ApiError::Internal)??;
+    let safe = Arc::new(Safe(Notify::new()));
+    broker.when_kept(promise, safe.clone());
+    safe.0.notified().await;
+    Ok(status)
+}
+
 /// The paths below `/api`.
 pub(crate) fn routes() -> Router<Arc<Shared>> {
     Router::new()
@@ -102,6 +146,11 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
         .route("/queues/{vhost}", get(queues::of_vhost))
         .route("/queues/{vhost}/{queue}", get(queues::one))
         .route("/queues/{vhost}/{queue}/bindings", get(bindings::of_queue))
+        .route("/queues/{vhost}/{queue}/contents", delete(queues::purge))
+        .route(
+            "/ferry/queues/{vhost}/{queue}/delayed",
+            delete(queues::purge_delayed),
+        )
         .route("/exchanges", get(exchanges::all))
         .route("/exchanges/{vhost}", get(exchanges::of_vhost))
         .route("/exchanges/{vhost}/{exchange}", get(exchanges::one))
@@ -122,6 +171,14 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
         .route(
             "/bindings/{vhost}/e/{source}/e/{exchange}",
             get(bindings::between_exchanges),
+        )
+        .route("/policies", get(policies::all))
+        .route("/policies/{vhost}", get(policies::of_vhost))
+        .route(
+            "/policies/{vhost}/{policy}",
+            get(policies::one)
+                .put(policies::put)
+                .delete(policies::delete),
         )
         .route("/connections", get(connections::all))
         .route("/connections/{name}", get(connections::one))

@@ -52,6 +52,8 @@ fn show_overview(shared: &Shared) -> Value {
             "messages": totals.ready + totals.unsettled,
             "messages_ready": totals.ready,
             "messages_unacknowledged": totals.unsettled,
+            "messages_delayed": totals.delayed,
+            "messages_dead_letter_pending": totals.dead_letters_pending,
         },
         "object_totals": {
             "connections": broker.connection_count(),
@@ -65,9 +67,7 @@ fn show_overview(shared: &Shared) -> Value {
 }
 
 fn exchange_types() -> Vec<Value> {
-    use ExchangeKind::{Direct, Fanout, Headers, Topic};
-    let kinds = [Direct, Fanout, Headers, Topic];
-    kinds
+    ExchangeKind::ALL
         .iter()
         .map(|kind| json!({ "name": kind.as_str(), "enabled": true }))
         .collect()

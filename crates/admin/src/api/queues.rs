@@ -1,15 +1,21 @@
-//! Queues, all or one.
+//! Queues, all or one; and emptying one.
+//!
+//! Invariants
+//! - `messages` is ready and unacknowledged, as in RabbitMQ: what clients scale on does not grow
+//!   with what waits for its time.
+//! - An exclusive queue is emptied by its own connection only.
 
 use std::sync::Arc;
 
 use axum::extract::Path;
-use ferry_broker::{QueueHandle, Vhost};
+use axum::http::StatusCode;
+use ferry_broker::{ConnectionId, QueueHandle, Vhost};
 use ferry_core::queue::QueueKind;
 use serde_json::{Value, json};
 
 use super::list::{Listed, SortKey};
 use super::{
-    Answer, ApiError, Context, ListQuery, LoggedIn, Query, Shared, Shown, State, gather,
+    Answer, ApiError, Context, ListQuery, LoggedIn, Query, Shared, Shown, State, change, gather,
     gather_list, values, vhosts,
 };
 
@@ -49,6 +55,34 @@ pub(super) async fn one(
     .await
 }
 
+/// Drops the ready messages.
+pub(super) async fn purge(
+    _: LoggedIn,
+    State(shared): Context,
+    Path((vhost, queue)): Path<(String, String)>,
+) -> Result<StatusCode, ApiError> {
+    change(shared, move |shared| {
+        let vhost = vhosts::find(shared, &vhost)?;
+        let (_, promise) = vhost.purge_queue(&queue, ConnectionId::NOBODY)?;
+        Ok((StatusCode::NO_CONTENT, promise))
+    })
+    .await
+}
+
+/// Drops the messages that wait for their time.
+pub(super) async fn purge_delayed(
+    _: LoggedIn,
+    State(shared): Context,
+    Path((vhost, queue)): Path<(String, String)>,
+) -> Result<StatusCode, ApiError> {
+    change(shared, move |shared| {
+        let queue = vhosts::find(shared, &vhost)?.queue(&queue, ConnectionId::NOBODY)?;
+        let (_, promise) = shared.broker.purge_delayed(&queue);
+        Ok((StatusCode::NO_CONTENT, promise))
+    })
+    .await
+}
+
 /// A queue by name; another connection's exclusive ones are shown, too.
 pub(super) fn find(vhost: &Vhost, name: &str) -> Result<Arc<QueueHandle>, ApiError> {
     let queues = vhost.queues();
@@ -70,6 +104,8 @@ impl Listed for Arc<QueueHandle> {
             "messages" => SortKey::Number(self.ready() + self.unsettled()),
             "messages_ready" => SortKey::Number(self.ready()),
             "messages_unacknowledged" => SortKey::Number(self.unsettled()),
+            "messages_delayed" => SortKey::Number(self.delayed()),
+            "messages_dead_letter_pending" => SortKey::Number(self.dead_letters_pending()),
             "message_bytes_ready" => SortKey::Number(self.ready_bytes()),
             "consumers" => SortKey::Number(u64::from(self.consumers())),
             _ => return None,
@@ -78,6 +114,10 @@ impl Listed for Arc<QueueHandle> {
 
     fn show(&self, shared: &Shared) -> Value {
         let node = &shared.node.name;
+        let policy = self.policy();
+        let definition = policy
+            .as_ref()
+            .map(|policy| values::object(&policy.definition));
         let (ready, unsettled) = (self.ready(), self.unsettled());
         let mut object = json!({
             "name": QueueHandle::name(self),
@@ -86,12 +126,17 @@ impl Listed for Arc<QueueHandle> {
             "auto_delete": self.auto_delete(),
             "exclusive": self.exclusive(),
             "arguments": values::object(self.arguments()),
+            "policy": policy.as_ref().map(|policy| policy.name.as_str()),
+            "operator_policy": null,
+            "effective_policy_definition": definition.unwrap_or_else(|| json!({})),
             "type": "classic",
             "node": node,
             "state": "running",
             "messages": ready + unsettled,
             "messages_ready": ready,
             "messages_unacknowledged": unsettled,
+            "messages_delayed": self.delayed(),
+            "messages_dead_letter_pending": self.dead_letters_pending(),
             "message_bytes_ready": self.ready_bytes(),
             "consumers": self.consumers(),
         });

@@ -3,6 +3,11 @@
 use ferry_core::arguments::{Arguments, Value as Argument};
 use serde_json::{Map, Value, json};
 
+use super::ApiError;
+
+/// How deep the body of a request may nest.
+const BODY_DEPTH_MAX: usize = 32;
+
 /// Arguments as an object; of two with one name the first counts, as in the broker.
 pub(super) fn object(arguments: &Arguments) -> Value {
     let mut map = Map::new();
@@ -15,6 +20,46 @@ pub(super) fn object(arguments: &Arguments) -> Value {
 /// Bytes that are text most of the time.
 pub(super) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The body of a request that changes something: an object, or nothing at all.
+pub(super) fn body(bytes: &[u8]) -> Result<Arguments, ApiError> {
+    let refused = |why: &str| ApiError::BadRequest(why.to_owned());
+    if bytes.is_empty() {
+        return Ok(Arguments::new());
+    }
+    let Ok(Value::Object(object)) = serde_json::from_slice(bytes) else {
+        return Err(refused("not_json"));
+    };
+    match argument(Value::Object(object), BODY_DEPTH_MAX) {
+        Some(Argument::Table(table)) => Ok(table),
+        _ => Err(refused("the body nests too deep")),
+    }
+}
+
+/// None if it nests deeper than that.
+fn argument(value: Value, depth_max: usize) -> Option<Argument> {
+    let depth_max = depth_max.checked_sub(1)?;
+    Some(match value {
+        Value::Null => Argument::Void,
+        Value::Bool(value) => Argument::Bool(value),
+        Value::Number(number) => match (number.as_i64(), number.as_u64()) {
+            (Some(integer), _) => Argument::I64(integer),
+            (None, Some(integer)) => Argument::U64(integer),
+            (None, None) => Argument::F64(number.as_f64()?),
+        },
+        Value::String(text) => Argument::Str(text.into_bytes()),
+        Value::Array(values) => {
+            let values = values.into_iter().map(|value| argument(value, depth_max));
+            Argument::Array(values.collect::<Option<_>>()?)
+        }
+        Value::Object(map) => {
+            let pairs = map
+                .into_iter()
+                .map(|(name, value)| Some((name, argument(value, depth_max)?)));
+            Argument::Table(pairs.collect::<Option<Vec<_>>>()?.into_iter().collect())
+        }
+    })
 }
 
 fn value(argument: &Argument) -> Value {
@@ -69,5 +114,32 @@ mod tests {
             "list": [true, 0.5], "table": { "at": 7 },
         });
         assert_eq!(object(&arguments), expected);
+    }
+
+    #[test]
+    fn a_body_is_an_object_of_bounded_depth() {
+        let nested = |depth: usize| format!("{}1{}", "{\"a\":".repeat(depth), "}".repeat(depth));
+        for (text, expected) in [
+            ("", Some(json!({}))),
+            ("{", None),
+            ("[]", None),
+            ("5", None),
+            ("{} x", None),
+            (
+                "{\"n\":18446744073709551615}",
+                Some(json!({ "n": u64::MAX })),
+            ),
+            (
+                "{\"a\":-1,\"b\":[true,null,1.5],\"c\":{\"d\":\"é\"}}",
+                Some(json!({ "a": -1, "b": [true, null, 1.5], "c": { "d": "é" } })),
+            ),
+            (&nested(40), None),
+            (&nested(10_000), None),
+        ] {
+            let found = body(text.as_bytes()).ok().map(|table| object(&table));
+            assert_eq!(found, expected, "{text:.40}");
+        }
+        assert!(body(nested(31).as_bytes()).is_ok());
+        assert!(body(b"{\"a\":\"\xff\"}").is_err());
     }
 }

@@ -32,6 +32,8 @@ pub(crate) async fn whole(State(shared): State<Arc<Shared>>) -> Response {
             (UNACKED, totals.unsettled),
             (MESSAGES, totals.ready + totals.unsettled),
             (READY_BYTES, bytes),
+            (DELAYED, totals.delayed),
+            (DEAD_LETTERS_PENDING, totals.dead_letters_pending),
         ] {
             text.gauge(family, value as f64);
         }
@@ -63,6 +65,14 @@ const READY_BYTES: Family = Family(
     "rabbitmq_queue_messages_ready_bytes",
     "Bytes of the bodies of ready messages",
 );
+const DELAYED: Family = Family(
+    "ferrymq_messages_delayed",
+    "Messages that wait for their time, a retry's wait included",
+);
+const DEAD_LETTERS_PENDING: Family = Family(
+    "ferrymq_messages_dead_letter_pending",
+    "Dead letters kept because they can not arrive where they go",
+);
 const CONSUMERS: Family = Family("rabbitmq_queue_consumers", "Consumers on a queue");
 
 /// What is shown of a queue.
@@ -75,11 +85,13 @@ fn queues(shared: &Shared, text: &mut Text) {
         .iter()
         .flat_map(|vhost| vhost.queues())
         .collect();
-    let families: [(Family, Figure); 5] = [
+    let families: [(Family, Figure); 7] = [
         (READY, |queue| queue.ready()),
         (UNACKED, |queue| queue.unsettled()),
         (MESSAGES, |queue| queue.ready() + queue.unsettled()),
         (READY_BYTES, |queue| queue.ready_bytes()),
+        (DELAYED, |queue| queue.delayed()),
+        (DEAD_LETTERS_PENDING, |queue| queue.dead_letters_pending()),
         (CONSUMERS, |queue| u64::from(queue.consumers())),
     ];
     for (family, value) in families {

@@ -14,6 +14,7 @@ pub(super) fn write(shared: &Shared, text: &mut Text) {
     churn(shared.broker.metrics(), text);
     messages(shared.broker.metrics(), text);
     own_messages(shared.broker.metrics(), text);
+    by_settings(shared.broker.metrics(), text);
     resources(shared, text);
     alarms(shared, text);
     log(shared, text);
@@ -210,6 +211,57 @@ fn own_messages(metrics: &Metrics, text: &mut Text) {
                     "Messages whose body was unreadable",
                 ),
                 &metrics.messages_damaged,
+            ),
+        ],
+    );
+}
+
+/// What the settings of queues did: delay, retry, lease, de-duplication, dead letters.
+fn by_settings(metrics: &Metrics, text: &mut Text) {
+    counters(
+        text,
+        [
+            (
+                Family(
+                    "ferrymq_messages_woken_total",
+                    "Messages whose delay was over, a retry's wait included",
+                ),
+                &metrics.messages_woken,
+            ),
+            (
+                Family(
+                    "ferrymq_messages_delay_ignored_total",
+                    "Delays that were negative or no numbers",
+                ),
+                &metrics.messages_delay_ignored,
+            ),
+            (
+                Family(
+                    "ferrymq_leases_expired_total",
+                    "Leases that ended by their deadline",
+                ),
+                &metrics.leases_expired,
+            ),
+            (
+                Family(
+                    "ferrymq_messages_settled_late_total",
+                    "Settlements of leases that had ended",
+                ),
+                &metrics.messages_settled_late,
+            ),
+            (
+                Family(
+                    "ferrymq_messages_duplicate_total",
+                    "Publishes not stored because their id had been seen",
+                ),
+                &metrics.messages_duplicate,
+            ),
+            (
+                Family(
+                    "ferrymq_messages_dead_letter_dropped_total",
+                    "Dead letters that had nowhere to go",
+                ),
+                &metrics.messages_dead_letter_dropped,
             ),
         ],
     );

@@ -49,7 +49,8 @@ function bytes(value) {
   return (unit ? value.toFixed(1) : value) + " " + units[unit];
 }
 
-// columns: [title, value of a row, kind]; kind is "name", "number" or nothing.
+// columns: [title, value of a row, kind]; kind is "name", "number", "extra" (left out where the
+// page is narrow) or nothing.
 function fill(table, columns, rows, none) {
   const head = element("tr");
   for (const [title, , kind] of columns) {
@@ -81,10 +82,12 @@ const yes = (flag) => (flag ? "yes" : "no");
 const QUEUES = [
   ["Name", (q) => q.name, "name"],
   ["Virtual host", (q) => q.vhost, "name"],
-  ["Type", (q) => q.type],
-  ["Durable", (q) => yes(q.durable)],
+  ["Type", (q) => q.type, "extra"],
+  ["Durable", (q) => yes(q.durable), "extra"],
   ["Ready", (q) => number(q.messages_ready), "number"],
   ["Unacked", (q) => number(q.messages_unacknowledged), "number"],
+  ["Delayed", (q) => number(q.messages_delayed), "number"],
+  ["Dead letters pending", (q) => number(q.messages_dead_letter_pending), "number"],
   ["Consumers", (q) => number(q.consumers), "number"],
 ];
 
@@ -111,13 +114,18 @@ const ADVICE = {
   disk:
     "Publishers wait: the disk of the data directory is full. Consumers go on. Free space on that " +
     "disk; publishers go on by themselves within seconds.",
+  deadLetters:
+    "Dead letters are kept in their queues because they can not arrive where they go: the target " +
+    "is full, or there is no exchange or no route. Queues show them as pending. Consume from the " +
+    "target, raise its limit, or bind a queue to the dead-letter exchange.",
 };
 
-function showAlarms({ ok, body }) {
+function showAlarms({ ok, body }, queued) {
   const texts = (body.alarms || []).map((alarm) => ADVICE[alarm.resource] || alarm.resource);
   if (!ok && !texts.length) {
     texts.push("This node can not store messages any more: " + body.reason + ". Restart it.");
   }
+  if (queued.messages_dead_letter_pending) texts.push(ADVICE.deadLetters);
   const shown = [...byId("alarms").children].map((child) => child.textContent);
   if (shown.join() === texts.join()) return;
   byId("alarms").replaceChildren(...texts.map((text) => element("p", text, "alarm")));
@@ -142,6 +150,8 @@ function showOverview(overview, node) {
   const figures = [
     ["Ready", number(queued.messages_ready)],
     ["Unacked", number(queued.messages_unacknowledged)],
+    ["Delayed", number(queued.messages_delayed)],
+    ["Dead letters pending", number(queued.messages_dead_letter_pending)],
     ["Published", rate("publish")],
     ["Delivered", rate("deliver_get")],
     ["Acked", rate("ack")],
@@ -201,7 +211,7 @@ async function refresh() {
     ]);
     if (turn !== state.turn) return;
     showOverview(overview, nodes[0]);
-    showAlarms(alarms);
+    showAlarms(alarms, overview.queue_totals);
     showQueues(queues);
     fill(byId("connections"), CONNECTIONS, connections.items, "Nobody is connected.");
     fill(byId("exchanges"), EXCHANGES, exchanges.items, "No exchanges.");

@@ -1,6 +1,7 @@
 //! The management API: who is let in, what is shown, and how it refuses.
 
 use crate::support::{Door, GUEST};
+use ferry_broker::{Exchange, ExchangeKind};
 use ferry_core::arguments::{Arguments, Value as Argument};
 use serde_json::json;
 
@@ -85,7 +86,9 @@ async fn a_queue_is_shown_with_what_it_was_declared_with() {
         "name": "jobs/a b", "vhost": "/", "type": "classic", "node": "ferrymq@test",
         "durable": true, "auto_delete": false, "exclusive": false, "state": "running",
         "arguments": { "x-max-priority": 5 },
+        "policy": null, "operator_policy": null, "effective_policy_definition": {},
         "messages": 0, "messages_ready": 0, "messages_unacknowledged": 0,
+        "messages_delayed": 0, "messages_dead_letter_pending": 0,
         "message_bytes_ready": 0, "consumers": 0,
     });
     assert_eq!(queue, expected);
@@ -176,15 +179,43 @@ async fn bindings_are_shown_with_the_one_that_every_queue_has() {
 }
 
 #[tokio::test]
+async fn an_exchange_is_shown_by_the_type_that_it_was_declared_with() {
+    let door = Door::open().await;
+    let delayed = Exchange {
+        arguments: Arguments::from_iter([("x-delayed-type", "topic")]),
+        ..Exchange::new("later", ExchangeKind::DelayedMessage)
+    };
+    let vhost = door.broker.vhost("/").unwrap();
+    vhost.declare_exchange(delayed).unwrap();
+    for (name, kind, arguments) in [
+        (
+            "later",
+            "x-delayed-message",
+            json!({ "x-delayed-type": "topic" }),
+        ),
+        ("ferry.settle", "direct", json!({})),
+    ] {
+        let expected = json!({
+            "name": name, "vhost": "/", "type": kind, "durable": true, "auto_delete": false,
+            "internal": false, "arguments": arguments,
+        });
+        let shown = door.get(&format!("/api/exchanges/%2F/{name}")).await;
+        assert_eq!(shown.json(), expected);
+    }
+}
+
+#[tokio::test]
 async fn the_overview_counts_what_there_is() {
     let door = Door::open().await;
     door.declare("jobs", Arguments::new());
     let overview = door.get("/api/overview").await.json();
     let totals = json!({
-        "connections": 1, "channels": 0, "exchanges": 7, "queues": 1, "consumers": 0,
+        "connections": 1, "channels": 0, "exchanges": 8, "queues": 1, "consumers": 0,
     });
     assert_eq!(overview["object_totals"], totals);
     assert_eq!(overview["product_version"], "9.8.7");
+    let kinds = overview["exchange_types"].as_array().unwrap();
+    assert!(kinds.contains(&json!({ "name": "x-message-deduplication", "enabled": true })));
     assert_eq!(overview["churn_rates"]["queue_created"], 1);
     let ports: Vec<u64> = overview["listeners"]
         .as_array()

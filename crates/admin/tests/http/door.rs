@@ -8,7 +8,7 @@ const IDENTITY: &str = "rabbitmq_identity_info\
     {rabbitmq_node=\"ferrymq@test\",rabbitmq_cluster=\"ferrymq@test\"}";
 
 /// Every sample of a page, after a check that it is one that Prometheus takes.
-fn samples(page: &str) -> Vec<(String, f64)> {
+pub fn samples(page: &str) -> Vec<(String, f64)> {
     let mut families: Vec<&str> = Vec::new();
     let mut samples: Vec<(String, f64)> = Vec::new();
     for line in page.lines() {

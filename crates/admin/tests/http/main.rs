@@ -3,5 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 mod api;
+mod counts;
 mod door;
+mod policies;
 mod support;

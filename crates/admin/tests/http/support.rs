@@ -3,13 +3,15 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use ferry_admin::{Admin, Listener, Node};
 use ferry_broker::{
-    BindingSpec, Broker, Clock, ConnectionId, ConnectionInfo, Exchange, ExchangeKind, Formats,
-    Options, QueueSpec, SyncPolicy,
+    BindingSpec, Broker, Burst, Clock, ConnectionId, ConnectionInfo, Exchange, ExchangeKind,
+    Formats, NoHeaders, Options, Publisher, QueueSpec, SyncPolicy,
 };
 use ferry_core::arguments::Arguments;
+use ferry_core::message::{Draft, FORMAT_AMQP091};
 use ferry_log::testing::FaultyDisk;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -17,11 +19,12 @@ use tokio::net::TcpStream;
 /// `guest:guest`.
 pub const GUEST: &str = "Authorization: Basic Z3Vlc3Q6Z3Vlc3Q=\r\n";
 
-struct StoppedClock;
+/// Stands until it is moved.
+pub struct HandClock(AtomicU64);
 
-impl Clock for StoppedClock {
+impl Clock for HandClock {
     fn now(&self) -> u64 {
-        1_000_000
+        self.0.load(Ordering::Relaxed)
     }
 }
 
@@ -29,6 +32,7 @@ impl Clock for StoppedClock {
 pub struct Door {
     pub broker: Arc<Broker>,
     pub disk: Arc<FaultyDisk>,
+    pub clock: Arc<HandClock>,
     pub admin: Admin,
     pub connection: ConnectionId,
 }
@@ -48,11 +52,29 @@ impl Answer {
 
 impl Door {
     pub async fn open() -> Door {
-        let disk = Arc::new(FaultyDisk::new(1));
+        let clock = Arc::new(HandClock(AtomicU64::new(1_000_000)));
+        Door::open_on(Arc::new(FaultyDisk::new(1)), clock).await
+    }
+
+    /// The node after its process was killed and started again.
+    pub async fn killed(self) -> Door {
+        let Door {
+            broker,
+            disk,
+            clock,
+            admin,
+            ..
+        } = self;
+        admin.shutdown().await;
+        drop(broker);
+        Door::open_on(disk, clock).await
+    }
+
+    async fn open_on(disk: Arc<FaultyDisk>, clock: Arc<HandClock>) -> Door {
         let broker = Broker::open(Options {
             disk: Arc::clone(&disk) as Arc<dyn ferry_log::Disk>,
             log: ferry_log::Options::default(),
-            clock: Arc::new(StoppedClock),
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
             formats: Formats::default(),
             sync: SyncPolicy::Sync,
             memory_high_bytes: 1 << 20,
@@ -81,6 +103,7 @@ impl Door {
         Door {
             broker,
             disk,
+            clock,
             admin,
             connection,
         }
@@ -99,6 +122,36 @@ impl Door {
             .unwrap()
             .declare_queue(spec, self.connection)
             .unwrap();
+    }
+
+    /// Publishes to a queue by its name; `delay_ms` is none for a message that is ready at once.
+    pub fn publish(&self, queue: &str, delay_ms: Option<u64>) {
+        let draft = Draft {
+            format: FORMAT_AMQP091,
+            persistent: true,
+            dead_lettered: false,
+            priority: 0,
+            ttl_ms: None,
+            published_ms: self.broker.now(),
+            deliver_at: delay_ms.map(|delay_ms| self.broker.now() + delay_ms),
+            id: None,
+            exchange: b"",
+            routing_key: queue.as_bytes(),
+            properties: &[0, 0],
+            body: b"body",
+        };
+        let mut publisher = Publisher::new(self.broker.vhost("/").unwrap());
+        let mut burst = Burst::new();
+        burst
+            .publish(&self.broker, &mut publisher, &draft, &NoHeaders, None)
+            .unwrap();
+        burst.submit(&self.broker);
+    }
+
+    /// Lets time pass, and what is due then happen.
+    pub fn pass(&self, ms: u64) {
+        self.clock.0.fetch_add(ms, Ordering::Relaxed);
+        self.broker.tick();
     }
 
     pub fn bind(&self, queue: &str, key: &str) {
@@ -140,6 +193,22 @@ impl Door {
     pub async fn request(&self, method: &str, path: &str, more: &str) -> Answer {
         let head = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
         self.send(&format!("{head}{more}\r\n")).await
+    }
+
+    /// As guest, with a body. The log is committed until there is an answer.
+    pub async fn change(&self, method: &str, path: &str, body: &str) -> Answer {
+        let head = format!("{GUEST}Content-Length: {}\r\n", body.len());
+        let head = format!("{method} {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n{head}");
+        let request = format!("{head}\r\n{body}");
+        let answer = self.send(&request);
+        tokio::pin!(answer);
+        loop {
+            let patience = std::time::Duration::from_millis(5);
+            match tokio::time::timeout(patience, &mut answer).await {
+                Ok(answer) => return answer,
+                Err(_) => self.broker.commit_log().unwrap(),
+            }
+        }
     }
 
     /// As guest.

@@ -8,12 +8,17 @@
 use std::sync::Arc;
 
 use ferry_core::message::Message;
-use ferry_core::queue::{BodyRef, ConsumerId, Effect, LeaseId, Outgoing, QueueKind};
+use ferry_core::queue::{BodyRef, ConsumerId, Effect, LeaseId, Outgoing};
 use ferry_log::{Position, ReadError, Reader};
 
 use super::state::{QueueSlot, State, StateContext};
 use super::{After, QueuePlace};
+use crate::dead_letter::Departure;
 use crate::{Delivery, Lease, Metrics, QueueHandle};
+
+/// Dead letters that wait with their bodies in memory; those of others are read when it is their
+/// turn.
+const BODIES_AT_ONCE_MAX: usize = 256;
 
 impl State {
     pub(super) fn carry_out(&mut self, cx: &StateContext<'_>, key: usize, staged: &[u8]) {
@@ -28,25 +33,31 @@ impl State {
                     body,
                     reason,
                 } => {
-                    let State { queues, reader, .. } = self;
-                    let queue = Arc::clone(&queues[key].handle);
-                    let mut message = Vec::new();
-                    let whole = with_body(reader, staged, &body, |bytes| {
-                        message.extend_from_slice(bytes.bytes());
-                    });
-                    match whole {
-                        Ok(()) => cx.afters.lock().push(After::DeadLetter {
-                            queue,
-                            lease,
-                            message,
-                            reason,
-                        }),
-                        Err(error) => damaged(cx, &queue, &error),
-                    }
+                    let queue = Arc::clone(&self.queues[key].handle);
+                    let departure = Departure::new(queue, lease, reason);
+                    self.dead_letter(cx, staged, departure, &body);
                 }
             }
         }
         self.effects = effects;
+    }
+
+    fn dead_letter(
+        &mut self,
+        cx: &StateContext<'_>,
+        staged: &[u8],
+        departure: Departure,
+        body: &BodyRef,
+    ) {
+        let mut message = None;
+        if departure.lease.is_none() || cx.afters.lock().len() < BODIES_AT_ONCE_MAX {
+            let copy = |found: Message<'_>| message = Some(found.bytes().to_vec());
+            if let Err(error) = with_body(&mut self.reader, staged, body, copy) {
+                return damaged(cx, &departure.queue, &error);
+            }
+        }
+        let letter = After::DeadLetter { departure, message };
+        cx.afters.lock().push(letter);
     }
 
     fn deliver(
@@ -74,6 +85,34 @@ impl State {
         if let Err(error) = result {
             target.outlet.forgo(outgoing.admitted_bytes);
             damaged(cx, &slot.handle, &error);
+        }
+    }
+
+    /// The tag of a consumer that is here.
+    pub fn consumer_tag(&self, id: ConsumerId) -> Option<&str> {
+        self.targets.get(&id).map(|target| target.tag.as_str())
+    }
+
+    /// The stored form of a leased message.
+    pub fn leased_body(
+        &mut self,
+        cx: &StateContext<'_>,
+        place: QueuePlace,
+        lease: LeaseId,
+    ) -> Option<Vec<u8>> {
+        let body = BodyRef::from(&self.queue(place)?.leased(lease)?.body);
+        let key = self.find(place)?;
+        let State { queues, reader, .. } = self;
+        let mut message = Vec::new();
+        let whole = with_body(reader, &[], &body, |found| {
+            message.extend_from_slice(found.bytes());
+        });
+        match whole {
+            Ok(()) => Some(message),
+            Err(error) => {
+                damaged(cx, &queues[key].handle, &error);
+                None
+            }
         }
     }
 
@@ -124,14 +163,14 @@ fn delivery<'a>(slot: &'a QueueSlot, message: Message<'a>, outgoing: &Outgoing) 
         queue: Some(&slot.handle),
         redelivered: outgoing.redelivered,
         delivery_count: outgoing.returns,
-        stamp_count: slot.handle.kind == QueueKind::Quorum && outgoing.returns > 0,
+        stamp_count: outgoing.returns > 0,
         ready_left: slot.queue.counts().ready,
         admitted_bytes: outgoing.admitted_bytes,
     }
 }
 
 /// Hands the stored form of a body to `each`.
-fn with_body(
+pub(crate) fn with_body(
     reader: &mut Reader,
     staged: &[u8],
     body: &BodyRef,

@@ -12,6 +12,7 @@
 //!
 //! Not here: what a command does to a queue (`ferry-core`), how results leave (`effects`).
 
+mod deadlines;
 mod effects;
 mod inbox;
 mod state;
@@ -27,11 +28,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ferry_core::Millis;
-use ferry_core::queue::{ConsumerSlot, DeadLetterReason, Incoming, LeaseId, Outcome};
+use ferry_core::queue::{ConsumerSlot, Incoming, LeaseId, Outcome};
 use ferry_core::routing::QueueId;
 use parking_lot::Mutex;
 
+use crate::dead_letter::Departure;
 use crate::{ConfirmTag, QueueHandle, Ticket};
+pub(crate) use effects::with_body;
 pub(crate) use inbox::Inbox;
 pub(crate) use state::{State, StateContext, Target};
 
@@ -59,6 +62,8 @@ pub(crate) enum Command {
         queue: QueuePlace,
         consumer: ConsumerSlot,
     },
+    /// A dead letter has arrived, or has nowhere to go.
+    Departed { queue: QueuePlace, lease: LeaseId },
 }
 
 /// Commands with the bytes they point into.
@@ -71,16 +76,14 @@ pub(crate) struct Batch {
 /// Work that must wait until no partition is held.
 pub(crate) enum After {
     DeadLetter {
-        queue: Arc<QueueHandle>,
-        lease: Option<LeaseId>,
-        message: Vec<u8>,
-        reason: DeadLetterReason,
+        departure: Departure,
+        /// Its stored form, if it was read already.
+        message: Option<Vec<u8>>,
     },
-    /// What departed has arrived.
-    Settle {
-        queue: Arc<QueueHandle>,
-        lease: LeaseId,
-    },
+    /// It is known now which queues refused a dead letter.
+    Arrived { departure: Departure },
+    /// A queue may take dead letters again that it refused.
+    Room { queue: QueueId },
     /// The queue has not been used for its time.
     Expired { queue: Arc<QueueHandle> },
 }

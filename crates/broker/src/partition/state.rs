@@ -7,11 +7,15 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use ferry_core::Millis;
-use ferry_core::facts::{Facts, Mark};
+use ferry_core::facts::{Change, Facts, Mark};
 use ferry_core::message::NOT_LOGGED;
-use ferry_core::queue::{ConsumerId, Context, Effect, Enqueued, Gate, Outcome, Queue, SyncPolicy};
+use ferry_core::queue::{
+    ConsumerId, Context, Counts, Effect, Enqueued, Gate, LeaseId, Outcome, Queue, Settled,
+    SyncPolicy,
+};
 use ferry_core::routing::QueueId;
 use ferry_log::{Batch as LogBatch, Log, Need, Position, Reader, ReleaseBatch};
 use hashbrown::HashMap;
@@ -72,8 +76,11 @@ pub(crate) struct State {
     record: Vec<u8>,
     batch: LogBatch,
     release: ReleaseBatch,
-    deadlines: BTreeSet<(Millis, u32)>,
+    pub(super) deadlines: BTreeSet<(Millis, u32)>,
     need: Need,
+    /// The step must be written even if it has no facts: what it promises is that something
+    /// before it is safe.
+    covers_all: bool,
 }
 
 impl State {
@@ -94,6 +101,7 @@ impl State {
             release: ReleaseBatch::default(),
             deadlines: BTreeSet::new(),
             need: Need::Lazy,
+            covers_all: false,
         }
     }
 
@@ -106,9 +114,7 @@ impl State {
             deadline: None,
         };
         let place = self.queues.insert(slot) as u32;
-        handle
-            .slot
-            .store(place, std::sync::atomic::Ordering::Release);
+        handle.slot.store(place, Ordering::Release);
         self.plan(place);
     }
 
@@ -127,7 +133,6 @@ impl State {
                 target.outlet.cancelled();
             }
         }
-        let mut counts = slot.queue.counts();
         let State {
             targets,
             effects,
@@ -148,13 +153,10 @@ impl State {
             copied: &mut None,
         };
         let dropped = slot.queue.delete(&mut context);
-        (
-            counts.ready,
-            counts.unsettled,
-            counts.ready_bytes,
-            counts.consumers,
-        ) = (0, 0, 0, 0);
-        slot.handle.show(&counts);
+        slot.handle.show(&Counts {
+            id: place.id,
+            ..Counts::default()
+        });
         dropped
     }
 
@@ -231,6 +233,12 @@ impl State {
         };
         let result = command(&mut slot.queue, &mut context);
         slot.handle.show(&slot.queue.counts());
+        let awaited = slot.handle.awaited.load(Ordering::Relaxed);
+        if awaited != 0 && slot.queue.has_room((awaited - 1) as u32) {
+            slot.handle.awaited.store(0, Ordering::Relaxed);
+            let queue = place.id;
+            cx.afters.lock().push(After::Room { queue });
+        }
         if !self.effects.is_empty() {
             self.carry_out(cx, key, staged);
         }
@@ -248,22 +256,30 @@ impl State {
     }
 
     /// Applies commands in order, writes down what they changed, and resolves the ticket's part.
-    /// Says how many publishes were refused.
     pub fn step(
         &mut self,
         cx: &StateContext<'_>,
         staged: &[u8],
         commands: impl Iterator<Item = Command>,
         ticket: Option<&Arc<Ticket>>,
-    ) -> usize {
+    ) {
         let mut rejected = Vec::new();
-        let mut refused = 0;
-        let mut copied = None;
-        for command in commands {
-            refused += usize::from(!self.apply(cx, staged, &mut copied, command, &mut rejected));
-        }
+        self.apply_all(cx, staged, commands, &mut rejected);
         self.finish(cx, ticket, &mut rejected);
-        refused
+    }
+
+    /// Applies commands in order. Says how many publishes were refused; `rejected` gets the tags
+    /// of those that have one.
+    pub fn apply_all(
+        &mut self,
+        cx: &StateContext<'_>,
+        staged: &[u8],
+        commands: impl Iterator<Item = Command>,
+        rejected: &mut Vec<ConfirmTag>,
+    ) -> usize {
+        let mut copied = None;
+        let apply = |command| !self.apply(cx, staged, &mut copied, command, rejected);
+        commands.map(apply).filter(|refused| *refused).count()
     }
 
     /// False if a publish was refused.
@@ -290,6 +306,11 @@ impl State {
                             self.need = self.need.max(need_of(sync));
                         }
                     }
+                    Some((Enqueued::Duplicate, sync)) => {
+                        self.need = self.need.max(need_of(sync));
+                        self.covers_all = true;
+                        Metrics::add(&cx.metrics.messages_duplicate, 1);
+                    }
                     Some((Enqueued::Rejected, _)) => {
                         Metrics::add(&cx.metrics.messages_rejected, 1);
                         rejected.extend(confirm);
@@ -303,11 +324,11 @@ impl State {
                 lease,
                 outcome,
             } => {
-                if outcome == Outcome::Accept {
-                    Metrics::add(&cx.metrics.messages_acknowledged, 1);
-                }
+                self.settle(cx, queue, lease, outcome);
+            }
+            Command::Departed { queue, lease } => {
                 self.with_queue(cx, queue, &[], |queue, context| {
-                    queue.settle(lease, outcome, context)
+                    queue.departed(lease, context)
                 });
             }
             Command::Resume { queue, consumer } => {
@@ -319,7 +340,33 @@ impl State {
         true
     }
 
-    fn give_back(&mut self, queue: QueueId, incoming: &ferry_core::queue::Incoming) {
+    /// Ends a lease for its holder.
+    pub fn settle(
+        &mut self,
+        cx: &StateContext<'_>,
+        queue: QueuePlace,
+        lease: LeaseId,
+        outcome: Outcome,
+    ) -> Settled {
+        let settle =
+            |queue: &mut Queue, context: &mut Context<'_>| queue.settle(lease, outcome, context);
+        let settled = self.with_queue(cx, queue, &[], settle);
+        let counter = match (settled, outcome) {
+            (Some(Settled::Done), Outcome::Accept) => &cx.metrics.messages_acknowledged,
+            (Some(Settled::Done), _) => return Settled::Done,
+            (Some(Settled::Late) | None, _) => &cx.metrics.messages_settled_late,
+        };
+        Metrics::add(counter, 1);
+        settled.unwrap_or(Settled::Late)
+    }
+
+    /// Adds a change to what this step writes down.
+    pub fn note(&mut self, change: Change) {
+        self.facts.changes.push(change);
+    }
+
+    /// Lets go what a message brought that nobody keeps.
+    pub fn give_back(&mut self, queue: QueueId, incoming: &ferry_core::queue::Incoming) {
         if incoming.position != NOT_LOGGED {
             let mark = Mark {
                 queue,
@@ -357,7 +404,8 @@ impl State {
     /// None if the log has failed: nothing of this step may be confirmed.
     fn write_facts(&mut self, cx: &StateContext<'_>) -> Option<Promise> {
         let need = std::mem::replace(&mut self.need, Need::Lazy);
-        if self.facts.is_empty() {
+        let covers_all = std::mem::take(&mut self.covers_all);
+        if self.facts.is_empty() && !covers_all {
             return cx
                 .durability
                 .log
@@ -374,60 +422,6 @@ impl State {
         Some(Durability::promise(&appended, need))
     }
 
-    /// The earliest time at which something is overdue.
-    pub fn deadline(&self) -> Millis {
-        self.deadlines.first().map_or(Millis::MAX, |(at, _)| *at)
-    }
-
-    /// Notes when the queue must be looked at next.
-    fn plan(&mut self, place: u32) {
-        let Some(slot) = self.queues.get_mut(place as usize) else {
-            return;
-        };
-        let expiry = slot.queue.next_expiry();
-        let next = match (expiry, slot.queue.unused_until()) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        };
-        if next != slot.deadline {
-            if let Some(at) = slot.deadline {
-                self.deadlines.remove(&(at, place));
-            }
-            if let Some(at) = next {
-                self.deadlines.insert((at, place));
-            }
-            slot.deadline = next;
-        }
-    }
-
-    /// Lets overdue messages expire, and asks for overdue queues to be deleted.
-    pub fn tick(&mut self, cx: &StateContext<'_>) {
-        while let Some((at, place)) = self
-            .deadlines
-            .first()
-            .copied()
-            .filter(|(at, _)| *at <= cx.now)
-        {
-            self.deadlines.remove(&(at, place));
-            let slot = &mut self.queues[place as usize];
-            slot.deadline = None;
-            let queue = QueuePlace {
-                slot: place,
-                id: slot.queue.id(),
-            };
-            if slot
-                .queue
-                .unused_until()
-                .is_some_and(|until| until <= cx.now)
-            {
-                let queue = Arc::clone(&slot.handle);
-                cx.afters.lock().push(After::Expired { queue });
-                continue;
-            }
-            self.with_queue(cx, queue, &[], |queue, context| queue.tick(context));
-        }
-    }
-
     /// The durable part of every queue, for a checkpoint.
     pub fn images(&self, mut each: impl FnMut(QueueId, &Queue)) {
         for (_, slot) in self.queues.iter().filter(|(_, slot)| slot.handle.kept) {
@@ -435,9 +429,14 @@ impl State {
         }
     }
 
-    /// Drops the ready messages of a queue; also whether that has to be written and synced.
-    pub fn purge(&mut self, cx: &StateContext<'_>, place: QueuePlace) -> (u64, bool) {
-        let purged = self.with_queue(cx, place, &[], |queue, context| queue.purge(context));
+    /// Drops messages of a queue; also whether that has to be written and synced.
+    pub fn purge(
+        &mut self,
+        cx: &StateContext<'_>,
+        place: QueuePlace,
+        purge: impl FnOnce(&mut Queue, &mut Context<'_>) -> u64,
+    ) -> (u64, bool) {
+        let purged = self.with_queue(cx, place, &[], purge);
         let written = !self.facts.gone.is_empty();
         if written {
             self.need = Need::Sync;

@@ -2,13 +2,16 @@
 
 #![allow(dead_code)]
 
+pub mod doors;
+pub mod properties;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ferry_broker::{
-    Broker, Burst, Clock, ConfirmTag, ConnectionId, ConnectionInfo, ConsumerHandle, ConsumerSpec,
-    Delivery, Formats, Lease, NoHeaders, Options, Outcome, Outlet, Published, Publisher,
-    QueueDeclared, QueueHandle, QueueSpec, SyncPolicy, Ticket, Vhost,
+    Basics, Broker, Burst, Clock, ConfirmTag, ConnectionId, ConnectionInfo, ConsumerHandle,
+    ConsumerSpec, Delivery, Formats, Lease, MessageFormat, MessageId, NoHeaders, Options, Outcome,
+    Outlet, Published, Publisher, QueueDeclared, QueueHandle, QueueSpec, SyncPolicy, Ticket, Vhost,
 };
 use ferry_core::arguments::{Arguments, Value};
 use ferry_core::message::{Draft, FORMAT_AMQP091};
@@ -20,6 +23,35 @@ pub struct HandClock(pub AtomicU64);
 impl Clock for HandClock {
     fn now(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Properties without headers: they are the message's id, if there are any.
+struct Bare;
+
+impl MessageFormat for Bare {
+    fn basics(&self, properties: &[u8]) -> Option<Basics> {
+        let id = (!properties.is_empty()).then(|| String::from_utf8_lossy(properties).into_owned());
+        Some(Basics {
+            message_id: id,
+            ..Basics::default()
+        })
+    }
+
+    fn headers(&self, _properties: &[u8]) -> Arguments {
+        Arguments::new()
+    }
+
+    fn rewrite(&self, properties: &[u8], _headers: &Arguments, _clear: bool) -> Vec<u8> {
+        properties.to_vec()
+    }
+
+    fn identity(&self, properties: &[u8]) -> Option<MessageId> {
+        (!properties.is_empty()).then(|| MessageId::of_text(properties))
+    }
+
+    fn expiration(&self, _properties: &[u8]) -> Option<String> {
+        None
     }
 }
 
@@ -115,11 +147,15 @@ pub fn try_open(
         segment_bytes: 64 << 10,
         ..Default::default()
     };
+    let mut formats = Formats::default();
+    formats.add(FORMAT_AMQP091, Arc::new(Bare));
+    formats.add(properties::FORMAT_FULL, Arc::new(properties::FullFormat));
+    formats.add(doors::CARRIED, Arc::new(doors::Carried));
     Broker::open(Options {
         disk: Arc::new(disk.clone()),
         log,
         clock: clock.clone(),
-        formats: Formats::default(),
+        formats,
         sync: SyncPolicy::Sync,
         memory_high_bytes: 1 << 20,
         disk_free_bytes_min: 0,
@@ -186,6 +222,8 @@ impl Node {
             priority: 0,
             ttl_ms: None,
             published_ms: self.broker.now(),
+            deliver_at: None,
+            id: None,
             exchange: b"",
             routing_key: key.as_bytes(),
             properties: &[0, 0],

@@ -25,9 +25,11 @@ impl Queue {
         if self.ready.count() == 0 || self.consumers.count() == 0 {
             return;
         }
-        self.expire(cx);
-        while let Some(size) = self.ready.front().map(|entry| entry.size) {
-            let Some((slot, subscription)) = self.willing(size, cx) else {
+        while self.expire_front(cx)
+            && let Some(entry) = self.ready.front()
+        {
+            let (size, avoid) = (entry.size, entry.returned_by);
+            let Some((slot, subscription)) = self.willing(size, avoid, cx) else {
                 return;
             };
             let entry = self.ready.pop_front().expect("the front was just there");
@@ -36,13 +38,12 @@ impl Queue {
             outgoing.admitted_bytes = way_bytes(size);
             cx.effects.push(Effect::Deliver(subscription.id, outgoing));
             self.consumers.served(slot);
-            self.expire(cx);
         }
     }
 
     /// Hands an arriving message straight to a consumer. False if nobody is willing.
     pub(super) fn pass_through(&mut self, incoming: &Incoming, cx: &mut Context<'_>) -> bool {
-        let Some((slot, subscription)) = self.willing(incoming.size, cx) else {
+        let Some((slot, subscription)) = self.willing(incoming.size, 0, cx) else {
             return false;
         };
         let body = BodyRef::Staged {
@@ -50,15 +51,17 @@ impl Queue {
             len: incoming.len,
         };
         let lease = if subscription.no_ack {
-            self.release(incoming.position, incoming.size, incoming.recorded, cx);
+            self.release(incoming, cx);
             None
         } else {
-            let entry = self.admit(incoming, cx);
+            let entry = self.admit(incoming, 0, cx);
             *cx.memory += entry.memory_bytes() as i64;
             if entry.durable {
                 self.mark_delivered(&entry, cx);
             }
-            Some(self.leases.open(entry, Holder::Consumer(slot)))
+            let deadline = self.lease_deadline(cx.now);
+            let holder = Holder::Consumer(slot);
+            Some(self.leases.open(entry, holder, cx.now, deadline))
         };
         let outgoing = Outgoing {
             lease,
@@ -72,9 +75,15 @@ impl Queue {
         true
     }
 
-    /// The consumer whose turn it is and that can take a message of `size`.
-    fn willing(&mut self, size: u32, cx: &mut Context<'_>) -> Option<(ConsumerSlot, Subscription)> {
-        while let Some((slot, subscription)) = self.consumers.next() {
+    /// The consumer whose turn it is and that can take a message of `size`; the one of the
+    /// preference `avoid` only if nobody else can.
+    fn willing(
+        &mut self,
+        size: u32,
+        avoid: u32,
+        cx: &mut Context<'_>,
+    ) -> Option<(ConsumerSlot, Subscription)> {
+        while let Some((slot, subscription)) = self.consumers.next(avoid) {
             if cx.gate.admit(subscription.id, way_bytes(size)) {
                 return Some((slot, subscription));
             }
@@ -101,7 +110,8 @@ impl Queue {
             if entry.durable {
                 self.mark_delivered(&entry, cx);
             }
-            Some(self.leases.open(entry, holder))
+            let deadline = self.lease_deadline(cx.now);
+            Some(self.leases.open(entry, holder, cx.now, deadline))
         };
         Outgoing {
             lease,

@@ -10,37 +10,13 @@ use super::entry::BodyRef;
 use super::lease::LeaseId;
 use crate::Millis;
 use crate::facts::{Facts, Mark};
-use crate::message::Position;
+use crate::message::{IdBytes, Message, Position};
+use crate::reason::DeadLetterReason;
 use crate::routing::QueueId;
 
 /// Names a consumer within its partition; never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConsumerId(pub u64);
-
-/// Why a message became a dead letter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DeadLetterReason {
-    /// A consumer rejected it without asking for it to be requeued.
-    Rejected,
-    /// Its time to live ran out.
-    Expired,
-    /// The queue was at its maximum length.
-    MaxLength,
-    /// It came back more often than the queue allows.
-    DeliveryLimit,
-}
-
-impl DeadLetterReason {
-    /// The reason as it stands in the message's history.
-    pub fn name(self) -> &'static str {
-        match self {
-            DeadLetterReason::Rejected => "rejected",
-            DeadLetterReason::Expired => "expired",
-            DeadLetterReason::MaxLength => "maxlen",
-            DeadLetterReason::DeliveryLimit => "delivery_limit",
-        }
-    }
-}
 
 /// A message on its way to a consumer.
 #[derive(Debug)]
@@ -130,8 +106,32 @@ pub struct Incoming {
     pub priority: u8,
     /// Its own time to live, in milliseconds.
     pub ttl_ms: Option<u64>,
-    /// That it entered has been written already, by a transaction.
+    /// That it enters has been written already, by a transaction, if it is written at all.
     pub recorded: bool,
+    /// Its stored form says more: when to deliver it, or its identity.
+    pub special: bool,
+}
+
+/// What the stored form of a special message says.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Special {
+    pub deliver_at: Option<Millis>,
+    pub id: Option<IdBytes>,
+}
+
+impl Incoming {
+    /// What the stored form says besides.
+    pub(super) fn special(&self, staged: &[u8]) -> Special {
+        if !self.special {
+            return Special::default();
+        }
+        let bytes = &staged[self.offset as usize..(self.offset + self.len) as usize];
+        let message = Message::parse(bytes).expect("what was staged is a message");
+        Special {
+            deliver_at: message.deliver_at(),
+            id: message.id(),
+        }
+    }
 }
 
 /// How a lease ends.
@@ -139,14 +139,37 @@ pub struct Incoming {
 pub enum Outcome {
     /// Done: the message is gone.
     Accept,
-    /// Back to its place.
+    /// Back to its place; a try that counts.
     Requeue,
     /// Dead-lettered or dropped.
     Reject,
+    /// Back after so many milliseconds; a try that counts. Without a number the queue's own wait
+    /// before the next try, if it has one.
+    Delay(Option<u64>),
+    /// Back to where it was taken from, as if nothing had happened.
+    Release,
+}
+
+/// What a settle met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    /// The lease, which has ended now.
+    Done,
+    /// Nothing: the lease had ended before.
+    Late,
+}
+
+/// What has happened by itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Ticked {
+    /// Messages whose delay was over.
+    pub woken: usize,
+    /// Leases that ended by their deadline.
+    pub leases_ended: usize,
 }
 
 /// What a queue says of itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
     /// The queue.
     pub id: QueueId,
@@ -154,6 +177,10 @@ pub struct Counts {
     pub ready: u64,
     /// Messages that were delivered and not settled.
     pub unsettled: u64,
+    /// Messages that wait for their time.
+    pub delayed: u64,
+    /// Dead letters that can not arrive where they go.
+    pub stuck: u64,
     /// Bytes of the bodies that wait.
     pub ready_bytes: u64,
     /// Its consumers.

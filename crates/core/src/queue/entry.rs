@@ -57,6 +57,9 @@ pub struct Entry {
     pub size: u32,
     /// How often it came back: given back, or its consumer was lost.
     pub returns: u32,
+    /// Who gave it back last, as the low half of a consumer's id; 0 for nobody. Another willing
+    /// consumer is preferred; not kept over a restart.
+    pub returned_by: u32,
     /// Its level, at most the queue's highest.
     pub priority: u8,
     /// Whether it may have been delivered before.
@@ -79,6 +82,19 @@ impl Entry {
         match &self.body {
             Body::Log(_) => 0,
             Body::Memory(bytes) => bytes.len(),
+        }
+    }
+
+    /// Whether somebody had it before.
+    pub fn was_out(&self) -> bool {
+        self.redelivered || self.returns > 0
+    }
+
+    /// Its time to live starts at `to` instead of `from`: it counts from when a message is ready.
+    pub fn shift_expiry(&mut self, from: Millis, to: Millis) {
+        if self.expires_at != 0 {
+            let ttl_ms = self.expires_at.saturating_sub(from);
+            self.expires_at = to.saturating_add(ttl_ms).max(1);
         }
     }
 

@@ -62,6 +62,44 @@ impl SyncPolicy {
     }
 }
 
+/// What happens to a dead letter that its target can not take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum DeadLetterStrategy {
+    /// It is dropped, and so is one without a route.
+    AtMostOnce,
+    /// It is kept until the target takes it; one without a target or a route is dropped. What a
+    /// durable queue does that was told nothing.
+    #[default]
+    UntilTaken,
+    /// It is kept until a target takes it, also one without a target or a route: asked for by
+    /// name, `at-least-once`.
+    AtLeastOnce,
+}
+
+/// When a message that came back is tried again, and how often.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Retry {
+    /// Tries before it is dead-lettered, at least 1; none for no end.
+    pub limit: Option<u32>,
+    /// Wait before the second try, in milliseconds; 0 for none.
+    pub delay_ms: u64,
+    /// What each wait is longer than the one before by, in thousandths.
+    pub factor_milli: u32,
+    /// Longest wait, in milliseconds; none for no bound but that of times.
+    pub max_delay_ms: Option<u64>,
+    /// By how much a wait may differ either way, in percent of it, at most 100.
+    pub jitter_percent: u8,
+}
+
+/// How many message ids are remembered, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deduplication {
+    /// Most ids; at least 1.
+    pub ids_max: u64,
+    /// How long each counts, in milliseconds; none for as long as there is room.
+    pub ttl_ms: Option<u64>,
+}
+
 /// Where dead letters go.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeadLetterTarget {
@@ -94,8 +132,16 @@ pub struct Options {
     pub single_active_consumer: bool,
     /// Returns after which a message is dead-lettered.
     pub delivery_limit: Option<u32>,
+    /// When what came back is tried again.
+    pub retry: Retry,
+    /// How long a delivery may stay unsettled, in milliseconds; none for as long as it takes.
+    pub lease_timeout_ms: Option<u64>,
+    /// Which messages are the same; none for no de-duplication.
+    pub deduplication: Option<Deduplication>,
     /// Where dead letters go; none drops them.
     pub dead_letter: Option<DeadLetterTarget>,
+    /// What happens to those that can not get there.
+    pub dead_letter_strategy: DeadLetterStrategy,
     /// When a message is safe.
     pub sync: SyncPolicy,
 }
@@ -109,6 +155,12 @@ impl Options {
             (None, None) => return 0,
         };
         now.saturating_add(ttl_ms).max(1)
+    }
+
+    /// Whether a message that came back so often is not tried again.
+    pub fn is_tried_out(&self, returns: u32) -> bool {
+        self.delivery_limit.is_some_and(|limit| returns > limit)
+            || self.retry.limit.is_some_and(|limit| returns >= limit)
     }
 
     /// The level of a message in this queue.

@@ -1,16 +1,19 @@
 //! The cold middle of a long queue: pages of entries, packed to a few bytes each.
 //!
 //! ```text
-//!  entry: | seq delta | position delta (zigzag) | size | flags | expiry ms? | returns? |
+//!  entry: | seq delta | rest |
+//!  rest:  | position delta (zigzag) | size | flags | expiry ms? | returns? | level? |
 //! ```
 //!
 //! Invariants
-//! - Unpacking gives back exactly what was packed, in order.
+//! - Unpacking gives back exactly what was packed, in order; a page read back is not empty, and
+//!   its `seq`s ascend.
 //! - Only entries whose bodies are in the log are packed; others stay as they are.
 
 use std::ops::RangeInclusive;
 
 use super::entry::{Body, Entry};
+use crate::Millis;
 use crate::message::Position;
 use crate::wire::{Cursor, Truncated, put_varint, put_zigzag};
 
@@ -18,6 +21,7 @@ const DURABLE: u8 = 1;
 const REDELIVERED: u8 = 2;
 const HAS_EXPIRY: u8 = 4;
 const HAS_RETURNS: u8 = 8;
+const HAS_LEVEL: u8 = 16;
 
 /// A run of entries of one level, in order.
 #[derive(Debug)]
@@ -45,12 +49,51 @@ impl Page {
             Page::Plain(entries) => entries,
         }
     }
+
+    /// A copy of the entries, in order.
+    pub fn entries(&self) -> Vec<Entry> {
+        match self {
+            Page::Packed(packed) => packed.entries(),
+            Page::Plain(entries) => entries.clone(),
+        }
+    }
+
+    /// Place of its first entry.
+    pub fn first_seq(&self) -> u64 {
+        match self {
+            Page::Packed(packed) => packed.first_seq,
+            Page::Plain(entries) => entries.first().map_or(0, |entry| entry.seq),
+        }
+    }
+
+    /// Place of its last entry.
+    pub fn last_seq(&self) -> u64 {
+        match self {
+            Page::Packed(packed) => packed.last_seq,
+            Page::Plain(entries) => entries.last().map_or(0, |entry| entry.seq),
+        }
+    }
+
+    /// When the first of its entries expires, if any can.
+    pub fn earliest(&self) -> Option<Millis> {
+        match self {
+            Page::Packed(packed) => packed.earliest(),
+            Page::Plain(entries) => earliest(entries),
+        }
+    }
+}
+
+/// When the first of `entries` expires, if any can.
+pub fn earliest<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Option<Millis> {
+    let expiries = entries.into_iter().map(|entry| entry.expires_at);
+    expiries.filter(|at| *at != 0).min()
 }
 
 /// Entries in their packed form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Packed {
     first_seq: u64,
+    last_seq: u64,
     first_position: Position,
     lowest: Position,
     highest: Position,
@@ -59,9 +102,11 @@ pub struct Packed {
     /// Sum of the entries' sizes.
     body_bytes: u64,
     /// How many of them can expire.
-    expiring: u64,
+    expiring: u32,
     /// How many of them do not outlive the broker.
-    transient: u64,
+    transient: u32,
+    /// When the first of them expires; 0 if none can.
+    earliest: Millis,
     bytes: Box<[u8]>,
 }
 
@@ -74,15 +119,14 @@ impl Packed {
         let (mut seq, mut last) = (first.seq, position(first));
         for entry in entries {
             assert_eq!(entry.priority, first.priority, "a page is of one level");
-            // Wrapping: a damaged image may have brought entries out of order.
+            // Wrapping: positions come in any order, and damaged ones may be any number.
             put_varint(&mut out, entry.seq.wrapping_sub(seq));
-            put_zigzag(&mut out, position(entry).wrapping_sub(last) as i64);
-            put_varint(&mut out, u64::from(entry.size));
+            put_rest(&mut out, entry, last, first.priority);
             (seq, last) = (entry.seq, position(entry));
-            put_flags(&mut out, entry);
         }
         let mut page = Packed {
             first_seq: first.seq,
+            last_seq: seq,
             first_position: position(first),
             lowest: Position::MAX,
             highest: 0,
@@ -91,6 +135,7 @@ impl Packed {
             body_bytes: 0,
             expiring: 0,
             transient: 0,
+            earliest: 0,
             bytes: out.into_boxed_slice(),
         };
         page.sum_up(entries);
@@ -103,9 +148,28 @@ impl Packed {
             self.lowest = self.lowest.min(position);
             self.highest = self.highest.max(position);
             self.body_bytes += u64::from(entry.size);
-            self.expiring += u64::from(entry.expires_at != 0);
-            self.transient += u64::from(!entry.durable);
+            self.expiring += u32::from(entry.expires_at != 0);
+            self.transient += u32::from(!entry.durable);
+            if entry.expires_at != 0 && (self.earliest == 0 || entry.expires_at < self.earliest) {
+                self.earliest = entry.expires_at;
+            }
         }
+        self.last_seq = entries.last().map_or(self.first_seq, |last| last.seq);
+    }
+
+    /// Place of its first entry.
+    pub fn first_seq(&self) -> u64 {
+        self.first_seq
+    }
+
+    /// Place of its last entry.
+    pub fn last_seq(&self) -> u64 {
+        self.last_seq
+    }
+
+    /// When the first of its entries expires, if any can.
+    pub fn earliest(&self) -> Option<Millis> {
+        (self.earliest != 0).then_some(self.earliest)
     }
 
     /// Between which positions its bodies lie, both included.
@@ -130,7 +194,7 @@ impl Packed {
 
     /// How many of its entries can expire.
     pub fn expiring(&self) -> u64 {
-        self.expiring
+        u64::from(self.expiring)
     }
 
     /// Whether all of its entries outlive the broker.
@@ -154,26 +218,11 @@ impl Packed {
         let mut entries = Vec::with_capacity((self.count as usize).min(self.bytes.len()));
         for _ in 0..self.count {
             seq = seq.wrapping_add(cursor.varint()?);
-            position = position.wrapping_add(cursor.zigzag()? as u64);
-            let size = cursor.varint()? as u32;
-            let flags = cursor.u8()?;
+            let entry = read_rest(&mut cursor, seq, position, self.priority)?;
+            position = entry.position().expect("a packed body is in the log");
             entries.push(Entry {
-                seq,
-                body: Body::Log(position),
-                size,
                 priority: self.priority,
-                durable: flags & DURABLE != 0,
-                redelivered: flags & REDELIVERED != 0,
-                expires_at: if flags & HAS_EXPIRY != 0 {
-                    cursor.varint()?
-                } else {
-                    0
-                },
-                returns: if flags & HAS_RETURNS != 0 {
-                    cursor.varint()? as u32
-                } else {
-                    0
-                },
+                ..entry
             });
         }
         Ok(entries)
@@ -189,7 +238,7 @@ impl Packed {
         out.extend_from_slice(&self.bytes);
     }
 
-    /// Reads a page of a checkpoint and checks that it unpacks.
+    /// Reads a page of a checkpoint and checks that it unpacks to entries in order.
     pub fn read(cursor: &mut Cursor<'_>) -> Result<Packed, Truncated> {
         let first_seq = cursor.varint()?;
         let first_position = cursor.varint()?;
@@ -199,6 +248,7 @@ impl Packed {
         let bytes = cursor.bytes(len)?.into();
         let mut page = Packed {
             first_seq,
+            last_seq: first_seq,
             first_position,
             lowest: Position::MAX,
             highest: 0,
@@ -207,21 +257,31 @@ impl Packed {
             body_bytes: 0,
             expiring: 0,
             transient: 0,
+            earliest: 0,
             bytes,
         };
         let entries = page.unpack()?;
+        if entries.is_empty() || !entries.is_sorted_by(|a, b| a.seq < b.seq) {
+            return Err(Truncated);
+        }
         page.sum_up(&entries);
         Ok(page)
     }
 }
 
-fn put_flags(out: &mut Vec<u8>, entry: &Entry) {
+/// Appends what stands behind the `seq` of a packed entry: its position seen from `last`, and its
+/// level if that is not `priority`.
+pub fn put_rest(out: &mut Vec<u8>, entry: &Entry, last: Position, priority: u8) {
+    let position = entry.position().expect("a packed body is in the log");
+    put_zigzag(out, position.wrapping_sub(last) as i64);
+    put_varint(out, u64::from(entry.size));
     let mut flags = 0;
     for (flag, set) in [
         (DURABLE, entry.durable),
         (REDELIVERED, entry.redelivered),
         (HAS_EXPIRY, entry.expires_at != 0),
         (HAS_RETURNS, entry.returns != 0),
+        (HAS_LEVEL, entry.priority != priority),
     ] {
         if set {
             flags |= flag;
@@ -234,6 +294,44 @@ fn put_flags(out: &mut Vec<u8>, entry: &Entry) {
     if entry.returns != 0 {
         put_varint(out, u64::from(entry.returns));
     }
+    if entry.priority != priority {
+        out.push(entry.priority);
+    }
+}
+
+/// Reads back what `put_rest` wrote with the same `last` and `priority`.
+pub fn read_rest(
+    cursor: &mut Cursor<'_>,
+    seq: u64,
+    last: Position,
+    priority: u8,
+) -> Result<Entry, Truncated> {
+    let position = last.wrapping_add(cursor.zigzag()? as u64);
+    let size = cursor.varint()? as u32;
+    let flags = cursor.u8()?;
+    Ok(Entry {
+        seq,
+        body: Body::Log(position),
+        size,
+        returned_by: 0,
+        durable: flags & DURABLE != 0,
+        redelivered: flags & REDELIVERED != 0,
+        expires_at: if flags & HAS_EXPIRY != 0 {
+            cursor.varint()?
+        } else {
+            0
+        },
+        returns: if flags & HAS_RETURNS != 0 {
+            cursor.varint()? as u32
+        } else {
+            0
+        },
+        priority: if flags & HAS_LEVEL != 0 {
+            cursor.u8()?
+        } else {
+            priority
+        },
+    })
 }
 
 #[cfg(test)]
@@ -252,6 +350,7 @@ mod tests {
                 expires_at: if i % 5 == 0 { 1_700_000_000_000 + i } else { 0 },
                 size: 128 + i as u32,
                 returns: (i % 4) as u32,
+                returned_by: 0,
                 priority: 3,
                 redelivered: i % 2 == 0,
                 durable: i % 3 == 0,
@@ -277,6 +376,7 @@ mod tests {
                 expires_at: 0,
                 size: 128,
                 returns: 0,
+                returned_by: 0,
                 priority: 0,
                 redelivered: false,
                 durable: true,

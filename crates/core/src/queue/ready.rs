@@ -8,103 +8,51 @@
 //! - Within a level entries leave in the order of their `seq`, returned ones included.
 //! - Every entry of a higher level leaves before any of a lower one.
 //! - `count`, `bytes` and `expiring` are those of all entries in all levels.
+//! - No entry expires before `due`.
+//! - A level above the lowest is there while it has entries, so the last one is the next to be
+//!   served, and those that are not used cost nothing.
 //!
-//! Not here: who gets the next message (`consumer`), when one expires (`Queue`).
+//! Not here: who gets the next message (`consumer`), what is made of an expired one (`Queue`).
 
-use std::collections::{BTreeMap, VecDeque};
+mod level;
+#[cfg(test)]
+mod tests;
 
 use super::entry::Entry;
-use super::page::{Packed, Page};
-use crate::limits::{HOT_ENTRIES_MAX, PAGE_ENTRIES};
-
-/// Space that an empty level keeps, in entries.
-const KEPT_ENTRIES: usize = 64;
-
-/// One priority.
-#[derive(Debug, Default)]
-struct Level {
-    returned: BTreeMap<u64, Entry>,
-    head: VecDeque<Entry>,
-    pages: VecDeque<Page>,
-    tail: VecDeque<Entry>,
-}
-
-impl Level {
-    fn push_back(&mut self, entry: Entry) {
-        self.tail.push_back(entry);
-        if self.tail.len() < HOT_ENTRIES_MAX {
-            return;
-        }
-        if self.head.is_empty() && self.pages.is_empty() {
-            std::mem::swap(&mut self.head, &mut self.tail);
-        } else {
-            self.pages
-                .push_back(Page::new(self.tail.drain(..PAGE_ENTRIES).collect()));
-        }
-    }
-
-    /// Makes sure that the next entry in order, if any, is at the front of `head`.
-    fn refill(&mut self) {
-        if !self.head.is_empty() {
-            return;
-        }
-        match self.pages.pop_front() {
-            Some(page) => self.head.extend(page.into_entries()),
-            None => std::mem::swap(&mut self.head, &mut self.tail),
-        }
-    }
-
-    fn returned_first(&mut self) -> bool {
-        self.refill();
-        match (self.returned.first_key_value(), self.head.front()) {
-            (Some((seq, _)), Some(head)) => *seq < head.seq,
-            (Some(_), None) => true,
-            (None, _) => false,
-        }
-    }
-
-    fn front(&mut self) -> Option<&Entry> {
-        if self.returned_first() {
-            self.returned.first_key_value().map(|(_, entry)| entry)
-        } else {
-            self.head.front()
-        }
-    }
-
-    fn pop_front(&mut self) -> Option<Entry> {
-        if self.returned_first() {
-            return self.returned.pop_first().map(|(_, entry)| entry);
-        }
-        let entry = self.head.pop_front();
-        if self.head.is_empty() && self.tail.is_empty() && self.pages.is_empty() {
-            self.head.shrink_to(KEPT_ENTRIES);
-            self.tail.shrink_to(KEPT_ENTRIES);
-        }
-        entry
-    }
-}
+use super::page::Packed;
+use crate::Millis;
+use level::{Level, NEVER};
 
 /// All levels of one queue.
 #[derive(Debug)]
 pub struct Ready {
-    levels: Vec<Level>,
+    /// Priority 0.
+    lowest: Level,
+    /// The other priorities that have entries, in ascending order.
+    upper: Vec<(u8, Box<Level>)>,
+    /// The last level that became empty, to be used again.
+    spare: Option<Box<Level>>,
     count: u64,
     bytes: u64,
     expiring: u64,
+    due: Millis,
 }
 
-impl Ready {
-    /// An empty set of levels 0 to `max_priority`.
-    pub fn new(max_priority: u8) -> Ready {
-        let levels = (0..=max_priority).map(|_| Level::default()).collect();
+impl Default for Ready {
+    fn default() -> Ready {
         Ready {
-            levels,
+            lowest: Level::default(),
+            upper: Vec::new(),
+            spare: None,
             count: 0,
             bytes: 0,
             expiring: 0,
+            due: NEVER,
         }
     }
+}
 
+impl Ready {
     /// How many messages wait.
     pub fn count(&self) -> u64 {
         self.count
@@ -115,35 +63,95 @@ impl Ready {
         self.bytes
     }
 
-    /// Whether any of them can expire.
-    pub fn any_expiring(&self) -> bool {
-        self.expiring > 0
+    /// No message expires earlier; none if none can expire. Just after `take_expired` it is later
+    /// than its `now`, unless there was more than it might take.
+    pub fn next_expiry(&self) -> Option<Millis> {
+        (self.expiring > 0).then_some(self.due)
     }
 
     fn added(&mut self, entry: &Entry) {
         self.count += 1;
         self.bytes += u64::from(entry.size);
-        self.expiring += u64::from(entry.expires_at != 0);
+        if entry.expires_at != 0 {
+            self.expiring += 1;
+            self.due = self.due.min(entry.expires_at);
+        }
     }
 
     fn removed(&mut self, entry: &Entry) {
         self.count -= 1;
         self.bytes -= u64::from(entry.size);
-        self.expiring -= u64::from(entry.expires_at != 0);
+        if entry.expires_at != 0 {
+            self.expiring -= 1;
+            if self.expiring == 0 {
+                self.due = NEVER;
+            }
+        }
+    }
+
+    /// The level of a priority, made if it is not there.
+    #[inline]
+    fn level(&mut self, priority: u8) -> &mut Level {
+        match priority {
+            0 => &mut self.lowest,
+            _ => self.upper_level(priority),
+        }
+    }
+
+    #[inline(never)]
+    fn upper_level(&mut self, priority: u8) -> &mut Level {
+        let at = match self.upper_at(priority) {
+            Ok(at) => at,
+            Err(at) => {
+                let level = self.spare.take().unwrap_or_default();
+                self.upper.insert(at, (priority, level));
+                at
+            }
+        };
+        &mut self.upper[at].1
+    }
+
+    fn upper_at(&self, priority: u8) -> Result<usize, usize> {
+        self.upper
+            .binary_search_by_key(&priority, |(level, _)| *level)
+    }
+
+    /// Drops level `at` of the upper ones if it is empty.
+    fn drop_empty(&mut self, at: usize) {
+        if self.upper[at].1.is_empty() {
+            self.spare = Some(self.upper.remove(at).1);
+        }
+    }
+
+    fn drop_all_empty(&mut self) {
+        self.upper.retain(|(_, level)| !level.is_empty());
+    }
+
+    /// All levels with their priorities, in the order of leaving.
+    fn levels(&self) -> impl DoubleEndedIterator<Item = (u8, &Level)> {
+        let upper = self
+            .upper
+            .iter()
+            .map(|(priority, level)| (*priority, &**level));
+        std::iter::once((0, &self.lowest)).chain(upper).rev()
+    }
+
+    fn levels_mut(&mut self) -> impl Iterator<Item = &mut Level> {
+        let upper = self.upper.iter_mut().rev().map(|(_, level)| &mut **level);
+        upper.chain([&mut self.lowest])
     }
 
     /// Adds a message at the end of its level; its `seq` is above all before it.
     pub fn push_back(&mut self, entry: Entry) {
         self.added(&entry);
-        self.levels[usize::from(entry.priority)].push_back(entry);
+        self.level(entry.priority).push_back(entry);
     }
 
     /// Puts a message that was out back at its place.
     pub fn put_back(&mut self, entry: Entry) {
         self.added(&entry);
-        let level = &mut self.levels[usize::from(entry.priority)];
-        let before = level.returned.insert(entry.seq, entry);
-        assert!(before.is_none(), "a message is in one place only");
+        let vacant = self.level(entry.priority).put_back(entry);
+        assert!(vacant, "a message is in one place only");
     }
 
     /// The message that leaves next.
@@ -151,7 +159,10 @@ impl Ready {
         if self.count == 0 {
             return None;
         }
-        self.levels.iter_mut().rev().find_map(Level::front)
+        match self.upper.last_mut() {
+            Some((_, level)) => level.front(),
+            None => self.lowest.front(),
+        }
     }
 
     /// Takes the message that leaves next.
@@ -159,9 +170,66 @@ impl Ready {
         if self.count == 0 {
             return None;
         }
-        let entry = self.levels.iter_mut().rev().find_map(Level::pop_front)?;
+        let entry = if self.upper.is_empty() {
+            self.lowest.pop_front()
+        } else {
+            self.pop_upper()
+        };
+        if let Some(entry) = &entry {
+            self.removed(entry);
+        }
+        entry
+    }
+
+    #[inline(never)]
+    fn pop_upper(&mut self) -> Option<Entry> {
+        let (_, level) = self.upper.last_mut()?;
+        let entry = level.pop_front();
+        self.drop_empty(self.upper.len() - 1);
+        entry
+    }
+
+    /// The message at a place.
+    pub fn get(&self, priority: u8, seq: u64) -> Option<Entry> {
+        if priority == 0 {
+            return self.lowest.get(seq);
+        }
+        let at = self.upper_at(priority).ok()?;
+        self.upper[at].1.get(seq)
+    }
+
+    /// Takes the message at a place.
+    pub fn take(&mut self, priority: u8, seq: u64) -> Option<Entry> {
+        let entry = if priority == 0 {
+            self.lowest.take(seq)?
+        } else {
+            let at = self.upper_at(priority).ok()?;
+            let entry = self.upper[at].1.take(seq)?;
+            self.drop_empty(at);
+            entry
+        };
         self.removed(&entry);
         Some(entry)
+    }
+
+    /// Takes up to `max` expired messages, wherever they stand, and adds them to `out` in the
+    /// order of their `seq`.
+    pub fn take_expired(&mut self, now: Millis, max: usize, out: &mut Vec<Entry>) {
+        if self.next_expiry().is_none_or(|at| at > now) {
+            return;
+        }
+        let (before, mut due) = (out.len(), NEVER);
+        let out_max = before.saturating_add(max);
+        for level in self.levels_mut() {
+            if level.due() <= now {
+                level.take_expired(now, out_max, out);
+            }
+            due = due.min(level.due());
+        }
+        self.due = due;
+        self.drop_all_empty();
+        out[before..].iter().for_each(|entry| self.removed(entry));
+        out[before..].sort_unstable_by_key(|entry| entry.seq);
     }
 
     /// Lets `each` change every entry and drops those that it does not want to keep. Packed pages
@@ -171,7 +239,8 @@ impl Ready {
         touched: impl Fn(&Packed) -> bool,
         mut each: impl FnMut(&mut Entry) -> bool,
     ) {
-        let mut levels = std::mem::take(&mut self.levels);
+        let mut lowest = std::mem::take(&mut self.lowest);
+        let mut upper = std::mem::take(&mut self.upper);
         let mut keep = |entry: &mut Entry| {
             self.removed(entry);
             let kept = each(entry);
@@ -180,24 +249,12 @@ impl Ready {
             }
             kept
         };
-        for level in &mut levels {
-            level.returned.retain(|_, entry| keep(entry));
-            level.head.retain_mut(&mut keep);
-            level.pages.retain_mut(|page| {
-                if matches!(page, Page::Packed(packed) if !touched(packed)) {
-                    return true;
-                }
-                let mut entries = std::mem::replace(page, Page::Plain(Vec::new())).into_entries();
-                entries.retain_mut(&mut keep);
-                if entries.is_empty() {
-                    return false;
-                }
-                *page = Page::new(entries);
-                true
-            });
-            level.tail.retain_mut(&mut keep);
+        lowest.retain(&touched, &mut keep);
+        for (_, level) in &mut upper {
+            level.retain(&touched, &mut keep);
         }
-        self.levels = levels;
+        (self.lowest, self.upper) = (lowest, upper);
+        self.drop_all_empty();
     }
 
     /// Takes everything, handing each entry to `each` in the order of leaving.
@@ -209,155 +266,38 @@ impl Ready {
 
     /// The waiting messages that outlive the broker, as pages in order of their levels.
     pub fn durable_pages(&self, mut each: impl FnMut(Packed)) {
-        for level in &self.levels {
-            pack(level.head.iter().cloned(), &mut each);
-            for page in &level.pages {
-                match page {
-                    Page::Packed(packed) if packed.all_durable() => each(packed.clone()),
-                    other => pack(page_entries(other).into_iter(), &mut each),
-                }
-            }
-            pack(level.tail.iter().cloned(), &mut each);
+        for (_, level) in self.levels().rev() {
+            level.durable_pages(&mut each);
         }
     }
 
     /// The messages that came back.
     pub fn returned(&self) -> impl Iterator<Item = &Entry> {
-        self.levels.iter().flat_map(|level| level.returned.values())
+        self.levels().rev().flat_map(|(_, level)| level.returned())
     }
 
-    /// Adds a packed page of a checkpoint behind all that its level has.
-    pub fn push_page(&mut self, page: Packed) {
+    /// Adds a packed page of a checkpoint behind all that its level has. False if a place is
+    /// taken twice: then this is no queue to go on with.
+    pub fn push_page(&mut self, page: Packed) -> bool {
         self.count += page.len() as u64;
         self.bytes += page.body_bytes();
         self.expiring += page.expiring();
-        let level = &mut self.levels[usize::from(page.priority())];
-        if !level.tail.is_empty() {
-            level
-                .pages
-                .push_back(Page::new(level.tail.drain(..).collect()));
-        }
-        level.pages.push_back(Page::Packed(page));
+        self.due = self.due.min(page.earliest().unwrap_or(NEVER));
+        self.level(page.priority()).push_page(page)
     }
 
-    /// Visits the waiting messages in the order of leaving, until `each` returns false.
-    pub fn visit(&self, mut each: impl FnMut(&Entry) -> bool) {
-        for level in self.levels.iter().rev() {
-            let mut returned = level.returned.values().peekable();
-            let pages = level.pages.iter().flat_map(page_entries);
-            let heads = level.head.iter().cloned();
-            for entry in heads.chain(pages).chain(level.tail.iter().cloned()) {
-                while let Some(earlier) = returned.next_if(|back| back.seq < entry.seq) {
-                    if !each(earlier) {
-                        return;
-                    }
-                }
-                if !each(&entry) {
-                    return;
-                }
-            }
-            for entry in returned {
-                if !each(entry) {
-                    return;
-                }
+    /// Visits the waiting messages that leave after the place `after`, a priority and a `seq`,
+    /// in the order of leaving, until `each` returns false. The place may be vacant.
+    pub fn visit_after(&self, after: Option<(u8, u64)>, mut each: impl FnMut(&Entry) -> bool) {
+        for (priority, level) in self.levels() {
+            let from = match after {
+                Some((highest, _)) if priority > highest => continue,
+                Some((highest, seq)) if priority == highest => seq.saturating_add(1),
+                _ => 0,
+            };
+            if !level.visit_from(from, &mut each) {
+                return;
             }
         }
-    }
-}
-
-fn page_entries(page: &Page) -> Vec<Entry> {
-    match page {
-        Page::Packed(packed) => packed.entries(),
-        Page::Plain(entries) => entries.clone(),
-    }
-}
-
-fn pack(entries: impl Iterator<Item = Entry>, each: &mut impl FnMut(Packed)) {
-    let durable: Vec<Entry> = entries.filter(|entry| entry.durable).collect();
-    durable.chunks(PAGE_ENTRIES).map(Packed::new).for_each(each);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::entry::Body;
-    use super::*;
-
-    fn entry(seq: u64, priority: u8) -> Entry {
-        Entry {
-            seq,
-            body: Body::Log((1 << 32) + seq),
-            expires_at: 0,
-            size: 10,
-            returns: 0,
-            priority,
-            redelivered: false,
-            durable: true,
-        }
-    }
-
-    fn order(ready: &mut Ready) -> Vec<u64> {
-        let mut order = Vec::new();
-        ready.drain(|entry| order.push(entry.seq));
-        order
-    }
-
-    #[test]
-    fn a_long_level_keeps_its_order_through_pages() {
-        let mut ready = Ready::new(0);
-        for seq in 0..10_000 {
-            ready.push_back(entry(seq, 0));
-        }
-        assert_eq!(ready.count(), 10_000);
-        assert_eq!(ready.bytes(), 100_000);
-        let mut seen = Vec::new();
-        ready.visit(|entry| {
-            seen.push(entry.seq);
-            true
-        });
-        assert_eq!(seen, (0..10_000).collect::<Vec<_>>());
-        assert_eq!(order(&mut ready), (0..10_000).collect::<Vec<_>>());
-        assert_eq!((ready.count(), ready.bytes()), (0, 0));
-    }
-
-    #[test]
-    fn what_comes_back_leaves_at_its_old_place() {
-        let mut ready = Ready::new(0);
-        (0..6).for_each(|seq| ready.push_back(entry(seq, 0)));
-        let out: Vec<Entry> = (0..4).filter_map(|_| ready.pop_front()).collect();
-        for seq in [3, 1, 2] {
-            ready.put_back(out[seq].clone());
-        }
-        assert_eq!(order(&mut ready), [1, 2, 3, 4, 5]);
-    }
-
-    #[test]
-    fn higher_levels_leave_first_and_each_in_order() {
-        let mut ready = Ready::new(2);
-        for (seq, priority) in [(0, 0), (1, 2), (2, 1), (3, 2), (4, 0)] {
-            ready.push_back(entry(seq, priority));
-        }
-        let first = ready.pop_front().unwrap();
-        assert_eq!(first.seq, 1);
-        ready.put_back(first);
-        assert_eq!(order(&mut ready), [1, 3, 2, 0, 4]);
-    }
-
-    #[test]
-    fn retaining_touches_packed_entries_too() {
-        let mut ready = Ready::new(0);
-        (0..5_000).for_each(|seq| ready.push_back(entry(seq, 0)));
-        ready.retain(|_| true, |entry| entry.seq % 2 == 0);
-        ready.retain(|_| false, |_| true);
-        assert_eq!(ready.count(), 2_500);
-        assert_eq!(order(&mut ready), (0..5_000).step_by(2).collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn an_empty_queue_gives_its_space_back() {
-        let mut ready = Ready::new(0);
-        (0..3_000).for_each(|seq| ready.push_back(entry(seq, 0)));
-        order(&mut ready);
-        let level = &ready.levels[0];
-        assert!(level.head.capacity() + level.tail.capacity() <= 4 * KEPT_ENTRIES);
     }
 }

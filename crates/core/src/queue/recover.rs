@@ -1,8 +1,10 @@
 //! A queue as it is written to a checkpoint and put together again from facts.
 //!
 //! ```text
-//!  image: | next seq | suspect below | count of pages | page of what is out or came back | ...
-//!         | page | ... |
+//!  image: | next seq | suspect below | pages of what is out or came back |
+//!         | pages of what is ready | schedule |
+//!         | count | what is on its way as a dead letter: reason (u8) and a page of one | ids? |
+//!  pages: | count | page | ... |
 //! ```
 //!
 //! Invariants
@@ -10,21 +12,28 @@
 //!   message stands at its place, with what it was delivered before counted.
 //! - Facts are applied at the end, in one pass: a gone message never costs a search of its own.
 //! - After a crash every message that was there before may have been delivered: a delivery can
-//!   leave the broker before its fact is written, so all are marked redelivered.
+//!   leave the broker before its fact is written, so all are marked redelivered. What still waits
+//!   for its first time was with nobody.
 //!
 //! Not here: reading and writing files (`ferry-log`), transient messages (they do not survive).
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use hashbrown::{HashMap, HashSet};
 
+use super::deduplicate::{MessageId, Window};
+use super::delay::wakes_at;
 use super::entry::{Body, Entry};
+use super::lease::{Holder, Lease};
 use super::page::Packed;
-use super::{Options, Queue};
+use super::schedule::Schedule;
+use super::{Deduplication, Options, Queue};
 use crate::Millis;
-use crate::facts::{Entered, Mark};
-use crate::limits::PAGE_ENTRIES;
+use crate::facts::{Change, Entered, Mark};
+use crate::limits::{DEDUPLICATION_IDS_MAX, PAGE_ENTRIES};
 use crate::message::Position;
+use crate::reason::DeadLetterReason;
 use crate::routing::QueueId;
 use crate::wire::{Cursor, Truncated, put_varint};
 
@@ -39,32 +48,87 @@ impl Queue {
     pub fn write_image(&self, out: &mut Vec<u8>) {
         put_varint(out, self.next_seq);
         put_varint(out, self.suspect_below);
-        let mut out_of_place: Vec<Entry> = self
-            .ready
-            .returned()
-            .filter(|entry| entry.durable)
-            .cloned()
-            .collect();
-        out_of_place.extend(
-            self.leases
-                .iter()
-                .filter(|lease| lease.entry.durable)
-                .map(|lease| {
-                    let mut entry = lease.entry.clone();
-                    entry.redelivered = true;
-                    entry.returns += 1;
-                    entry
-                }),
-        );
-        out_of_place.sort_by_key(|entry| (std::cmp::Reverse(entry.priority), entry.seq));
-        let mut pages: Vec<Packed> = Vec::new();
-        for level in out_of_place.chunk_by(|a, b| a.priority == b.priority) {
-            pages.extend(level.chunks(PAGE_ENTRIES).map(Packed::new));
-        }
+        write_pages(out, &self.out_of_place());
+        let mut pages = Vec::new();
         self.ready.durable_pages(|page| pages.push(page));
-        put_varint(out, pages.len() as u64);
-        pages.iter().for_each(|page| page.write(out));
+        write_pages(out, &pages);
+        self.write_waiting(out);
+        let departing = |(_, lease): (_, &'_ Lease)| match lease.holder {
+            Holder::Departing(reason) if lease.entry.durable => Some((lease.entry.clone(), reason)),
+            _ => None,
+        };
+        let departing: Vec<_> = self.leases.iter().filter_map(departing).collect();
+        put_varint(out, departing.len() as u64);
+        for (entry, reason) in departing {
+            out.push(reason.code());
+            Packed::new(std::slice::from_ref(&entry)).write(out);
+        }
+        out.push(u8::from(self.window.is_some()));
+        if let Some(window) = &self.window {
+            window.write(out);
+        }
     }
+
+    /// What stands at no place of its level: what came back, and what is out.
+    fn out_of_place(&self) -> Vec<Packed> {
+        let returned = self.ready.returned().filter(|entry| entry.durable).cloned();
+        let mut entries: Vec<Entry> = returned.collect();
+        for (_, lease) in self.leases.iter().filter(|(_, lease)| lease.entry.durable) {
+            let mut entry = lease.entry.clone();
+            match lease.holder {
+                Holder::Operator(Some(_)) => continue,
+                Holder::Departing(_) => continue,
+                Holder::Operator(None) => {}
+                Holder::Consumer(_) | Holder::Get => {
+                    entry.redelivered = true;
+                    entry.returns = entry.returns.saturating_add(1);
+                }
+            }
+            entries.push(entry);
+        }
+        entries.sort_by_key(|entry| (std::cmp::Reverse(entry.priority), entry.seq));
+        let levels = entries.chunk_by(|a, b| a.priority == b.priority);
+        levels
+            .flat_map(|level| level.chunks(PAGE_ENTRIES).map(Packed::new))
+            .collect()
+    }
+
+    fn write_waiting(&self, out: &mut Vec<u8>) {
+        // What an operator took from here and has not moved yet still waits.
+        let taken = |(_, lease): (_, &Lease)| match lease.holder {
+            Holder::Operator(Some(at)) => Some((at, lease.entry.clone())),
+            _ => None,
+        };
+        let mut all = Schedule::default();
+        let mut taken = self.leases.iter().filter_map(taken).peekable();
+        let taken_any = taken.peek().is_some();
+        taken.for_each(|(at, entry)| all.insert(at, entry));
+        match &self.schedule {
+            Some(schedule) if !taken_any => return schedule.write(out),
+            Some(schedule) => schedule.visit(None, |at, entry| {
+                all.insert(at, entry.clone());
+                true
+            }),
+            None => {}
+        }
+        all.write(out);
+    }
+}
+
+fn write_pages(out: &mut Vec<u8>, pages: &[Packed]) {
+    put_varint(out, pages.len() as u64);
+    pages.iter().for_each(|page| page.write(out));
+}
+
+/// What facts say of one message besides that it was delivered, moved or is gone.
+#[derive(Debug, Clone, Copy, Default)]
+struct Note {
+    /// Its place, if it got another one when it woke.
+    seq: Option<u64>,
+    /// Until when it waits; 0 if it woke.
+    waits_until: Option<Millis>,
+    expires_at: Option<Millis>,
+    departed: Option<DeadLetterReason>,
 }
 
 /// A queue between the start of a replay and its end.
@@ -74,6 +138,7 @@ pub struct Recovering {
     gone: Positions,
     moved: PositionMap<Position>,
     delivered: PositionMap<u32>,
+    notes: PositionMap<Note>,
 }
 
 impl Recovering {
@@ -84,6 +149,7 @@ impl Recovering {
             gone: Positions::default(),
             moved: PositionMap::default(),
             delivered: PositionMap::default(),
+            notes: PositionMap::default(),
         }
     }
 
@@ -95,27 +161,98 @@ impl Recovering {
             return Err(Truncated);
         }
         for _ in 0..cursor.varint()? {
-            let page = Packed::read(cursor)?;
-            let level = self.queue.options.level(page.priority());
-            self.queue.ready.push_page(page.with_priority(level));
+            let page = self.read_page(cursor)?;
+            for entry in page.entries() {
+                if self.queue.ready.get(entry.priority, entry.seq).is_some() {
+                    return Err(Truncated);
+                }
+                match self.queue.options.is_tried_out(entry.returns) {
+                    true => self.depart(entry, DeadLetterReason::DeliveryLimit),
+                    false => self.queue.ready.put_back(entry),
+                }
+            }
+        }
+        for _ in 0..cursor.varint()? {
+            let page = self.read_page(cursor)?;
+            if !self.queue.ready.push_page(page) {
+                return Err(Truncated);
+            }
+        }
+        let (next_seq, level_max) = (self.queue.next_seq, self.queue.options.max_priority);
+        let schedule = Schedule::read(cursor, |_, entry| {
+            entry.seq < next_seq && entry.priority <= level_max
+        })?;
+        self.queue.schedule = (schedule.count() > 0).then(|| Box::new(schedule));
+        for _ in 0..cursor.varint()? {
+            let reason = DeadLetterReason::from_code(cursor.u8()?).ok_or(Truncated)?;
+            for entry in Packed::read(cursor)?.entries() {
+                self.depart(entry, reason);
+            }
+        }
+        if cursor.u8()? != 0 {
+            self.queue.window = Some(Box::new(Window::read(cursor, self.remembered())?));
         }
         Ok(())
     }
 
+    /// A page whose messages are of a level and a time that the queue knows.
+    fn read_page(&self, cursor: &mut Cursor<'_>) -> Result<Packed, Truncated> {
+        let page = Packed::read(cursor)?;
+        if page.last_seq() >= self.queue.next_seq {
+            return Err(Truncated);
+        }
+        let level = self.queue.options.level(page.priority());
+        Ok(page.with_priority(level))
+    }
+
+    /// How many ids are kept until it is known which policy holds in the end.
+    fn remembered(&self) -> Deduplication {
+        self.queue.options.deduplication.unwrap_or(Deduplication {
+            ids_max: DEDUPLICATION_IDS_MAX,
+            ttl_ms: None,
+        })
+    }
+
+    fn window(&mut self) -> &mut Window {
+        let wanted = self.remembered();
+        self.queue
+            .window
+            .get_or_insert_with(|| Box::new(Window::new(wanted)))
+    }
+
+    fn depart(&mut self, entry: Entry, reason: DeadLetterReason) {
+        let id = self
+            .queue
+            .leases
+            .open(entry, Holder::Departing(reason), 0, 0);
+        let lease = self.queue.leases.get_mut(id).expect("it was just opened");
+        lease.stuck = true;
+        self.queue.stuck += 1;
+    }
+
+    /// It does something else from here on.
+    pub fn set_options(&mut self, options: Arc<Options>) {
+        self.queue.options = options;
+        self.queue.fit_window();
+    }
+
     /// A message entered.
     pub fn entered(&mut self, entered: &Entered) {
-        let seq = self.queue.next_seq;
-        self.queue.next_seq += 1;
-        self.queue.ready.push_back(Entry {
-            seq,
+        let entry = Entry {
+            seq: self.queue.take_seq(),
             body: Body::Log(entered.position),
             expires_at: entered.expires_at,
             size: entered.size,
             returns: 0,
+            returned_by: 0,
             priority: self.queue.options.level(entered.priority),
             redelivered: false,
             durable: true,
-        });
+        };
+        match entered.wakes_at {
+            0 => self.queue.ready.push_back(entry),
+            at => self.queue.waiting().insert(wakes_at(&entry, at), entry),
+        }
     }
 
     /// A message left.
@@ -133,44 +270,47 @@ impl Recovering {
         self.moved.insert(from, to);
     }
 
-    /// The queue as it was, after a `clean` stop or a crash. `keep` is told of every message.
-    pub fn finish(self, clean: bool, mut keep: impl FnMut(Mark)) -> Queue {
-        let Recovering {
-            mut queue,
-            gone,
-            moved,
-            delivered,
-        } = self;
-        let id = queue.id;
-        if !gone.is_empty() || !moved.is_empty() || !delivered.is_empty() {
-            let facts = gone.iter().chain(moved.keys()).chain(delivered.keys());
-            let mut touched: Vec<Position> = facts.copied().collect();
-            touched.sort_unstable();
-            let any_in = |page: &Packed| {
-                let first = touched.partition_point(|at| at < page.positions().start());
-                touched
-                    .get(first)
-                    .is_some_and(|at| page.positions().contains(at))
-            };
-            queue.ready.retain(any_in, |entry| {
-                let mut position = entry.position().expect("a recovered body is in the log");
-                let mut count = delivered.get(&position).copied().unwrap_or(0);
-                let mut left = gone.contains(&position);
-                while let Some(next) = moved.get(&position) {
-                    position = *next;
-                    count += delivered.get(&position).copied().unwrap_or(0);
-                    left |= gone.contains(&position);
-                }
-                entry.body = Body::Log(position);
-                entry.returns += count;
-                entry.redelivered |= count > 0;
-                !left
-            });
+    /// Something rarer happened.
+    pub fn changed(&mut self, change: &Change) {
+        match change {
+            Change::Delayed(mark, at, expires_at) => {
+                let note = self.notes.entry(mark.position).or_default();
+                note.waits_until = Some(*at);
+                note.expires_at = Some(*expires_at);
+            }
+            Change::Awake(mark, expires_at) => {
+                let seq = self.queue.take_seq();
+                let note = self.notes.entry(mark.position).or_default();
+                *note = Note {
+                    seq: Some(seq),
+                    waits_until: Some(0),
+                    expires_at: Some(*expires_at),
+                    departed: None,
+                };
+            }
+            Change::Departed(mark, reason) => {
+                self.notes.entry(mark.position).or_default().departed = Some(*reason);
+            }
+            Change::Seen(_, id, at) => {
+                self.window().insert(MessageId::from_bytes(*id), *at);
+            }
+            Change::Forgotten(_, id) => {
+                self.window().remove(MessageId::from_bytes(*id));
+            }
         }
+    }
+
+    /// The queue as it was, after a `clean` stop or a crash. `keep` is told of every message.
+    pub fn finish(mut self, clean: bool, mut keep: impl FnMut(Mark)) -> Queue {
+        self.apply_facts();
+        let mut queue = self.queue;
+        queue.fit_window();
         if !clean {
             queue.suspect_below = queue.next_seq;
+            queue.suspect_until = queue.used_at;
         }
-        queue.ready.visit(|entry| {
+        let id = queue.id;
+        let mut tell = |entry: &Entry| {
             let position = entry.position().expect("a recovered body is in the log");
             keep(Mark {
                 queue: id,
@@ -178,7 +318,150 @@ impl Recovering {
                 size: entry.size,
             });
             true
-        });
+        };
+        queue.ready.visit_after(None, &mut tell);
+        queue.visit_delayed(None, |_, entry| tell(entry));
+        queue.visit_leased(None, |_, entry, _| tell(entry));
         queue
+    }
+
+    fn apply_facts(&mut self) {
+        let Recovering {
+            queue,
+            gone,
+            moved,
+            delivered,
+            notes,
+        } = self;
+        let facts = gone.iter().chain(moved.keys()).chain(delivered.keys());
+        let mut touched: Vec<Position> = facts.chain(notes.keys()).copied().collect();
+        if touched.is_empty() {
+            return;
+        }
+        touched.sort_unstable();
+        let any_in = |positions: RangeInclusive<Position>| {
+            let first = touched.partition_point(|at| at < positions.start());
+            touched.get(first).is_some_and(|at| positions.contains(at))
+        };
+        let story = Story {
+            gone,
+            moved,
+            delivered,
+            notes,
+        };
+        let options = Arc::clone(&queue.options);
+        let mut displaced = Vec::new();
+        let mut apply = |waits: Option<Millis>, entry: &mut Entry| {
+            let Some(mut note) = story.of(entry) else {
+                return false;
+            };
+            // What was held when the broker died was tried: one try may have been its last.
+            if options.is_tried_out(entry.returns) {
+                note.departed.get_or_insert(DeadLetterReason::DeliveryLimit);
+            }
+            let moves = note.moves(waits);
+            if moves {
+                displaced.push((waits, entry.clone(), note));
+            }
+            !moves
+        };
+        queue
+            .ready
+            .retain(|page| any_in(page.positions()), |entry| apply(None, entry));
+        if let Some(schedule) = &mut queue.schedule {
+            schedule.retain(any_in, |at, entry| apply(Some(at), entry));
+        }
+        for lease in queue.leases.drain().collect::<Vec<_>>() {
+            // Only what is stuck is leased so far.
+            let Holder::Departing(reason) = lease.holder else {
+                continue;
+            };
+            queue.stuck -= 1;
+            let mut entry = lease.entry;
+            if let Some(note) = story.of(&mut entry) {
+                let departed = Some(note.departed.unwrap_or(reason));
+                displaced.push((None, entry, Note { departed, ..note }));
+            }
+        }
+        self.place(displaced);
+    }
+
+    /// Puts what facts moved to another state where it belongs.
+    fn place(&mut self, displaced: Vec<(Option<Millis>, Entry, Note)>) {
+        let mut awake = Vec::new();
+        for (waited, mut entry, note) in displaced {
+            entry.seq = note.seq.unwrap_or(entry.seq);
+            entry.expires_at = note.expires_at.unwrap_or(entry.expires_at);
+            match (note.departed, note.waits_until.or(waited)) {
+                (Some(reason), _) => self.depart(entry, reason),
+                (None, None | Some(0)) => awake.push(entry),
+                (None, Some(at)) => self.queue.waiting().insert(wakes_at(&entry, at), entry),
+            }
+        }
+        if awake.is_empty() {
+            return;
+        }
+        // Merged page by page with what was ready, so that many cost no more than few.
+        awake.sort_unstable_by_key(|entry| (std::cmp::Reverse(entry.priority), entry.seq));
+        let mut awake = awake.into_iter().peekable();
+        let mut merged = super::Ready::default();
+        let order = |entry: &Entry| (std::cmp::Reverse(entry.priority), entry.seq);
+        self.queue.ready.drain(|entry| {
+            while let Some(earlier) = awake.next_if(|woken| order(woken) < order(&entry)) {
+                merged.push_back(earlier);
+            }
+            merged.push_back(entry);
+        });
+        awake.for_each(|entry| merged.push_back(entry));
+        self.queue.ready = merged;
+    }
+}
+
+/// What all facts together say of a message.
+struct Story<'a> {
+    gone: &'a Positions,
+    moved: &'a PositionMap<Position>,
+    delivered: &'a PositionMap<u32>,
+    notes: &'a PositionMap<Note>,
+}
+
+impl Story<'_> {
+    /// Follows a message to where its body is now, counting what happened to it on the way. None
+    /// if it is gone.
+    fn of(&self, entry: &mut Entry) -> Option<Note> {
+        let mut position = entry.position().expect("a recovered body is in the log");
+        let mut note = Note::default();
+        let mut count = 0;
+        loop {
+            count += self.delivered.get(&position).copied().unwrap_or(0);
+            if let Some(later) = self.notes.get(&position) {
+                note = Note {
+                    seq: later.seq.or(note.seq),
+                    waits_until: later.waits_until.or(note.waits_until),
+                    expires_at: later.expires_at.or(note.expires_at),
+                    departed: later.departed.or(note.departed),
+                };
+            }
+            if self.gone.contains(&position) {
+                return None;
+            }
+            match self.moved.get(&position) {
+                Some(next) => position = *next,
+                None => break,
+            }
+        }
+        entry.body = Body::Log(position);
+        entry.returns = entry.returns.saturating_add(count);
+        entry.redelivered |= count > 0;
+        Some(note)
+    }
+}
+
+impl Note {
+    /// Whether a message that waits until `waits`, or is ready, belongs elsewhere.
+    fn moves(&self, waits: Option<Millis>) -> bool {
+        self.departed.is_some()
+            || self.waits_until.is_some_and(|until| Some(until) != waits)
+            || self.seq.is_some()
     }
 }

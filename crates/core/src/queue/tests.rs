@@ -1,7 +1,16 @@
 //! What a queue does, command by command, seen through its effects and facts.
 
+mod delays;
+mod departures;
+mod dispatch;
+mod duplicates;
+mod leases;
+mod operator;
+mod retries;
+
 use super::*;
-use crate::facts::{Fact, Facts};
+use crate::facts::{Fact, Facts, Mark};
+use crate::message::NOT_LOGGED;
 use crate::wire::Cursor;
 
 struct Open(usize);
@@ -23,6 +32,7 @@ struct Bench {
     memory: i64,
     published: u64,
     history: Vec<Fact>,
+    staged: Vec<u8>,
 }
 
 impl Bench {
@@ -37,6 +47,7 @@ impl Bench {
             memory: 0,
             published: 0,
             history: Vec::new(),
+            staged: b"0123456789".to_vec(),
         }
     }
 
@@ -44,7 +55,7 @@ impl Bench {
         let gate = Open(self.shut);
         let mut cx = Context {
             now: self.now,
-            staged: b"0123456789",
+            staged: &self.staged,
             gate: &gate,
             effects: &mut self.effects,
             facts: &mut self.facts,
@@ -80,6 +91,7 @@ impl Bench {
             priority,
             ttl_ms,
             recorded: false,
+            special: false,
         };
         self.run(|queue, cx| queue.enqueue(&incoming, cx))
     }
@@ -114,7 +126,7 @@ impl Bench {
     }
 
     fn settle(&mut self, lease: LeaseId, outcome: Outcome) -> bool {
-        self.run(|queue, cx| queue.settle(lease, outcome, cx))
+        self.run(|queue, cx| queue.settle(lease, outcome, cx)) == Settled::Done
     }
 
     fn counts(&self) -> (u64, u64) {
@@ -131,6 +143,7 @@ impl Bench {
                 Fact::Moved(_, from, to) => recovering.moved(*from, *to),
                 Fact::Delivered(_, position) => recovering.delivered(*position),
                 Fact::Gone(_, position) => recovering.gone(*position),
+                Fact::Changed(change) => recovering.changed(change),
             }
         }
         recovering.finish(clean, |_| ())
@@ -264,7 +277,7 @@ fn a_full_queue_that_rejects_says_so_and_stores_nothing() {
 }
 
 #[test]
-fn messages_expire_at_the_head_and_say_when() {
+fn messages_expire_wherever_they_stand_and_say_when() {
     let options = Options {
         message_ttl_ms: Some(500),
         dead_letter: dead_letters(),
@@ -273,14 +286,46 @@ fn messages_expire_at_the_head_and_say_when() {
     let mut bench = Bench::new(options);
     bench.publish(false);
     bench.publish_with(false, 0, Some(100));
-    assert_eq!(bench.queue.next_expiry(), Some(1500));
+    assert_eq!(bench.queue.next_deadline(), Some(1100));
     bench.now = 1200;
     bench.run(|queue, cx| queue.tick(cx));
-    assert_eq!(bench.counts(), (2, 0), "only the head expires");
+    assert_eq!(bench.counts(), (1, 0), "the head is not in the way");
+    assert_eq!(bench.queue.next_deadline(), Some(1500));
     bench.now = 1500;
     bench.run(|queue, cx| queue.tick(cx));
     assert_eq!(bench.counts(), (0, 0));
+    assert_eq!(bench.queue.next_deadline(), None);
     assert_eq!(reasons(&bench.effects), ["expired", "expired"]);
+}
+
+#[test]
+fn a_tick_takes_a_bounded_number_and_asks_for_the_next() {
+    let options = Options {
+        message_ttl_ms: Some(500),
+        ..Options::default()
+    };
+    let mut bench = Bench::new(options);
+    let count = depart::EXPIRIES_MAX as u64 + 1;
+    (0..count).for_each(|_| assert_eq!(bench.publish(false), Enqueued::Taken));
+    bench.now = 1500;
+    for (ready, due) in [(1, Some(1500)), (0, None)] {
+        bench.run(|queue, cx| queue.tick(cx));
+        assert_eq!(
+            (bench.counts().0, bench.queue.next_deadline()),
+            (ready, due)
+        );
+    }
+}
+
+#[test]
+fn an_expired_message_is_not_handed_out_before_the_tick() {
+    let mut bench = Bench::new(Options::default());
+    bench.publish_with(false, 0, Some(100));
+    bench.publish_with(false, 0, Some(300));
+    bench.now = 1200;
+    bench.subscribe(7, false, 1);
+    assert_eq!(bench.deliveries().len(), 1);
+    assert_eq!(bench.counts(), (0, 1));
 }
 
 #[test]
@@ -347,7 +392,7 @@ fn recovery_keeps_what_is_not_settled_and_counts_what_was_delivered() {
     bench.settle(leases[1], Outcome::Accept);
     let mut queue = bench.recovered(true);
     let mut seen = Vec::new();
-    queue.visit_ready(|entry| {
+    queue.visit_ready(None, |entry| {
         seen.push((entry.seq, entry.redelivered, entry.returns));
         true
     });
@@ -379,7 +424,7 @@ fn an_image_holds_leased_messages_at_their_place() {
     let mut kept = 0;
     let again = again.finish(true, |_| kept += 1);
     let mut order = Vec::new();
-    again.visit_ready(|entry| {
+    again.visit_ready(None, |entry| {
         order.push(entry.position().unwrap() - (1 << 32));
         true
     });
@@ -399,7 +444,7 @@ fn bodies_move_with_their_messages() {
     let lease = bench.leases()[0];
     bench.settle(lease, Outcome::Accept);
     let mut positions = Vec::new();
-    bench.recovered(false).visit_ready(|entry| {
+    bench.recovered(false).visit_ready(None, |entry| {
         positions.push(entry.position().unwrap());
         true
     });

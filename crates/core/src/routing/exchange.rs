@@ -1,7 +1,9 @@
 //! Exchanges: what is declared, and how a second declaration is compared with it.
 //!
 //! Invariants
-//! - Of the arguments only `alternate-exchange` counts for equivalence, as in RabbitMQ.
+//! - Of the arguments those count for equivalence that change what the exchange does.
+//!
+//! Not here: what each argument asks for (`options`).
 
 use std::fmt::{self, Display, Formatter};
 use std::str::FromStr;
@@ -9,13 +11,12 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::options::{ALTERNATE_EXCHANGE, COMPARED, DELAYED_TYPE, InvalidArgument};
 use crate::arguments::{
-    Arguments, Inequivalent, Resource, Value, assert_equivalent, assert_field_equivalent,
+    Arguments, Inequivalent, Resource, assert_equivalent, assert_field_equivalent,
 };
 
-const ALTERNATE_EXCHANGE: &str = "alternate-exchange";
-
-/// How an exchange matches.
+/// The type of an exchange, as declared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ExchangeKind {
     /// By the exact routing key.
@@ -26,9 +27,23 @@ pub enum ExchangeKind {
     Topic,
     /// By the message's headers.
     Headers,
+    /// As the type that its argument `x-delayed-type` names.
+    DelayedMessage,
+    /// Always, and each message id once.
+    MessageDeduplication,
 }
 
 impl ExchangeKind {
+    /// All of them.
+    pub const ALL: [ExchangeKind; 6] = [
+        ExchangeKind::Direct,
+        ExchangeKind::Fanout,
+        ExchangeKind::Topic,
+        ExchangeKind::Headers,
+        ExchangeKind::DelayedMessage,
+        ExchangeKind::MessageDeduplication,
+    ];
+
     /// The name on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -36,6 +51,8 @@ impl ExchangeKind {
             ExchangeKind::Fanout => "fanout",
             ExchangeKind::Topic => "topic",
             ExchangeKind::Headers => "headers",
+            ExchangeKind::DelayedMessage => "x-delayed-message",
+            ExchangeKind::MessageDeduplication => "x-message-deduplication",
         }
     }
 }
@@ -55,13 +72,10 @@ impl FromStr for ExchangeKind {
     type Err = UnknownExchangeKind;
 
     fn from_str(name: &str) -> Result<ExchangeKind, UnknownExchangeKind> {
-        match name {
-            "direct" => Ok(ExchangeKind::Direct),
-            "fanout" => Ok(ExchangeKind::Fanout),
-            "topic" => Ok(ExchangeKind::Topic),
-            "headers" => Ok(ExchangeKind::Headers),
-            _ => Err(UnknownExchangeKind(name.to_owned())),
-        }
+        let kind = ExchangeKind::ALL
+            .into_iter()
+            .find(|kind| kind.as_str() == name);
+        kind.ok_or_else(|| UnknownExchangeKind(name.to_owned()))
     }
 }
 
@@ -70,7 +84,7 @@ impl FromStr for ExchangeKind {
 pub struct Exchange {
     /// Unique within the virtual host.
     pub name: Arc<str>,
-    /// How it matches.
+    /// Its type.
     pub kind: ExchangeKind,
     /// Survives a restart.
     pub durable: bool,
@@ -95,13 +109,6 @@ impl Exchange {
         }
     }
 
-    /// The exchange that takes what this one routes nowhere.
-    pub fn alternate(&self) -> Option<&str> {
-        self.arguments
-            .get(ALTERNATE_EXCHANGE)
-            .and_then(Value::as_str)
-    }
-
     /// Whether declaring `received` asks for this very exchange.
     pub fn assert_equivalent(&self, received: &Exchange, vhost: &str) -> Result<(), Inequivalent> {
         let resource = Resource {
@@ -117,25 +124,11 @@ impl Exchange {
         ] {
             assert_field_equivalent(resource, field, current, received)?;
         }
-        let keys = [ALTERNATE_EXCHANGE];
-        assert_equivalent(resource, &self.arguments, &received.arguments, &keys)
-    }
-
-    pub(super) fn validate(&self, vhost: &str) -> Result<(), DeclareExchangeError> {
-        match self.arguments.get(ALTERNATE_EXCHANGE) {
-            None | Some(Value::Str(_)) => Ok(()),
-            Some(value) => {
-                let resource = Resource {
-                    kind: "exchange",
-                    name: &self.name,
-                    vhost,
-                };
-                Err(DeclareExchangeError::AlternateType {
-                    type_name: value.type_name(),
-                    resource: resource.to_string(),
-                })
-            }
+        if self.kind == ExchangeKind::DelayedMessage {
+            let key = [DELAYED_TYPE];
+            assert_equivalent(resource, &self.arguments, &received.arguments, &key)?;
         }
+        assert_equivalent(resource, &self.arguments, &received.arguments, COMPARED)
     }
 }
 
@@ -160,4 +153,7 @@ pub enum DeclareExchangeError {
         /// The exchange, as printed.
         resource: String,
     },
+    /// Another argument makes no sense.
+    #[error(transparent)]
+    Argument(#[from] InvalidArgument),
 }

@@ -18,6 +18,7 @@ mod headers;
 mod ids;
 mod inline;
 mod listing;
+mod options;
 mod removal;
 mod route;
 mod topic;
@@ -30,6 +31,7 @@ pub use binding::{BindError, Binding, BindingView, Destination};
 pub use exchange::{DeclareExchangeError, Declared, Exchange, ExchangeKind, UnknownExchangeKind};
 pub use headers::{HeaderView, InvalidXMatch, NoHeaders};
 pub use ids::QueueId;
+pub use options::InvalidArgument;
 pub use removal::{DeleteExchangeError, Removed};
 pub use route::{NoSuchExchange, RouteInfo};
 pub use topic::matches as topic_matches;
@@ -40,3 +42,6 @@ pub const ROUTING_KEY_BYTES_MAX: usize = 255;
 
 /// The most bindings of one virtual host.
 pub const BINDINGS_COUNT_MAX: usize = 1 << 24;
+
+/// The exchange of every virtual host that takes what a consumer says beyond ack, nack and reject.
+pub const SETTLE_EXCHANGE: &str = "ferry.settle";

@@ -3,6 +3,7 @@
 
 mod headers;
 mod model;
+mod options;
 mod patterns;
 mod removal;
 mod routes;

@@ -15,10 +15,11 @@ use super::arena::{Arena, Chain, Ends, Identity, Target};
 use super::direct::Direct;
 use super::headers::{self, Headers};
 use super::ids::{BindingIx, ExchangeIx, QueueId, place};
+use super::options::Rule;
 use super::topic::Topic;
 use super::{
     BindError, DeclareExchangeError, Declared, Destination, Exchange, ExchangeKind,
-    ROUTING_KEY_BYTES_MAX,
+    ROUTING_KEY_BYTES_MAX, SETTLE_EXCHANGE,
 };
 use crate::arguments::Arguments;
 
@@ -76,20 +77,22 @@ impl Topology {
             arena: Arena::new(hasher),
             epoch: 0,
         };
-        for (name, kind) in [
-            ("amq.direct", ExchangeKind::Direct),
-            ("amq.fanout", ExchangeKind::Fanout),
-            ("amq.headers", ExchangeKind::Headers),
-            ("amq.match", ExchangeKind::Headers),
-            ("amq.topic", ExchangeKind::Topic),
-        ] {
-            topology.add_exchange(Exchange::new(name, kind));
-        }
-        let trace = Exchange::new("amq.rabbitmq.trace", ExchangeKind::Topic);
-        topology.add_exchange(Exchange {
+        let trace = Exchange {
             internal: true,
-            ..trace
-        });
+            ..Exchange::new("amq.rabbitmq.trace", ExchangeKind::Topic)
+        };
+        for exchange in [
+            Exchange::new("amq.direct", ExchangeKind::Direct),
+            Exchange::new("amq.fanout", ExchangeKind::Fanout),
+            Exchange::new("amq.headers", ExchangeKind::Headers),
+            Exchange::new("amq.match", ExchangeKind::Headers),
+            Exchange::new("amq.topic", ExchangeKind::Topic),
+            Exchange::new(SETTLE_EXCHANGE, ExchangeKind::Direct),
+            trace,
+        ] {
+            let declared = topology.declare_exchange(exchange);
+            declared.expect("their names differ and they have no arguments");
+        }
         topology
     }
 
@@ -105,21 +108,21 @@ impl Topology {
 
     /// Declares an exchange, or checks that the one there is equivalent.
     pub fn declare_exchange(&mut self, spec: Exchange) -> Result<Declared, DeclareExchangeError> {
-        spec.validate(&self.vhost)?;
         if let Some(current) = self.exchange(&spec.name) {
             current.assert_equivalent(&spec, &self.vhost)?;
             return Ok(Declared { created: false });
         }
-        self.add_exchange(spec);
+        let rule = spec.validate(&self.vhost)?;
+        self.add_exchange(spec, rule);
         Ok(Declared { created: true })
     }
 
-    fn add_exchange(&mut self, exchange: Exchange) {
-        let matcher = match exchange.kind {
-            ExchangeKind::Direct => Matcher::Direct(Direct::default()),
-            ExchangeKind::Fanout => Matcher::Fanout(Ends::EMPTY),
-            ExchangeKind::Topic => Matcher::Topic(Box::new(Topic::new())),
-            ExchangeKind::Headers => Matcher::Headers(Headers::new(self.hasher.clone())),
+    fn add_exchange(&mut self, exchange: Exchange, rule: Rule) {
+        let matcher = match rule {
+            Rule::Direct => Matcher::Direct(Direct::default()),
+            Rule::Fanout => Matcher::Fanout(Ends::EMPTY),
+            Rule::Topic => Matcher::Topic(Box::new(Topic::new())),
+            Rule::Headers => Matcher::Headers(Headers::new(self.hasher.clone())),
         };
         let name = Arc::clone(&exchange.name);
         let node = Node {
@@ -158,7 +161,7 @@ impl Topology {
             Destination::Queue(queue) => Target::Queue(*queue),
             Destination::Exchange(name) => Target::Exchange(self.find_or_refuse(name)?),
         };
-        if self.node(source).exchange.kind == ExchangeKind::Headers {
+        if matches!(self.node(source).matcher, Matcher::Headers(_)) {
             headers::validate(arguments)?;
         }
         let arguments = &sorted(arguments);

@@ -36,7 +36,8 @@ pub(crate) fn type_name(value: RawValue<'_>) -> &'static str {
     value_of(value).type_name()
 }
 
-fn value_of(value: RawValue<'_>) -> Value {
+/// A value of a table that was validated.
+pub(crate) fn value_of(value: RawValue<'_>) -> Value {
     match value {
         RawValue::Bool(value) => Value::Bool(value),
         RawValue::I8(value) => Value::I8(value),

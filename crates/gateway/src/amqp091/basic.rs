@@ -24,6 +24,7 @@ use super::errors::{
 use super::lane::Unsettled;
 use super::reply_to::REPLY_TO;
 use super::turn::Turn;
+use super::tx::Noted;
 
 const PRIORITY: &str = "x-priority";
 const STREAM_OFFSET: &str = "x-stream-offset";
@@ -57,7 +58,12 @@ impl Channel {
             };
             for (tag, entry) in one.into_iter().chain(many) {
                 match &mut tx {
-                    Some(tx) => tx.settled.push((tag, entry, outcome)),
+                    Some(tx) => tx.settled.push(Noted {
+                        tag,
+                        unsettled: entry,
+                        outcome,
+                        late: None,
+                    }),
                     None => {
                         let queue = lane.settled(entry.slot);
                         turn.staging().settle(&queue, entry.lease, outcome);

@@ -9,6 +9,7 @@
 //! - Between our `channel.close` and the client's `close-ok` everything else is ignored.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use amqp091::method::{access, channel as methods, confirm};
 use amqp091::{ChannelInput, LongStr, Method, ReplyCode, ShortStr};
@@ -44,6 +45,8 @@ pub(crate) struct Common {
     pub(crate) message_bytes_max: u64,
     /// Whether the client wants to hear of consumers that their queue has dropped.
     pub(crate) notify_cancel: bool,
+    /// Whether the log says already that a delay of the client was ignored.
+    pub(crate) delay_warned: AtomicBool,
 }
 
 /// A consumer of a channel.
@@ -228,7 +231,7 @@ impl Channel {
             };
             let rolled_back = rolled_back.into_iter();
             lane.unacked
-                .restore(rolled_back.map(|(tag, unsettled, _)| (tag, unsettled)));
+                .restore(rolled_back.map(|noted| (noted.tag, noted.unsettled)));
             let mut unacked = Vec::with_capacity(lane.unacked.len());
             lane.unacked
                 .take_upto(0, |_, unsettled| unacked.push(unsettled));

@@ -12,11 +12,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use amqp091::deliver::{Content, write_deliver, write_get_ok};
 use amqp091::method::basic;
-use amqp091::properties::{Change, EMPTY, Edit, Properties, edit};
-use amqp091::{Method, RawTable, ShortStr, Table};
+use amqp091::properties::EMPTY;
+use amqp091::{Method, ShortStr};
 use ferry_broker::{Delivery, Outlet};
 use ferry_core::message::{FORMAT_AMQP091, Message};
 
+use super::headers::with_headers;
 use super::lane::{LaneGate, LaneId};
 use crate::link::{Link, event};
 
@@ -269,27 +270,18 @@ fn properties_of<'a>(message: &Message<'a>, delivery: &Delivery<'_>) -> Cow<'a, 
 }
 
 fn stamped(properties: &[u8], delivery_count: u32) -> Vec<u8> {
-    let Ok(before) = Properties::parse(properties) else {
-        return properties.to_vec();
-    };
-    let headers = before.headers().and_then(|headers| headers.decode().ok());
-    let mut table = headers.unwrap_or_else(Table::new);
-    table.set(
-        ShortStr::lit(DELIVERY_COUNT_HEADER),
-        i64::from(delivery_count),
-    );
-    let headers = table.to_bytes();
-    let change = Edit {
-        headers: Change::Set(RawTable::new(&headers)),
-        ..Edit::default()
-    };
-    let mut out = Vec::with_capacity(properties.len() + headers.len());
-    edit(&before, &change, &mut out);
-    out
+    with_headers(properties, |headers| {
+        headers.set(
+            ShortStr::lit(DELIVERY_COUNT_HEADER),
+            i64::from(delivery_count),
+        );
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use amqp091::properties::Properties;
+
     use super::*;
 
     #[test]

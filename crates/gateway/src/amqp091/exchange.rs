@@ -2,19 +2,18 @@
 //!
 //! Invariants
 //! - The default exchange can be published to and nothing else.
-//! - Names that start with `amq.` can be declared again as they are, never anew or away.
+//! - Names that start with `amq.` can be declared again as they are, never anew or away; so can
+//!   `ferry.settle`, which is bound to and from nothing besides.
 
 use amqp091::Method;
 use amqp091::method::exchange;
-use ferry_broker::{Exchange, ExchangeKind, Promise};
+use ferry_broker::{Exchange, ExchangeKind, Promise, SETTLE_EXCHANGE};
 
 use super::arguments;
 use super::channel::{Channel, Common, plain_name};
 use super::errors::{Refusal, access_refused, precondition_failed};
 use super::queue::BindingChange;
 use super::turn::Turn;
-
-const ALTERNATE_EXCHANGE: &str = "alternate-exchange";
 
 impl Channel {
     /// `exchange.declare`
@@ -53,11 +52,8 @@ impl Channel {
         turn.submit(common);
         let name = plain_name(method.exchange);
         refuse_default(&name)?;
-        if name.starts_with("amq.") {
-            let vhost = common.vhost.name();
-            return Err(access_refused(format!(
-                "deletion of system exchange '{name}' in vhost '{vhost}' not allowed"
-            )));
+        if name.starts_with("amq.") || name == SETTLE_EXCHANGE {
+            return Err(refuse_system(common, "deletion", &name));
         }
         let promise = common.vhost.delete_exchange(&name, method.if_unused)?;
         if !method.no_wait {
@@ -132,20 +128,10 @@ fn declare(
         .parse()
         .map_err(|error| precondition_failed(format!("{error}")))?;
     refuse_default(&name)?;
-    let vhost = common.vhost.name();
     let known = common.vhost.exchange(&name).is_ok();
     if !known && name.starts_with("amq.") {
         return Err(access_refused(format!(
             "exchange name '{name}' contains reserved prefix 'amq.*'"
-        )));
-    }
-    let arguments = arguments::read(method.arguments)?;
-    let alternate = arguments.get(ALTERNATE_EXCHANGE).filter(|_| !known);
-    if let Some(other) = alternate.filter(|alternate| alternate.as_str().is_none()) {
-        return Err(precondition_failed(format!(
-            "invalid type '{}' for arg '{ALTERNATE_EXCHANGE}' in exchange '{name}' in vhost \
-             '{vhost}'",
-            other.type_name()
         )));
     }
     let exchange = Exchange {
@@ -154,7 +140,7 @@ fn declare(
         durable: method.durable,
         auto_delete: method.auto_delete,
         internal: method.internal,
-        arguments,
+        arguments: arguments::read(method.arguments)?,
     };
     Ok(common.vhost.declare_exchange(exchange)?)
 }
@@ -166,4 +152,12 @@ fn refuse_default(name: &str) -> Result<(), Refusal> {
         ));
     }
     Ok(())
+}
+
+/// What may not be done to an exchange that is the broker's own.
+pub(super) fn refuse_system(common: &Common, what: &str, name: &str) -> Refusal {
+    let vhost = common.vhost.name();
+    access_refused(format!(
+        "{what} of system exchange '{name}' in vhost '{vhost}' not allowed"
+    ))
 }

@@ -9,17 +9,37 @@ use std::borrow::Cow;
 
 use amqp091::RawTable;
 use amqp091::properties::{Change, Edit, Properties, edit};
-use ferry_broker::MessageFormat;
+use ferry_broker::{Basics, MessageFormat, MessageId};
 use ferry_core::arguments::Arguments;
 use ferry_core::routing::HeaderView;
 
-use super::arguments;
+use super::publish::PERSISTENT;
+use super::{arguments, expiration};
+
+/// The header that names a message for de-duplication.
+const DEDUPLICATION_HEADER: &[u8] = b"x-deduplication-header";
 
 /// The format of [`ferry_core::message::FORMAT_AMQP091`].
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Amqp091Format;
 
 impl MessageFormat for Amqp091Format {
+    fn basics(&self, properties: &[u8]) -> Option<Basics> {
+        let properties = Properties::parse(properties).ok()?;
+        properties.validate_headers().ok()?;
+        let ttl_ms = match properties.expiration() {
+            Some(text) => Some(expiration::parse(text.as_bytes()).ok()?),
+            None => None,
+        };
+        let message_id = properties.message_id();
+        Some(Basics {
+            persistent: properties.delivery_mode() == Some(PERSISTENT),
+            priority: properties.priority().unwrap_or(0),
+            ttl_ms,
+            message_id: message_id.map(|id| id.as_str_lossy().into_owned()),
+        })
+    }
+
     fn headers(&self, properties: &[u8]) -> Arguments {
         let headers = Properties::parse(properties)
             .ok()
@@ -44,6 +64,20 @@ impl MessageFormat for Amqp091Format {
         let mut out = Vec::with_capacity(properties.len() + table.len());
         edit(&before, &change, &mut out);
         out
+    }
+
+    fn identity(&self, properties: &[u8]) -> Option<MessageId> {
+        let properties = Properties::parse(properties).ok()?;
+        let header = properties
+            .headers()
+            .and_then(|headers| headers.get(DEDUPLICATION_HEADER));
+        match header.map(arguments::value_of) {
+            Some(value) => MessageId::of_value(&value),
+            None => {
+                let id = properties.message_id()?;
+                Some(MessageId::of_text(id.as_bytes()))
+            }
+        }
     }
 
     fn expiration(&self, properties: &[u8]) -> Option<String> {
@@ -87,6 +121,39 @@ mod tests {
         let block = block();
         assert_eq!(Amqp091Format.headers(&block).get("n"), Some(&Value::I32(7)));
         assert_eq!(Amqp091Format.expiration(&block).as_deref(), Some("500"));
+    }
+
+    #[test]
+    fn the_basics_are_what_a_publish_would_have_said() {
+        let expected = Basics {
+            persistent: true,
+            ttl_ms: Some(500),
+            ..Basics::default()
+        };
+        assert_eq!(Amqp091Format.basics(&block()), Some(expected));
+        let named = Edit {
+            message_id: Change::Set(ShortStr::lit("m-1")),
+            priority: Change::Set(4),
+            ..Edit::default()
+        };
+        let expected = Basics {
+            priority: 4,
+            message_id: Some("m-1".to_owned()),
+            ..Basics::default()
+        };
+        assert_eq!(Amqp091Format.basics(&named.build()), Some(expected));
+        let never = Edit {
+            expiration: Change::Set(ShortStr::lit("soon")),
+            ..Edit::default()
+        };
+        let cut = &block()[..4];
+        let broken = Edit {
+            headers: Change::Set(RawTable::new(b"\x09bad")),
+            ..Edit::default()
+        };
+        for refused in [&never.build()[..], cut, &broken.build()] {
+            assert_eq!(Amqp091Format.basics(refused), None);
+        }
     }
 
     #[test]

@@ -172,6 +172,12 @@ impl<Q: Clone, L> Lane<Q, L> {
         place.expect("a slot outlives its deliveries").unacked += 1;
     }
 
+    /// The queue of a delivery that is in `unacked`, and stays there.
+    pub(crate) fn queue_of(&self, slot: u32) -> Q {
+        let place = self.slots.get(slot as usize).and_then(Option::as_ref);
+        place.expect("a slot outlives its deliveries").queue.clone()
+    }
+
     /// The queue of a delivery that was taken out of `unacked`.
     pub(crate) fn settled(&mut self, slot: u32) -> Q {
         let place = self.slots.get_mut(slot as usize).and_then(Option::as_mut);
@@ -301,6 +307,8 @@ mod tests {
         lane.close_slot(slot);
         let other = lane.open_slot("p");
         assert_ne!(slot, other, "the slot is still in use");
+        let unsettled = lane.unacked.get(1).copied().unwrap();
+        assert_eq!((unsettled.lease, lane.queue_of(unsettled.slot)), (77, "q"));
         let unsettled = lane.unacked.take(1).unwrap();
         assert_eq!((unsettled.lease, lane.settled(unsettled.slot)), (77, "q"));
         assert_eq!(lane.open_slot("r"), slot, "the slot is free again");

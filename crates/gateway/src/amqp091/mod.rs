@@ -3,7 +3,8 @@
 //! ```text
 //! session    one connection: handshake, frames to channels, close in every direction
 //!  channel   one channel: method to module
-//!   publish  queue  exchange  basic  tx  reply_to
+//!   publish  queue  exchange  basic  tx  reply_to  settlement
+//!    headers  delay  what a publish says of itself
 //!  deliver   from a partition into the outbox      lane, unacked   what deliveries leave behind
 //!  confirm   what the client is owed once the disk has caught up
 //!  throttle  publishes that wait for memory or disk
@@ -16,18 +17,21 @@ mod basic;
 mod channel;
 mod channels;
 pub(crate) mod confirm;
+mod delay;
 mod deliver;
 mod errors;
 mod exchange;
 mod expiration;
 mod format;
 mod handshake;
+mod headers;
 pub(crate) mod lane;
 mod publish;
 mod queue;
 mod reply_to;
 mod running;
 pub(crate) mod session;
+mod settlement;
 mod throttle;
 mod turn;
 mod tx;

@@ -2,7 +2,7 @@
 //!
 //! Invariants
 //! - A message enters the burst once; nothing is allocated for it unless its properties have to
-//!   be changed (direct reply-to, BCC) or it goes to several keys (CC).
+//!   be changed (direct reply-to, BCC, a delay) or it goes to several keys (CC).
 //! - Properties and headers are checked here, so that nothing malformed reaches a consumer.
 //! - A return is written before the confirm of the same message can be.
 
@@ -11,19 +11,22 @@ use std::borrow::Cow;
 use amqp091::deliver::{Content, write_return};
 use amqp091::method::basic;
 use amqp091::properties::{Change, Edit, Properties, edit};
-use amqp091::{RawTable, RawValue, ReplyCode, ShortStr};
+use amqp091::{RawTable, ReplyCode, ShortStr};
 use ferry_broker::{ConfirmTag, PublishError, Published};
-use ferry_core::limits::NAME_BYTES_MAX;
 use ferry_core::message::{Draft, FORMAT_AMQP091};
 
 use super::channel::{Channel, Common};
+use super::delay::{DELAY, Delay};
 use super::errors::{Refusal, access_refused, not_found, not_implemented, precondition_failed};
 use super::expiration;
 use super::format::LazyHeaders;
+use super::headers::{Noticed, with_headers, without_bcc};
 use super::reply_to::REPLY_TO;
+use super::settlement::settles;
 use super::turn::Turn;
 
-const PERSISTENT: u8 = 2;
+/// The delivery mode of messages that outlive the broker.
+pub(crate) const PERSISTENT: u8 = 2;
 /// RabbitMQ's hard limit for a message, in bytes.
 pub(crate) const BODY_BYTES_MAX: u64 = 512 << 20;
 
@@ -44,6 +47,14 @@ pub(crate) struct Incoming<'a> {
     pub(crate) body: &'a [u8],
 }
 
+/// What the headers of a publish say.
+struct Told<'a> {
+    headers: RawTable<'a>,
+    /// Routing keys beside the one in the method.
+    keys: &'a [&'a [u8]],
+    delay: Delay,
+}
+
 impl Channel {
     /// Stages a message.
     pub(crate) fn publish(
@@ -62,49 +73,112 @@ impl Channel {
             ));
         }
         let properties = Properties::parse(incoming.properties)?;
-        let headers = properties.headers();
-        let mut block = Cow::Borrowed(incoming.properties);
-        let mut keys = Keys::default();
-        if let Some(headers) = headers {
-            properties
-                .validate_headers()
-                .map_err(|error| Refusal::new(error.reply_code(), error.to_string()))?;
-            keys = Keys::of(headers)?;
-            if keys.has_bcc {
-                block = Cow::Owned(without_bcc(&properties, headers));
+        check_user(common, &properties)?;
+        match properties.headers() {
+            Some(headers) => {
+                self.publish_with_headers(common, turn, &incoming, &properties, headers)
+            }
+            None if settles(incoming.exchange) => {
+                self.settle_by_publish(common, turn, &incoming, None)
+            }
+            None => {
+                let block = Cow::Borrowed(incoming.properties);
+                self.publish_block(common, turn, &incoming, &properties, block, None)
             }
         }
+    }
+
+    /// Goes on with a message whose headers may mean something. Apart, so that one without headers
+    /// carries nothing of it.
+    #[inline(never)]
+    fn publish_with_headers<'a>(
+        &mut self,
+        common: &Common,
+        turn: &mut Turn<'_>,
+        incoming: &Incoming<'a>,
+        properties: &Properties<'a>,
+        headers: RawTable<'a>,
+    ) -> Result<(), Refusal> {
+        properties
+            .validate_headers()
+            .map_err(|error| Refusal::new(error.reply_code(), error.to_string()))?;
+        if settles(incoming.exchange) {
+            return self.settle_by_publish(common, turn, incoming, Some(headers));
+        }
+        let noticed = Noticed::of(headers);
+        let keys = noticed.keys()?;
+        let now = turn.now(&common.broker);
+        let delay = Delay::of(&noticed, now, |header| common.delay_ignored(header))?;
+        let block = match keys.has_bcc {
+            true => Cow::Owned(without_bcc(incoming.properties)),
+            false => Cow::Borrowed(incoming.properties),
+        };
+        let told = Told {
+            headers,
+            keys: &keys.keys,
+            delay,
+        };
+        self.publish_block(common, turn, incoming, properties, block, Some(told))
+    }
+
+    /// Stages a message with its properties as consumers get them, but for what is `told`.
+    #[inline]
+    fn publish_block(
+        &mut self,
+        common: &Common,
+        turn: &mut Turn<'_>,
+        incoming: &Incoming<'_>,
+        properties: &Properties<'_>,
+        mut block: Cow<'_, [u8]>,
+        told: Option<Told<'_>>,
+    ) -> Result<(), Refusal> {
         if properties
             .reply_to()
             .is_some_and(|to| to.as_bytes() == REPLY_TO.as_bytes())
         {
             block = Cow::Owned(self.with_reply_key(&block)?);
         }
-        check_user(common, &properties)?;
         let ttl_ms = properties
             .expiration()
             .map(|text| expires(text.as_bytes()))
             .transpose()?;
-        let draft = Draft {
+        let mut draft = Draft {
             format: FORMAT_AMQP091,
             persistent: properties.delivery_mode() == Some(PERSISTENT),
             dead_lettered: false,
             priority: properties.priority().unwrap_or(0),
             ttl_ms,
             published_ms: turn.now(&common.broker),
+            deliver_at: None,
+            id: None,
             exchange: incoming.exchange,
             routing_key: incoming.routing_key,
             properties: &block,
             body: incoming.body,
         };
-        self.stage(
-            common,
-            turn,
-            &draft,
-            LazyHeaders(headers),
-            &keys.keys,
-            incoming.mandatory,
-        )
+        let mandatory = incoming.mandatory.then_some(Incoming {
+            properties: &block,
+            ..*incoming
+        });
+        let Some(Told {
+            headers,
+            keys,
+            delay,
+        }) = told
+        else {
+            return self.stage(common, turn, &draft, LazyHeaders(None), &[], mandatory);
+        };
+        draft.deliver_at = delay.deliver_at;
+        let headers = LazyHeaders(Some(headers));
+        match delay.negated {
+            None => self.stage(common, turn, &draft, headers, keys, mandatory),
+            Some(value) => {
+                let name = ShortStr::lit(DELAY);
+                let delivered = with_headers(&block, |headers| headers.set(name, value));
+                draft.properties = &delivered;
+                self.stage(common, turn, &draft, headers, keys, mandatory)
+            }
+        }
     }
 
     fn stage(
@@ -114,15 +188,12 @@ impl Channel {
         draft: &Draft<'_>,
         headers: LazyHeaders<'_>,
         more_keys: &[&[u8]],
-        mandatory: bool,
+        mandatory: Option<Incoming<'_>>,
     ) -> Result<(), Refusal> {
-        let confirm = self.confirm.map(|last| ConfirmTag {
-            channel: self.number,
-            tag: last + 1,
-        });
+        let confirm = self.next_confirm();
         let burst = match &mut self.tx {
             Some(tx) => {
-                tx.check_room(draft)?;
+                tx.check_room(draft.encoded_len())?;
                 &mut tx.burst
             }
             None => turn.staging(),
@@ -143,37 +214,88 @@ impl Channel {
             burst.publish_many(&common.broker, publisher, draft, &all, &headers, confirm)
         };
         let published = published.map_err(|error| refuse(&error))?;
-        if mandatory && published == Published::Unroutable {
-            self.give_back(common, draft);
+        if let Some(incoming) = mandatory
+            && published == Published::Unroutable
+        {
+            let code = ReplyCode::NoRoute;
+            self.give_back(common, &incoming, code, code.name())?;
         }
         if let Some(confirm) = confirm {
-            self.confirm = Some(confirm.tag);
-            turn.confirm(self.lane, confirm);
+            self.owe_confirm(turn, confirm);
         }
         Ok(())
     }
 
-    /// Returns a message that no queue takes; at the commit when in a transaction.
-    fn give_back(&mut self, common: &Common, draft: &Draft<'_>) {
-        let returned = basic::Return {
-            reply_code: ReplyCode::NoRoute.code(),
-            reply_text: ShortStr::lit(ReplyCode::NoRoute.name()),
-            exchange: ShortStr::clipped(draft.exchange),
-            routing_key: ShortStr::clipped(draft.routing_key),
-        };
-        let content = Content {
-            properties: draft.properties,
-            body: draft.body,
-        };
-        let (number, frame_bytes_max) = (self.number, common.frame_bytes_max);
-        match &mut self.tx {
-            Some(tx) => write_return(&mut tx.returns, number, returned, content, frame_bytes_max),
-            None => common.link.with(|state| {
-                let out = state.outbox.buffer();
-                write_return(out, number, returned, content, frame_bytes_max);
-            }),
-        }
+    /// What the confirm of the next publish names; none outside confirm mode.
+    pub(crate) fn next_confirm(&self) -> Option<ConfirmTag> {
+        self.confirm.map(|last| ConfirmTag {
+            channel: self.number,
+            tag: last + 1,
+        })
     }
+
+    /// The publish that was just staged is to be confirmed by that.
+    pub(crate) fn owe_confirm(&mut self, turn: &mut Turn<'_>, confirm: ConfirmTag) {
+        self.confirm = Some(confirm.tag);
+        turn.confirm(self.lane, confirm);
+    }
+
+    /// Sends a message back; at the commit when in a transaction.
+    pub(crate) fn give_back(
+        &mut self,
+        common: &Common,
+        incoming: &Incoming<'_>,
+        code: ReplyCode,
+        text: &str,
+    ) -> Result<(), Refusal> {
+        if self.tx.is_none() {
+            common.link.with(|state| {
+                let out = state.outbox.buffer();
+                write_back(out, self.number, common, incoming, code, text);
+            });
+            return Ok(());
+        }
+        let frames = self.return_frames(common, incoming, code, text);
+        if let Some(tx) = &mut self.tx {
+            tx.check_room(frames.len())?;
+            tx.returns.extend_from_slice(&frames);
+        }
+        Ok(())
+    }
+
+    /// The frames that send a message back.
+    pub(crate) fn return_frames(
+        &self,
+        common: &Common,
+        incoming: &Incoming<'_>,
+        code: ReplyCode,
+        text: &str,
+    ) -> Vec<u8> {
+        let mut frames = Vec::new();
+        write_back(&mut frames, self.number, common, incoming, code, text);
+        frames
+    }
+}
+
+fn write_back(
+    out: &mut Vec<u8>,
+    channel: u16,
+    common: &Common,
+    incoming: &Incoming<'_>,
+    code: ReplyCode,
+    text: &str,
+) {
+    let returned = basic::Return {
+        reply_code: code.code(),
+        reply_text: ShortStr::clipped(text.as_bytes()),
+        exchange: ShortStr::clipped(incoming.exchange),
+        routing_key: ShortStr::clipped(incoming.routing_key),
+    };
+    let content = Content {
+        properties: incoming.properties,
+        body: incoming.body,
+    };
+    write_return(out, channel, returned, content, common.frame_bytes_max);
 }
 
 fn refuse(error: &PublishError) -> Refusal {
@@ -214,58 +336,6 @@ fn check_user(common: &Common, properties: &Properties<'_>) -> Result<(), Refusa
         user_id.as_str_lossy(),
         common.user.name
     )))
-}
-
-/// Routing keys beside the one in the method.
-#[derive(Default)]
-struct Keys<'a> {
-    keys: Vec<&'a [u8]>,
-    has_bcc: bool,
-}
-
-impl<'a> Keys<'a> {
-    fn of(headers: RawTable<'a>) -> Result<Keys<'a>, Refusal> {
-        let mut found = Keys::default();
-        for name in ["CC", "BCC"] {
-            match headers.get(name.as_bytes()) {
-                None => {}
-                Some(RawValue::Array(routes)) => {
-                    found.has_bcc |= name == "BCC";
-                    found
-                        .keys
-                        .extend(routes.iter().map_while(Result::ok).filter_map(|route| {
-                            match route {
-                                // No binding has a longer key than a short string holds.
-                                RawValue::LongStr(key) if key.len() <= NAME_BYTES_MAX => Some(key),
-                                _ => None,
-                            }
-                        }));
-                }
-                Some(other) => {
-                    let kind = super::arguments::type_name(other);
-                    return Err(precondition_failed(format!(
-                        "invalid message: {{unacceptable_type_in_header,\"{name}\",{kind}}}"
-                    )));
-                }
-            }
-        }
-        Ok(found)
-    }
-}
-
-fn without_bcc(properties: &Properties<'_>, headers: RawTable<'_>) -> Vec<u8> {
-    let Ok(mut table) = headers.decode() else {
-        return properties.as_bytes().to_vec();
-    };
-    table.remove(b"BCC");
-    let bytes = table.to_bytes();
-    let change = Edit {
-        headers: Change::Set(RawTable::new(&bytes)),
-        ..Edit::default()
-    };
-    let mut out = Vec::with_capacity(properties.as_bytes().len());
-    edit(properties, &change, &mut out);
-    out
 }
 
 /// Gives a property block another reply-to.

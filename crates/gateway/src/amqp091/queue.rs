@@ -6,11 +6,12 @@
 
 use amqp091::method::queue;
 use amqp091::{Method, RawTable, ShortStr};
-use ferry_broker::{BindingSpec, Promise, QueueDeclared, QueueSpec};
+use ferry_broker::{BindingSpec, Promise, QueueDeclared, QueueSpec, SETTLE_EXCHANGE};
 
 use super::arguments;
 use super::channel::{Channel, Common, plain_name};
 use super::errors::{Refusal, access_refused, not_found, precondition_failed};
+use super::exchange::refuse_system;
 use super::reply_to::REPLY_TO;
 use super::turn::Turn;
 
@@ -210,8 +211,11 @@ impl Common {
                 "operation not permitted on the default exchange",
             ));
         }
-        let destination = Some(destination.as_str());
         let to_queue = kind == "queue";
+        if source == SETTLE_EXCHANGE || (!to_queue && destination == SETTLE_EXCHANGE) {
+            return Err(refuse_system(self, "binding", SETTLE_EXCHANGE));
+        }
+        let destination = Some(destination.as_str());
         let spec = BindingSpec {
             source: &source,
             queue: destination.filter(|_| to_queue),

@@ -18,6 +18,7 @@ use super::channels::Channels;
 use super::errors::{Refusal, channel_error, not_allowed};
 use super::handshake::Client;
 use super::publish::{BODY_BYTES_MAX, Incoming, too_large};
+use super::settlement::settles;
 use super::throttle::{Held, Verdict};
 use super::turn::Turn;
 
@@ -145,7 +146,7 @@ impl Running {
             properties: publish.properties,
             body: publish.body,
         };
-        self.publishes = true;
+        self.publishes |= !settles(incoming.exchange);
         let result = channel.publish(&self.common, turn, incoming);
         self.settle_result(publish.channel, result.map_err(by_publish), turn)?;
         Ok(true)
@@ -178,8 +179,8 @@ impl Running {
                 result.map_err(|refusal| refusal.by(ids))
             }
             Ok(Input::Message(message)) => {
-                self.publishes = true;
-                publish_slow(channel, &self.common, turn, &message)
+                let publishes = &mut self.publishes;
+                publish_slow(channel, &self.common, turn, &message, publishes)
             }
             Ok(Input::Oversized {
                 class_method,
@@ -404,6 +405,7 @@ fn publish_slow(
     common: &Common,
     turn: &mut Turn<'_>,
     message: &amqp091::content::Message,
+    publishes: &mut bool,
 ) -> Result<(), Refusal> {
     let method = message.method()?;
     let Method::BasicPublish(publish) = method else {
@@ -418,6 +420,7 @@ fn publish_slow(
         properties: &message.properties,
         body: &message.body,
     };
+    *publishes |= !settles(incoming.exchange);
     channel.publish(common, turn, incoming).map_err(by_publish)
 }
 

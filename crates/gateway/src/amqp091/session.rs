@@ -12,6 +12,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use amqp091::frame::FRAME_OVERHEAD_BYTES;
@@ -458,6 +459,7 @@ impl Doorman for Door<'_> {
             frame_bytes_max: tuned.frame_bytes_max,
             message_bytes_max: self.shared.config.message_bytes_max,
             notify_cancel: client.notify_cancel,
+            delay_warned: AtomicBool::new(false),
         };
         let running = Running::new(common, client.clone(), tuned.channel_max);
         self.opened = Some((running, tuned));

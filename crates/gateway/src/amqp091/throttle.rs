@@ -1,7 +1,9 @@
 //! Held publishes: what a client sent while publishers are held for memory or disk.
 //!
 //! Acks, nacks, rejects and heartbeats always flow. The first publish on a channel holds that
-//! channel: its later methods wait behind it, so that nothing on a channel overtakes.
+//! channel: its later methods wait behind it, so that nothing on a channel overtakes. A publish
+//! that settles brings nothing in and may be what makes room: it holds nothing, and waits only
+//! behind others of its channel.
 //!
 //! Invariants
 //! - Held frames are kept as they came, in order, and are read again when publishers are free.
@@ -9,7 +11,9 @@
 //!   wait, because TCP has one order).
 
 use amqp091::method::basic;
-use amqp091::{Frame, FrameKind};
+use amqp091::{Frame, FrameKind, Method};
+
+use super::settlement::settles;
 
 /// Held frames before the socket is left alone, in bytes.
 pub(crate) const HELD_BYTES_MAX: usize = 1 << 20;
@@ -65,7 +69,7 @@ impl Held {
             };
         }
         let publishes = ids == Some((basic::Publish::CLASS_ID, basic::Publish::METHOD_ID));
-        if publishes && !in_content {
+        if publishes && !in_content && !settles_by_publish(frame) {
             Verdict::HoldFirst
         } else {
             Verdict::Pass
@@ -87,6 +91,11 @@ impl Held {
     }
 }
 
+fn settles_by_publish(frame: &Frame<'_>) -> bool {
+    let method = Method::decode(frame.payload);
+    matches!(method, Ok(Method::BasicPublish(publish)) if settles(publish.exchange.as_bytes()))
+}
+
 fn method_ids(frame: &Frame<'_>) -> Option<(u16, u16)> {
     if frame.kind != FrameKind::Method {
         return None;
@@ -100,8 +109,6 @@ fn method_ids(frame: &Frame<'_>) -> Option<(u16, u16)> {
 
 #[cfg(test)]
 mod tests {
-    use amqp091::Method;
-
     use super::*;
 
     fn frame(channel: u16, method: Method<'_>) -> Vec<u8> {
@@ -111,13 +118,16 @@ mod tests {
     }
 
     fn publish(channel: u16) -> Vec<u8> {
-        let empty = amqp091::ShortStr::EMPTY;
+        publish_to("", channel)
+    }
+
+    fn publish_to(exchange: &'static str, channel: u16) -> Vec<u8> {
         frame(
             channel,
             Method::BasicPublish(basic::Publish {
                 ticket: 0,
-                exchange: empty,
-                routing_key: empty,
+                exchange: amqp091::ShortStr::lit(exchange),
+                routing_key: amqp091::ShortStr::EMPTY,
                 mandatory: false,
                 immediate: false,
             }),
@@ -165,6 +175,20 @@ mod tests {
         assert_eq!(held.take(), expected);
         assert!(held.is_empty());
         assert_eq!(judge(&mut held, &recover(1)), Verdict::Pass);
+    }
+
+    #[test]
+    fn a_publish_that_settles_waits_only_behind_others_of_its_channel() {
+        let mut held = Held::default();
+        let settles = |channel| publish_to(ferry_broker::SETTLE_EXCHANGE, channel);
+        for (bytes, expected) in [
+            (settles(1), Verdict::Pass),
+            (publish(1), Verdict::HoldFirst),
+            (settles(1), Verdict::Hold),
+            (settles(2), Verdict::Pass),
+        ] {
+            assert_eq!(judge(&mut held, &bytes), expected);
+        }
     }
 
     #[test]

@@ -4,10 +4,14 @@
 //! - What is staged in a transaction reaches no queue before the commit; a rollback, a closed
 //!   channel or a closed connection forgets it.
 //! - A settlement that is rolled back is unacked again, in its place.
+//! - Who settles by `ferry.settle` is told at the commit, before its answer, of a lease that has
+//!   ended by then.
 //! - `commit-ok` is sent once the whole transaction is durable.
 
-use ferry_broker::{Burst, CommitError, Lease, Outcome, Promise};
-use ferry_core::message::Draft;
+use std::sync::Arc;
+
+use ferry_broker::{Burst, CommitError, Lease, Outcome, Promise, QueueHandle, Settled};
+use ferry_core::limits::DELAY_MS_MAX;
 
 use amqp091::method::tx as methods;
 use amqp091::{Method, ReplyCode};
@@ -27,7 +31,35 @@ pub(crate) struct Tx {
     /// Returns to be sent at the commit.
     pub(crate) returns: Vec<u8>,
     /// Settlements, to be undone by a rollback.
-    pub(crate) settled: Vec<(u64, Unsettled<Lease>, Outcome)>,
+    pub(crate) settled: Vec<Noted>,
+    /// More time for deliveries, which stay unacked.
+    extensions: Vec<Extension>,
+    /// Returns among these that may have to be sent, in bytes.
+    late_bytes: usize,
+}
+
+/// A settlement that waits for the commit.
+pub(crate) struct Noted {
+    /// Its delivery tag.
+    pub(crate) tag: u64,
+    /// The delivery, taken out of the unacked ones.
+    pub(crate) unsettled: Unsettled<Lease>,
+    /// How it ends.
+    pub(crate) outcome: Outcome,
+    /// The return that says that the lease had ended; none for who is not told.
+    pub(crate) late: Option<Vec<u8>>,
+}
+
+/// More time for a lease, from the commit on.
+pub(crate) struct Extension {
+    /// The queue of the delivery.
+    pub(crate) queue: Arc<QueueHandle>,
+    /// Its lease.
+    pub(crate) lease: Lease,
+    /// How long; none for as long as the queue gives.
+    pub(crate) time_ms: Option<u64>,
+    /// The return that says that the lease had ended.
+    pub(crate) late: Vec<u8>,
 }
 
 impl Tx {
@@ -36,12 +68,15 @@ impl Tx {
             burst: Burst::new(),
             returns: Vec::new(),
             settled: Vec::new(),
+            extensions: Vec::new(),
+            late_bytes: 0,
         })
     }
 
-    /// Refuses a message that would make the transaction too large.
-    pub(crate) fn check_room(&self, draft: &Draft<'_>) -> Result<(), Refusal> {
-        let bytes = self.burst.staged_bytes() + draft.encoded_len();
+    /// Refuses a message, or its return, that would make the transaction too large.
+    pub(crate) fn check_room(&self, more_bytes: usize) -> Result<(), Refusal> {
+        let waiting = self.burst.staged_bytes() + self.returns.len() + self.late_bytes;
+        let bytes = waiting + more_bytes;
         if bytes <= TX_BYTES_MAX {
             return Ok(());
         }
@@ -53,6 +88,22 @@ impl Tx {
 }
 
 impl Channel {
+    /// Leaves a settlement for the commit.
+    pub(crate) fn note(&mut self, noted: Noted) {
+        if let Some(tx) = &mut self.tx {
+            tx.late_bytes += noted.late.as_ref().map_or(0, Vec::len);
+            tx.settled.push(noted);
+        }
+    }
+
+    /// Leaves an extension for the commit.
+    pub(crate) fn note_extension(&mut self, extension: Extension) {
+        if let Some(tx) = &mut self.tx {
+            tx.late_bytes += extension.late.len();
+            tx.extensions.push(extension);
+        }
+    }
+
     /// `tx.select`
     pub(crate) fn tx_select(&mut self, common: &Common) -> Result<(), Refusal> {
         if self.confirm.is_some() {
@@ -82,18 +133,39 @@ impl Channel {
         };
         let Tx {
             mut burst,
-            returns,
+            mut returns,
             settled,
+            extensions,
+            ..
         } = *tx;
+        let mut told = Vec::new();
         common.link.with(|state| {
-            if let Some(lane) = state.lanes.get(self.lane) {
-                for (_, unsettled, outcome) in settled {
-                    let queue = lane.settled(unsettled.slot);
-                    burst.settle(&queue, unsettled.lease, outcome);
-                }
+            let Some(lane) = state.lanes.get(self.lane) else {
+                return;
+            };
+            for noted in settled {
+                let lease = noted.unsettled.lease;
+                let queue = lane.settled(noted.unsettled.slot);
+                burst.settle(&queue, lease, noted.outcome);
+                told.extend(noted.late.map(|late| Extension {
+                    queue,
+                    lease,
+                    // Until the commit has ended it, so that what is told stays true.
+                    time_ms: Some(DELAY_MS_MAX),
+                    late,
+                }));
             }
-            state.outbox.buffer().extend_from_slice(&returns);
         });
+        for extension in extensions.iter().chain(&told) {
+            let Extension { queue, lease, .. } = extension;
+            let extended = common.broker.extend_lease(queue, *lease, extension.time_ms);
+            if extended == Settled::Late {
+                returns.extend_from_slice(&extension.late);
+            }
+        }
+        common
+            .link
+            .with(|state| state.outbox.buffer().extend_from_slice(&returns));
         let promise = common
             .broker
             .commit(&mut burst)
@@ -112,10 +184,8 @@ impl Channel {
             self.tx = None;
             return Err(precondition_failed("channel is not transactional"));
         };
-        let settled = tx
-            .settled
-            .into_iter()
-            .map(|(tag, unsettled, _)| (tag, unsettled));
+        let settled = tx.settled.into_iter();
+        let settled = settled.map(|noted| (noted.tag, noted.unsettled));
         common.link.with(|state| {
             if let Some(lane) = state.lanes.get(self.lane) {
                 lane.unacked.restore(settled);
@@ -133,25 +203,22 @@ impl Channel {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ferry_core::message::FORMAT_AMQP091;
 
     #[test]
     fn a_transaction_that_would_be_too_large_is_refused() {
-        let zeros = vec![0; TX_BYTES_MAX];
-        for (bytes, fits) in [(1, true), (TX_BYTES_MAX - 100, true), (TX_BYTES_MAX, false)] {
-            let draft = Draft {
-                format: FORMAT_AMQP091,
-                persistent: true,
-                dead_lettered: false,
-                priority: 0,
-                ttl_ms: None,
-                published_ms: 0,
-                exchange: b"",
-                routing_key: b"q",
-                properties: &[0, 0],
-                body: &zeros[..bytes],
-            };
-            assert_eq!(Tx::new().check_room(&draft).is_ok(), fits, "{bytes} bytes");
+        for (waiting, bytes, fits) in [
+            (0, 1, true),
+            (0, TX_BYTES_MAX, true),
+            (0, TX_BYTES_MAX + 1, false),
+            (100, TX_BYTES_MAX - 100, true),
+            (100, TX_BYTES_MAX - 99, false),
+        ] {
+            let mut tx = Tx::new();
+            tx.returns = vec![0; waiting];
+            assert_eq!(tx.check_room(bytes).is_ok(), fits, "{bytes} bytes");
+            let mut tx = Tx::new();
+            tx.late_bytes = waiting;
+            assert_eq!(tx.check_room(bytes).is_ok(), fits, "{bytes} bytes");
         }
     }
 }

@@ -44,6 +44,11 @@ impl<E> Unacked<E> {
         self.live += 1;
     }
 
+    /// The delivery with this tag.
+    pub(crate) fn get(&self, tag: u64) -> Option<&E> {
+        self.ring[self.find(tag)?].1.as_ref()
+    }
+
     /// Takes out the delivery with this tag.
     pub(crate) fn take(&mut self, tag: u64) -> Option<E> {
         let index = self.find(tag)?;
@@ -143,6 +148,7 @@ mod tests {
             (0, None),
             (1, Some(10)),
         ] {
+            assert_eq!(unacked.get(tag).copied(), expected, "{tag}");
             assert_eq!(unacked.take(tag), expected, "{tag}");
         }
         assert_eq!(unacked.len(), 1);

@@ -3,6 +3,7 @@
 #![allow(dead_code, unused_imports, clippy::unwrap_used)]
 
 mod client;
+mod headers;
 mod requests;
 
 use std::net::SocketAddr;
@@ -14,6 +15,7 @@ use ferry_gateway::{Gateway, GatewayConfig};
 use ferry_log::testing::FaultyDisk;
 
 pub use client::{Client, Got, Message};
+pub use headers::{SETTLE, headers, is_early, settle_frames};
 pub use requests::publish_frames;
 
 struct WallClock;

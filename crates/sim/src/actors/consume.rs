@@ -129,11 +129,17 @@ impl World {
     /// Outlets have room again.
     pub(crate) fn flush(&mut self) -> Checked {
         let client = self.any_client();
-        let consumers = &self.clients[client].consumers;
-        let starved = consumers.iter().filter(|consumer| consumer.outlet.flush());
-        let handles: Vec<_> = starved.map(|consumer| consumer.handle.clone()).collect();
-        self.broker.resume(&handles);
-        self.observe(Vec::new())?;
+        // One by one: who has room again is served before the next has.
+        for index in 0..self.clients[client].consumers.len() {
+            let Some(consumer) = self.clients[client].consumers.get(index) else {
+                continue;
+            };
+            if consumer.outlet.flush() {
+                let handle = consumer.handle.clone();
+                self.broker.resume(&[handle]);
+                self.observe(Vec::new())?;
+            }
+        }
         Ok(())
     }
 
@@ -192,10 +198,10 @@ impl World {
         let (mut burst, mut changes) = (Burst::new(), Vec::new());
         for held in std::mem::take(&mut self.clients[client].held) {
             burst.settle(&held.queue, held.lease, Outcome::Requeue);
-            let (queue, number) = (held.queue.id().0, held.number);
+            let (queue, lease) = (held.queue.id().0, held.number);
             changes.push(Change::Settle {
                 queue,
-                number,
+                lease,
                 outcome: Outcome::Requeue,
                 transaction: None,
             });

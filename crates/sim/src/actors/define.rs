@@ -1,23 +1,25 @@
 //! Declaring, binding, purging and deleting.
 //!
-//! Queues that dead letters go to have no maximum length: the order of dead letters that arrive
-//! in one step is not known to the model, so it could not tell which of them is dropped.
+//! Queues that dead letters go to drop nothing for want of room: the order of dead letters that
+//! arrive in one step is not known to the model, so it could not tell which of them is dropped.
 //!
 //! Invariants
-//! - A queue's rules are drawn when it is declared and stay as long as it is there.
+//! - A queue's rules are drawn when it is declared; only the policy changes them.
 
-use ferry_broker::{BindingSpec, ErrorKind, Exchange, ExchangeKind, QueueSpec, SyncPolicy};
-use ferry_core::arguments::{Arguments, Value};
+use ferry_broker::{BindingSpec, ErrorKind, Exchange, ExchangeKind, QueueSpec};
+use ferry_core::arguments::Arguments;
 
+use super::arguments::arguments;
 use crate::model::Life;
-use crate::model::queue::{QueueModel, Rules, WhenFull};
+use crate::model::queue::QueueModel;
 use crate::model::routing::{Binding, ExchangeModel, Kind};
+use crate::model::rules::{PLAIN, Rules};
 use crate::world::{Defined, Pending, World};
 use crate::{Checked, violated};
 
 /// Names of queues: work, dead letters, auto-delete, transient, exclusive.
-const QUEUES: [&str; 12] = [
-    "w0", "w1", "w2", "w3", "w4", "w5", "d0", "d1", "a0", "t0", "x0", "x1",
+const QUEUES: [&str; 13] = [
+    "w0", "w1", "w2", "w3", "w4", "w5", "d0", "d1", "d2", "a0", "t0", "x0", "x1",
 ];
 
 /// Keys of bindings.
@@ -26,116 +28,7 @@ const BINDING_KEYS: [&str; 7] = ["k0", "k1", "k0.b", "*", "#", "k0.*", "*.b.#"];
 /// Exchanges that queues are bound to.
 const SOURCES: [&str; 5] = ["fan", "dir", "top", "churn0", "churn1"];
 
-const PLAIN: Rules = Rules {
-    ttl_ms: None,
-    length_max: None,
-    bytes_max: None,
-    when_full: WhenFull::DropHead,
-    priority_max: 0,
-    dead_letter: None,
-    returns_max: None,
-    sync: SyncPolicy::Sync,
-    single_active: false,
-};
-
-fn arguments(rules: &Rules) -> Arguments {
-    let mut arguments = Arguments::new();
-    let mut number = |name: &str, value: Option<u64>| {
-        if let Some(value) = value {
-            arguments.insert(name, Value::I64(value as i64));
-        }
-    };
-    number("x-message-ttl", rules.ttl_ms);
-    number("x-max-length", rules.length_max);
-    number("x-max-length-bytes", rules.bytes_max);
-    number(
-        "x-max-priority",
-        Some(u64::from(rules.priority_max)).filter(|max| *max > 0),
-    );
-    number("x-delivery-limit", rules.returns_max.map(u64::from));
-    let mut text = |name: &str, value: &str| {
-        arguments.insert(name, Value::Str(value.as_bytes().to_vec()));
-    };
-    match rules.when_full {
-        WhenFull::DropHead => {}
-        WhenFull::Reject => text("x-overflow", "reject-publish"),
-        WhenFull::RejectDeadLetter => text("x-overflow", "reject-publish-dlx"),
-    }
-    if let Some((exchange, key)) = &rules.dead_letter {
-        text("x-dead-letter-exchange", exchange);
-        if let Some(key) = key {
-            text("x-dead-letter-routing-key", key);
-        }
-    }
-    if rules.returns_max.is_some() {
-        text("x-queue-type", "quorum");
-    }
-    if rules.sync != SyncPolicy::Sync {
-        text("x-sync", rules.sync.name());
-    }
-    if rules.single_active {
-        arguments.insert("x-single-active-consumer", Value::Bool(true));
-    }
-    arguments
-}
-
 impl World {
-    fn draw_rules(&mut self, name: &str) -> Rules {
-        let random = &mut self.random;
-        let key = |key: &str| Some(key.to_owned());
-        match name {
-            "d0" => {
-                let back = [key("w0"), key("d1")][random.below(2) as usize].clone();
-                let ttl_ms = Some(200 + random.below(4000));
-                Rules {
-                    ttl_ms,
-                    dead_letter: Some((String::new(), back)),
-                    ..PLAIN
-                }
-            }
-            "d1" => PLAIN,
-            "w0" => {
-                let dead_letter = Some((String::new(), key("d0")));
-                let returns_max = random.chance(50).then(|| 1 + random.below(3) as u32);
-                Rules {
-                    dead_letter,
-                    returns_max,
-                    ..PLAIN
-                }
-            }
-            _ => {
-                let letters = [
-                    None,
-                    Some((String::new(), key("d0"))),
-                    Some((String::new(), key("d1"))),
-                    Some(("dead".to_owned(), None)),
-                    Some(("nowhere".to_owned(), None)),
-                ];
-                let when_full = [
-                    WhenFull::DropHead,
-                    WhenFull::Reject,
-                    WhenFull::RejectDeadLetter,
-                ];
-                let sync = [SyncPolicy::Sync, SyncPolicy::Written, SyncPolicy::Memory];
-                Rules {
-                    ttl_ms: random.chance(20).then(|| 100 + random.below(5000)),
-                    length_max: random.chance(30).then(|| random.below(12)),
-                    bytes_max: random.chance(15).then(|| random.below(6000)),
-                    when_full: when_full[random.below(3) as usize],
-                    priority_max: if random.chance(25) {
-                        1 + random.below(9) as u8
-                    } else {
-                        0
-                    },
-                    dead_letter: letters[random.below(5) as usize].clone(),
-                    returns_max: None,
-                    sync: sync[random.below(10).saturating_sub(7) as usize],
-                    single_active: random.chance(15),
-                }
-            }
-        }
-    }
-
     /// What every world begins with.
     pub(crate) fn define_first(&mut self) -> Checked {
         let kinds = [
@@ -146,13 +39,46 @@ impl World {
         for (name, kind) in kinds.into_iter().chain([("dead", Kind::Fanout)]) {
             self.declare_exchange(name, kind, true)?;
         }
-        for name in ["w0", "w1", "d0", "d1"] {
+        for name in ["w0", "w1", "d0", "d1", "d2"] {
             self.declare(0, name)?;
         }
         let d1 = self.model.queue_named("d1").map(|queue| queue.id);
         d1.map_or(Ok(()), |d1| {
             self.bind_to(0, ("dead".to_owned(), d1, String::new()))
         })
+    }
+
+    /// Dead letters that had nowhere to go have somewhere to go.
+    pub(crate) fn open_ways(&mut self) -> Checked {
+        self.model.step += 1;
+        // What is too long for a queue with a limit in bytes would stay for ever.
+        let limited = self.model.queue_named("d2").map(|queue| queue.id);
+        if let Some(id) = limited {
+            let connection = self.clients[0].connection;
+            let deleted = self.vhost.delete_queue("d2", false, false, connection);
+            if let Err(error) = deleted {
+                return violated!("deleting d2: {error}");
+            }
+            self.model.remove_queue(id);
+            self.observe(Vec::new())?;
+        }
+        for name in ["w0", "d0", "d1", "d2"] {
+            if self.model.queue_named(name).is_none() {
+                let rules = match name {
+                    "d2" => PLAIN,
+                    _ => self.draw_rules(name),
+                };
+                self.declare_as(0, name, rules)?;
+            }
+        }
+        self.declare_exchange("dead", Kind::Fanout, true)?;
+        self.declare_exchange("nowhere", Kind::Fanout, true)?;
+        let d1 = self.model.queue_named("d1").map(|queue| queue.id);
+        d1.map_or(Ok(()), |d1| {
+            self.bind_to(0, ("dead".to_owned(), d1, String::new()))?;
+            self.bind_to(0, ("nowhere".to_owned(), d1, String::new()))
+        })?;
+        self.end_step()
     }
 
     /// A queue is declared, perhaps once more.
@@ -163,11 +89,16 @@ impl World {
     }
 
     fn declare(&mut self, client: usize, name: &str) -> Checked {
-        let known = self.model.queue_named(name).cloned();
-        let rules = match &known {
-            Some(known) => known.rules.clone(),
+        let known = self.model.queue_named(name);
+        let rules = match known {
+            Some(known) => known.declared.clone(),
             None => self.draw_rules(name),
         };
+        self.declare_as(client, name, rules)
+    }
+
+    fn declare_as(&mut self, client: usize, name: &str, rules: Rules) -> Checked {
+        let known = self.model.queue_named(name).cloned();
         let (exclusive, auto_delete) = (name.starts_with('x'), name.starts_with('a'));
         let as_durable = !name.starts_with('t');
         let differs = known.is_some() && self.random.chance(10);
@@ -216,12 +147,17 @@ impl World {
                 durable: as_durable && !exclusive,
                 auto_delete,
                 owner: exclusive.then_some(client),
-                rules,
+                rules: self.model.rules_of(name, &rules),
+                declared: rules,
                 born: self.model.step,
                 confirmed: false,
                 ready: Default::default(),
+                delayed: Default::default(),
                 leased: Default::default(),
+                lost: Default::default(),
+                stuck: Default::default(),
                 gone: Vec::new(),
+                window: Default::default(),
                 consumers: Default::default(),
                 active: None,
             },
@@ -258,8 +194,8 @@ impl World {
                 if count != known.ready.len() as u64 {
                     return violated!("deleting {name} dropped {count}");
                 }
-                self.observe(Vec::new())?;
                 self.model.remove_queue(known.id);
+                self.observe(Vec::new())?;
                 let what = Defined::QueueGone(known.id);
                 self.pending.push(Pending::Definition(promise, what));
                 Ok(())
@@ -292,7 +228,7 @@ impl World {
         let count = ready.len() as u64;
         ready
             .into_values()
-            .for_each(|instance| queue.leaves(instance, step));
+            .for_each(|instance| queue.leaves(instance, step, None));
         match purged {
             Ok((purged, _)) if purged == count => Ok(()),
             other => violated!("purging {name} of {count}: {other:?}"),

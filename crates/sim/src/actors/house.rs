@@ -3,9 +3,14 @@
 //! Invariants
 //! - An error of the disk is a violation unless a fault was asked for.
 
+use ferry_broker::Clock;
+
 use crate::Checked;
 use crate::violated;
 use crate::world::World;
+
+/// An hour, in milliseconds.
+const HOUR_MS: u64 = 3_600_000;
 
 impl World {
     /// The log is committed, as its thread would.
@@ -37,6 +42,20 @@ impl World {
         };
         self.trace.line(format!("  {time_ms} ms pass"));
         self.clock.advance(time_ms);
+        Ok(())
+    }
+
+    /// The clock is set: an hour or a year forward, or an hour back.
+    pub(crate) fn jump(&mut self) -> Checked {
+        match self.random.below(6) {
+            0..=2 => self.clock.advance(HOUR_MS),
+            3 => self.clock.advance(365 * 24 * HOUR_MS),
+            _ => {
+                self.clock.go_back(HOUR_MS);
+                self.model.went_back = true;
+            }
+        }
+        self.trace.line(format!("  it is {}", self.clock.now()));
         Ok(())
     }
 

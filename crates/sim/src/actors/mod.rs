@@ -3,9 +3,11 @@
 //! Invariants
 //! - Every choice is drawn from the world's numbers, in an order that depends on nothing else.
 
+mod arguments;
 mod consume;
 mod define;
 mod house;
+mod operator;
 mod publish;
 
 use crate::Checked;
@@ -30,6 +32,9 @@ impl World {
             Operation::Bind => self.bind(),
             Operation::Unbind => self.unbind(),
             Operation::Exchange => self.exchange(),
+            Operation::Operator => self.operator(),
+            Operation::Policy => self.policy(),
+            Operation::Jump => self.jump(),
             Operation::Commit => self.commit_log(),
             Operation::Time => self.time(),
             Operation::Upkeep => self.upkeep(),

@@ -9,7 +9,8 @@ use ferry_broker::{Burst, Clock, CommitError, NoHeaders, Outcome, PublishError, 
 use ferry_core::message::Draft;
 
 use crate::body::{BODY_BYTES_MIN, body};
-use crate::format::{FORMAT, properties};
+use crate::format::{FORMAT, identified};
+use crate::model::queue::QueueModel;
 use crate::model::{Change, Sent};
 use crate::world::{Pending, World};
 use crate::{Checked, violated};
@@ -42,14 +43,47 @@ impl World {
             id,
             size: (size as u32).max(BODY_BYTES_MIN),
             persistent: self.random.chance(75),
-            priority: self.random.below(8) as u8,
+            priority: match self.random.below(10) {
+                0 => self.random.below(256) as u8,
+                _ => self.random.below(8) as u8,
+            },
             ttl_ms: self
                 .random
                 .chance(15)
                 .then_some(1 + self.random.below(3000)),
+            deliver_at: self.draw_delay(),
+            identity: self.draw_identity(),
             key,
         };
         (sent, exchange.to_owned())
+    }
+
+    fn draw_delay(&mut self) -> Option<u64> {
+        if !self.random.chance(self.workload.delayed) {
+            return None;
+        }
+        let now = self.clock.now();
+        Some(match self.random.below(20) {
+            0 => now - self.random.below(1000),
+            1 => now + self.random.below(1 << 40),
+            2..=4 => now + self.random.below(200_000),
+            _ => now + 1 + self.random.below(3000),
+        })
+    }
+
+    /// A new id, or one that was used not long ago.
+    fn draw_identity(&mut self) -> Option<u64> {
+        if !self.random.chance(self.workload.identified) {
+            return None;
+        }
+        let again = self.random.below(12);
+        if self.random.chance(40) && again < self.next_identity - 1 {
+            let identity = self.next_identity - 1 - again;
+            let vague = |queue: &QueueModel| queue.window.is_vague(identity);
+            return Some(identity).filter(|_| !self.model.queues.values().any(vague));
+        }
+        self.next_identity += 1;
+        Some(self.next_identity - 1)
     }
 
     /// Adds a publish to a burst and to what the model is told.
@@ -61,7 +95,8 @@ impl World {
         (confirm, transaction): (bool, Option<u64>),
     ) -> Checked {
         let (sent, exchange) = self.draft_message();
-        let (properties, body) = (properties(sent.id), body(sent.id, sent.size));
+        let properties = identified(sent.id, sent.identity);
+        let body = body(sent.id, sent.size);
         let draft = Draft {
             format: FORMAT,
             persistent: sent.persistent,
@@ -69,6 +104,8 @@ impl World {
             priority: sent.priority,
             ttl_ms: sent.ttl_ms,
             published_ms: self.clock.now(),
+            deliver_at: sent.deliver_at,
+            id: None,
             exchange: exchange.as_bytes(),
             routing_key: sent.key.as_bytes(),
             properties: &properties,
@@ -80,8 +117,8 @@ impl World {
         let queues = self.model.route(&exchange, &sent.key);
         let id = sent.id;
         self.trace.line(format!(
-            "  publish {id} to '{exchange}' '{}' {} bytes, {} {:?}: {queues:?}",
-            sent.key, sent.size, sent.persistent, sent.ttl_ms
+            "  publish {id} to '{exchange}' '{}' {} bytes, {} {:?} {:?} {:?}: {queues:?}",
+            sent.key, sent.size, sent.persistent, sent.ttl_ms, sent.deliver_at, sent.identity
         ));
         let Some(queues) = queues else {
             return match published {
@@ -129,6 +166,8 @@ impl World {
             let outcome = match self.random.below(20) {
                 0..=2 => Outcome::Requeue,
                 3..=5 => Outcome::Reject,
+                6 => Outcome::Delay(None),
+                7 => Outcome::Delay(Some(self.random.below(2000))),
                 _ => Outcome::Accept,
             };
             self.trace
@@ -137,7 +176,7 @@ impl World {
             let queue = held.queue.id().0;
             changes.push(Change::Settle {
                 queue,
-                number: held.number,
+                lease: held.number,
                 outcome,
                 transaction,
             });
@@ -227,7 +266,7 @@ impl World {
                     return violated!("a commit hides that {:?} were refused", result.rejected);
                 }
                 self.pending.push(Pending::Commit(promise, result.placed));
-                Ok(())
+                self.tear_behind(promise)
             }
             Err(CommitError::Partial) => {
                 let result = self.observe(changes)?;

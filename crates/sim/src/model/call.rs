@@ -6,41 +6,59 @@
 //!
 //! Invariants
 //! - A delivery is taken only if its message is ready, whole, in time, flagged as it must be and
-//!   the next in its level, and its consumer has room.
-//! - Dead letters arrive when everything that was asked for has been done.
+//!   the next in its level, and its consumer has room and has it coming.
+//! - Dead letters arrive when everything that was asked for has been done (`letters`).
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use ferry_broker::{Outcome, SyncPolicy};
-
-use super::queue::{Dead, Gone, Held, Instance, Place, WhenFull};
-use super::{Change, Granted, Model, Reason, Result, Sent, Step};
+use super::queue::{Dead, Held, Instance, Place, WhenFull};
+use super::{Change, Granted, Model, Reason, Result, Seemly, Sent};
 use crate::format::Death;
 use crate::outlet::{Event, Seen};
 use crate::{Checked, Violation, violated};
 
-/// The place of what arrives by the broker's own doing, behind all else of its step.
-const LAST: u64 = u64::MAX;
-
 type Handed = (Option<u64>, Option<usize>, Seen);
 
-struct Call {
+pub(super) struct Call {
     /// Messages by queue, each with its consumer or the client that asked for it.
     events: BTreeMap<u64, VecDeque<Handed>>,
-    afters: VecDeque<(u64, Dead)>,
-    result: Result,
+    /// What died, with the queue where it did.
+    pub(super) afters: VecDeque<(u64, Dead)>,
+    pub(super) result: Result,
     /// Why the event in front of each queue could not be taken yet.
     why: BTreeMap<u64, String>,
+    pub(super) seen: Seemly,
+    /// Queues that were full at some time of the call.
+    pub(super) filled: BTreeSet<u64>,
+    /// Publishes of a transaction that a queue had seen: tag and queue.
+    pub(super) known: BTreeSet<(u64, u64)>,
+}
+
+impl Call {
+    /// Whether the queue has delivered more than was taken so far.
+    pub(super) fn hands_out(&self, queue: u64) -> bool {
+        self.events
+            .get(&queue)
+            .is_some_and(|events| !events.is_empty())
+    }
 }
 
 impl Model {
     /// Applies what was asked for in one call of the broker and takes what came out of it.
-    pub fn run(&mut self, changes: Vec<Change>, events: Vec<Event>) -> Checked<Result> {
+    pub fn run(
+        &mut self,
+        changes: Vec<Change>,
+        events: Vec<Event>,
+        seen: Seemly,
+    ) -> Checked<Result> {
         let mut call = Call {
             events: BTreeMap::new(),
             afters: VecDeque::new(),
             result: Result::default(),
             why: BTreeMap::new(),
+            seen,
+            filled: BTreeSet::new(),
+            known: BTreeSet::new(),
         };
         for event in events {
             let (consumer, client, seen) = match event {
@@ -59,6 +77,7 @@ impl Model {
                 self.sent.insert(sent.id, sent.clone());
             }
         }
+        self.prepare(&changes, &mut call);
         for change in changes {
             self.apply(change, &mut call)?;
         }
@@ -67,9 +86,7 @@ impl Model {
         for queue in touched {
             self.take(queue, &mut call)?;
         }
-        while let Some((from, dead)) = call.afters.pop_front() {
-            self.dead_letter(from, dead, &mut call)?;
-        }
+        self.deliver_letters(&mut call)?;
         for (queue, left) in &call.events {
             if let Some((_, _, seen)) = left.front() {
                 let name = seen.queue.name();
@@ -81,49 +98,45 @@ impl Model {
     }
 
     fn apply(&mut self, change: Change, call: &mut Call) -> Checked {
-        match change {
-            Change::Publish {
-                sent,
-                queues,
-                tag,
-                transaction,
-            } => {
-                self.next_place += 1;
-                let rank = (self.step, self.next_place);
-                for queue in queues {
-                    let instance = self.instance(queue, &sent, sent.ttl_ms, rank);
-                    let Some(mut instance) = instance else {
-                        continue;
-                    };
-                    instance.transaction = transaction;
-                    let number = instance.number;
-                    if self.enqueue(queue, instance, call)? {
-                        call.result.placed.push((tag, queue, number));
-                    } else {
-                        call.result.rejected.insert(tag);
-                    }
-                }
+        let moment = self.moment();
+        let mut dead = Vec::new();
+        let queue = match change {
+            Change::Publish { .. } => return self.publish(change, call),
+            Change::Look(queue) => {
+                self.expire(queue, call);
+                return Ok(());
             }
+            Change::Tick => return self.tick(call),
             Change::Settle {
                 queue,
-                number,
+                lease,
                 outcome,
                 transaction,
             } => {
-                let mut dead = Vec::new();
-                let (step, now) = (self.step, self.now);
-                if let Some(model) = self.queues.get_mut(&queue)
-                    && model.settle(number, (outcome, transaction), step, &mut dead)
-                {
-                    if outcome == Outcome::Requeue {
-                        model.drop_overflow(&mut dead);
-                    }
+                if let Some(model) = self.queues.get_mut(&queue) {
+                    model.settle(lease, (outcome, transaction), moment, &mut dead);
                     if !model.consumers.is_empty() {
-                        model.expire(now, &mut dead);
+                        model.expire_head(moment.now, &mut dead);
                     }
                 }
-                self.bury(queue, dead, call);
-                self.take(queue, call)?;
+                queue
+            }
+            Change::Revoke {
+                queue,
+                lease,
+                outcome,
+            } => {
+                if let Some(model) = self.queues.get_mut(&queue) {
+                    model.revoke(lease, outcome, moment, &mut dead);
+                    if !model.consumers.is_empty() {
+                        model.expire_head(moment.now, &mut dead);
+                    }
+                }
+                queue
+            }
+            Change::Rules(queue) => {
+                self.change_rules(queue, &mut dead);
+                queue
             }
             Change::Subscribe {
                 queue,
@@ -133,105 +146,105 @@ impl Model {
                 if let Some(model) = self.queues.get_mut(&queue) {
                     model.subscribe(consumer, state);
                 }
-                self.take(queue, call)?;
+                queue
             }
             Change::Unsubscribe { queue, consumer } => {
                 if let Some(model) = self.queues.get_mut(&queue) {
                     model.unsubscribe(consumer);
                 }
-                self.take(queue, call)?;
+                queue
             }
-            Change::Look(queue) => self.expire(queue, call),
-            Change::Tick => {
-                for queue in self.queues.keys().copied().collect::<Vec<_>>() {
-                    self.expire(queue, call);
+        };
+        bury(queue, dead, call);
+        self.take(queue, call)
+    }
+
+    fn tick(&mut self, call: &mut Call) -> Checked {
+        let moment = self.moment();
+        for queue in self.queues.keys().copied().collect::<Vec<_>>() {
+            let mut dead = Vec::new();
+            if let Some(model) = self.queues.get_mut(&queue) {
+                model.tick(moment, &mut self.next_place, &mut dead);
+                if !model.consumers.is_empty() {
+                    model.expire_head(moment.now, &mut dead);
                 }
             }
+            bury(queue, dead, call);
+            self.take(queue, call)?;
         }
         Ok(())
     }
 
-    fn instance(
-        &mut self,
-        queue: u64,
-        sent: &Sent,
-        ttl_ms: Option<u64>,
-        rank: (Step, u64),
-    ) -> Option<Instance> {
-        let model = self.queues.get(&queue)?;
-        self.next_number += 1;
-        let ttl_ms = [ttl_ms, model.rules.ttl_ms].into_iter().flatten().min();
-        Some(Instance {
-            number: self.next_number,
-            message: sent.id,
-            key: sent.key.clone(),
-            rank,
-            level: sent.priority.min(model.rules.priority_max),
-            size: sent.size,
-            durable: sent.persistent && model.durable && model.rules.sync != SyncPolicy::Memory,
-            expires_at: ttl_ms.map_or(0, |ttl| self.now + ttl),
-            deaths: Vec::new(),
-            redelivered: Some(false),
-            returns: 0,
-            entered: self.step,
-            confirmed: false,
-            transaction: None,
-        })
+    fn change_rules(&mut self, queue: u64, dead: &mut Vec<Dead>) {
+        let Some(model) = self.queues.get(&queue) else {
+            return;
+        };
+        let rules = self.rules_of(&model.name, &model.declared);
+        let model = self.queues.get_mut(&queue).expect("it was just there");
+        if std::mem::replace(&mut model.rules, rules.clone()) != rules {
+            model.drop_overflow(dead);
+        }
     }
 
     /// False if the queue refuses it.
-    fn enqueue(&mut self, queue: u64, instance: Instance, call: &mut Call) -> Checked<bool> {
+    pub(super) fn enqueue(
+        &mut self,
+        queue: u64,
+        instance: Instance,
+        call: &mut Call,
+        sent: Option<&Sent>,
+    ) -> Checked<bool> {
         let model = self
             .queues
             .get_mut(&queue)
             .expect("it was made for a queue that is here");
         if model.refuses(instance.size) {
+            call.filled.insert(queue);
             if model.rules.when_full == WhenFull::RejectDeadLetter
                 && model.rules.dead_letter.is_some()
             {
-                let reason = Reason::MaxLength;
-                call.afters.push_back((
-                    queue,
-                    Dead {
-                        instance,
-                        reason,
-                        refused: true,
-                    },
-                ));
+                let dead = Dead {
+                    refused: true,
+                    ..Dead::new(instance, Reason::MaxLength)
+                };
+                call.afters.push_back((queue, dead));
             }
             return Ok(false);
         }
+        if let Some(sent) = sent {
+            self.note_known(queue, sent, instance.number, None);
+        }
+        self.add_ready(queue, instance, call)?;
+        Ok(true)
+    }
+
+    /// A message that a queue takes waits for a consumer.
+    pub(super) fn add_ready(&mut self, queue: u64, instance: Instance, call: &mut Call) -> Checked {
         self.expire(queue, call);
         let model = self.queues.get_mut(&queue).expect("it is still here");
         model.ready.insert(instance.place(), instance);
         self.take(queue, call)?;
-        self.overflow(queue, call);
-        Ok(true)
+        let mut dead = Vec::new();
+        if let Some(model) = self.queues.get_mut(&queue) {
+            model.drop_overflow(&mut dead);
+            if model.refuses(1) {
+                call.filled.insert(queue);
+            }
+        }
+        bury(queue, dead, call);
+        Ok(())
     }
 
     fn expire(&mut self, queue: u64, call: &mut Call) {
         let (mut dead, now) = (Vec::new(), self.now);
         if let Some(model) = self.queues.get_mut(&queue) {
-            model.expire(now, &mut dead);
+            model.expire_head(now, &mut dead);
         }
-        self.bury(queue, dead, call);
-    }
-
-    fn overflow(&mut self, queue: u64, call: &mut Call) {
-        let mut dead = Vec::new();
-        if let Some(model) = self.queues.get_mut(&queue) {
-            model.drop_overflow(&mut dead);
-        }
-        self.bury(queue, dead, call);
-    }
-
-    fn bury(&mut self, queue: u64, dead: Vec<Dead>, call: &mut Call) {
-        call.afters
-            .extend(dead.into_iter().map(|dead| (queue, dead)));
+        bury(queue, dead, call);
     }
 
     /// Takes the deliveries of a queue as far as they may happen now.
-    fn take(&mut self, queue: u64, call: &mut Call) -> Checked {
+    pub(super) fn take(&mut self, queue: u64, call: &mut Call) -> Checked {
         while let Some((consumer, client, seen)) =
             call.events.get(&queue).and_then(VecDeque::front).cloned()
         {
@@ -249,7 +262,8 @@ impl Model {
             }
             match model.next_as(message, &deaths, self.now) {
                 Ok(place) => {
-                    if let Some(granted) = self.deliver(queue, place, consumer, client, seen)? {
+                    let whom = (consumer, client);
+                    if let Some(granted) = self.deliver(queue, place, whom, seen, call)? {
                         call.result.granted.push(granted);
                     }
                 }
@@ -288,24 +302,18 @@ impl Model {
         &mut self,
         queue: u64,
         place: Place,
-        consumer: Option<u64>,
-        client: Option<usize>,
+        (consumer, client): (Option<u64>, Option<usize>),
         seen: Seen,
+        call: &Call,
     ) -> Checked<Option<Granted>> {
-        let step = self.step;
+        let (step, now, lease) = (self.step, self.now, self.new_number());
         let model = self.queues.get_mut(&queue).expect("the caller found it");
         let mut instance = model.ready.remove(&place).expect("the caller found it");
         let (name, message) = (model.name.clone(), instance.message);
-        if instance
-            .redelivered
-            .is_some_and(|redelivered| redelivered != seen.redelivered)
-        {
-            let was = seen.redelivered;
-            return violated!("queue {name}: message {message} has the redelivered flag {was}");
-        }
-        if instance.returns != seen.returns {
-            let (real, told) = (instance.returns, seen.returns);
-            return violated!("queue {name}: message {message} returned {real}, not {told} times");
+        check_shown(&name, &instance, &seen)?;
+        let rather = consumer.and_then(|id| model.rather(id, &instance, &call.seen.starved));
+        if let (Some(rather), Some(id)) = (rather, consumer) {
+            return violated!("queue {name}: consumer {id} got {message}, not {rather}");
         }
         instance.redelivered = Some(seen.redelivered);
         let holder = match consumer {
@@ -320,81 +328,45 @@ impl Model {
             return violated!("queue {name}: the lease of {message} does not fit its consumer");
         }
         if seen.lease.is_none() {
-            model.leaves(instance, step);
+            model.leaves(instance, step, None);
             return Ok(None);
         }
         let consumer = holder.map(|(id, consumer)| {
             consumer.unsettled += 1;
             id
         });
-        let number = instance.number;
-        model.leased.insert(number, Held { instance, consumer });
+        instance.out_steps.push(step);
+        let held = Held {
+            instance,
+            consumer,
+            deadline: model.rules.lease_ms.map_or(0, |time_ms| now + time_ms),
+            operator: None,
+        };
+        model.leased.insert(lease, held);
         let client = owner.ok_or_else(|| Violation(format!("nobody got message {message}")))?;
         Ok(Some(Granted {
             client,
-            number,
+            lease,
             seen,
         }))
     }
+}
 
-    /// A message that died goes where it must.
-    fn dead_letter(&mut self, from: u64, dead: Dead, call: &mut Call) -> Checked {
-        let step = self.step;
-        let Some(model) = self.queues.get_mut(&from) else {
-            return Ok(());
-        };
-        let (instance, name) = (dead.instance, model.name.clone());
-        let target = model.rules.dead_letter.clone();
-        let mut heirs = Vec::new();
-        if let Some((exchange, key)) = target {
-            let sent = self.sent.get(&instance.message).cloned();
-            let Some(sent) = sent else {
-                return violated!("message {} died before it was published", instance.message);
-            };
-            let key = key.unwrap_or_else(|| instance.key.clone());
-            let deaths = died(&instance.deaths, &name, dead.reason);
-            for queue in self.route(&exchange, &key).unwrap_or_default() {
-                let target = &self.queues[&queue].name;
-                if dead.reason != Reason::Rejected && in_cycle(target, &deaths) {
-                    continue;
-                }
-                let rank = (step, LAST);
-                let Some(mut heir) = self.instance(queue, &sent, None, rank) else {
-                    continue;
-                };
-                heir.deaths.clone_from(&deaths);
-                heir.key.clone_from(&key);
-                let number = heir.number;
-                if self.enqueue(queue, heir, call)? {
-                    heirs.push((queue, number));
-                }
-            }
-        }
-        if let Some(model) = self.queues.get_mut(&from).filter(|_| !dead.refused) {
-            model.gone.push(Gone {
-                instance,
-                step,
-                heirs,
-                transaction: None,
-            });
-        }
-        Ok(())
+fn check_shown(name: &str, instance: &Instance, seen: &Seen) -> Checked {
+    let message = instance.message;
+    let redelivered = instance.redelivered;
+    if redelivered.is_some_and(|redelivered| redelivered != seen.redelivered) {
+        let was = seen.redelivered;
+        return violated!("queue {name}: message {message} has the redelivered flag {was}");
     }
+    if instance.returns != seen.returns {
+        let (real, told) = (instance.returns, seen.returns);
+        return violated!("queue {name}: message {message} returned {real}, not {told} times");
+    }
+    Ok(())
 }
 
-/// The history of a message that dies once more.
-fn died(deaths: &[Death], queue: &str, reason: Reason) -> Vec<Death> {
-    let death = (queue.to_owned(), reason.name().to_owned());
-    let others = deaths.iter().filter(|other| **other != death).cloned();
-    std::iter::once(death.clone()).chain(others).collect()
-}
-
-/// Whether a message came from `queue` to here without anybody's rejection.
-fn in_cycle(queue: &str, deaths: &[Death]) -> bool {
-    let here = deaths.iter().position(|(name, _)| name == queue);
-    here.is_some_and(|here| {
-        deaths[..=here]
-            .iter()
-            .all(|(_, reason)| reason != "rejected")
-    })
+pub(super) fn bury(queue: u64, dead: Vec<Dead>, call: &mut Call) {
+    let dead = dead.into_iter().map(|dead| (queue, dead));
+    call.afters.extend(dead);
 }

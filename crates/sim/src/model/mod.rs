@@ -7,22 +7,40 @@
 //! Not here: how a call of the broker is followed (`call`), what may be there after a restart
 //! (`recover`).
 
+mod arrive;
 mod call;
+pub mod found;
+pub mod instance;
+mod letters;
+pub mod policy;
 pub mod queue;
 pub mod recover;
 pub mod routing;
+pub mod rules;
+pub mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use ferry_broker::Outcome;
 
+use crate::format::Death;
 use crate::outlet::Seen;
 use crate::world::Defined;
+use policy::PolicyModel;
 use queue::{Consumer, QueueModel};
 use routing::Routing;
 
 /// Number of a step of the world.
 pub type Step = u64;
+
+/// When something happens.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment {
+    /// The time.
+    pub now: u64,
+    /// The step.
+    pub step: Step,
+}
 
 /// Since when something is so, and whether somebody was told.
 #[derive(Debug, Clone, Copy)]
@@ -83,6 +101,10 @@ pub struct Sent {
     pub priority: u8,
     /// Its own time to live.
     pub ttl_ms: Option<u64>,
+    /// When it is to be delivered.
+    pub deliver_at: Option<u64>,
+    /// Its id, of which a queue may take one only.
+    pub identity: Option<u64>,
     /// Its routing key.
     pub key: String,
 }
@@ -105,13 +127,24 @@ pub enum Change {
     Settle {
         /// The queue.
         queue: u64,
-        /// The message there.
-        number: u64,
+        /// The lease.
+        lease: u64,
         /// How.
         outcome: Outcome,
         /// The transaction it is a part of.
         transaction: Option<u64>,
     },
+    /// Somebody ended a lease of somebody else.
+    Revoke {
+        /// The queue.
+        queue: u64,
+        /// The lease.
+        lease: u64,
+        /// How.
+        outcome: Outcome,
+    },
+    /// A queue does something else.
+    Rules(u64),
     /// A consumer came.
     Subscribe {
         /// The queue.
@@ -134,13 +167,27 @@ pub enum Change {
     Tick,
 }
 
+/// A message by its number and its deaths.
+pub type Named = (u64, Vec<Death>);
+
+/// What can be seen of the broker after a call, besides what it did to its clients.
+#[derive(Debug, Default)]
+pub struct Seemly {
+    /// Consumers whose outlets have refused something.
+    pub starved: BTreeSet<u64>,
+    /// Queues that are there.
+    pub queues: BTreeSet<u64>,
+    /// Dead letters that can not arrive, by queue.
+    pub stuck: BTreeMap<u64, Vec<Named>>,
+}
+
 /// A lease that a client got.
 #[derive(Debug)]
 pub struct Granted {
     /// The client.
     pub client: usize,
-    /// The message in the model.
-    pub number: u64,
+    /// The lease in the model.
+    pub lease: u64,
     /// As the broker showed it.
     pub seen: Seen,
 }
@@ -157,7 +204,7 @@ pub struct Result {
 }
 
 /// Everything that must be true.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Model {
     /// The current step.
     pub step: Step,
@@ -171,11 +218,30 @@ pub struct Model {
     pub routing: Routing,
     /// All messages ever published, by number.
     pub sent: BTreeMap<u64, Sent>,
+    /// The policy.
+    pub policy: PolicyModel,
+    /// The clock went back since the last start.
+    pub went_back: bool,
     next_number: u64,
     next_place: u64,
 }
 
 impl Model {
+    /// Now.
+    #[must_use]
+    pub fn moment(&self) -> Moment {
+        Moment {
+            now: self.now,
+            step: self.step,
+        }
+    }
+
+    /// A number that was not used before.
+    pub fn new_number(&mut self) -> u64 {
+        self.next_number += 1;
+        self.next_number
+    }
+
     /// The queues that a message goes to; none if there is no such exchange.
     #[must_use]
     pub fn route(&self, exchange: &str, key: &str) -> Option<BTreeSet<u64>> {
@@ -197,12 +263,12 @@ impl Model {
         let Some(queue) = self.queues.get_mut(&queue) else {
             return;
         };
-        let held = queue.leased.values_mut().map(|held| &mut held.instance);
+        let confirm = |instance: &mut instance::Instance| {
+            instance.confirmed |= instance.number == number;
+        };
+        queue.all_mut().for_each(confirm);
         let gone = queue.gone.iter_mut().map(|gone| &mut gone.instance);
-        let all = queue.ready.values_mut().chain(held).chain(gone);
-        for instance in all.filter(|instance| instance.number == number) {
-            instance.confirmed = true;
-        }
+        gone.for_each(confirm);
     }
 
     /// Somebody was told that this definition is safe.
@@ -211,6 +277,7 @@ impl Model {
             queues,
             graves,
             routing,
+            policy,
             ..
         } = self;
         match defined {
@@ -240,6 +307,7 @@ impl Model {
                     exchange.life.confirmed = true;
                 }
             }
+            Defined::Policy(version) => policy.confirm(*version),
             Defined::ExchangeGone(name) => {
                 let gone = routing
                     .gone_exchanges

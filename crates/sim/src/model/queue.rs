@@ -1,123 +1,23 @@
 //! One queue as it must be: which messages it has, where each is, who may get the next.
 //!
 //! Invariants
-//! - A message is in `ready`, in `leased`, or in `gone` until its end is safe on the disk.
+//! - A message is in one of `ready`, `delayed`, `leased`, `stuck`, or in `gone` until its end is
+//!   safe on the disk.
 //! - `ready` is in the order of leaving; equal places have no order among each other (dead
 //!   letters that arrive in one step).
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use ferry_broker::{Outcome, SyncPolicy};
+use ferry_broker::Outcome;
 
-use super::{Reason, Step};
+use super::found::{FoundMessage, State};
+pub use super::instance::{Dead, Gone, Held, Instance, Place, Stuck, Waiting};
+pub use super::rules::{Rules, Strategy, WhenFull};
+use super::window::Window;
+use super::{Moment, Reason, Step};
 use crate::format::Death;
-
-/// Where a message stands in its queue: level, step and place in the step, number.
-pub type Place = (Reverse<u8>, (Step, u64), u64);
-
-/// What full queues do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WhenFull {
-    /// Drop the oldest.
-    DropHead,
-    /// Refuse.
-    Reject,
-    /// Refuse, and dead-letter what was refused.
-    RejectDeadLetter,
-}
-
-/// What a queue was declared to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rules {
-    /// Time to live, in milliseconds.
-    pub ttl_ms: Option<u64>,
-    /// Most ready messages.
-    pub length_max: Option<u64>,
-    /// Most bytes of ready bodies.
-    pub bytes_max: Option<u64>,
-    /// What happens then.
-    pub when_full: WhenFull,
-    /// Highest level.
-    pub priority_max: u8,
-    /// Dead-letter exchange and routing key.
-    pub dead_letter: Option<(String, Option<String>)>,
-    /// Returns before a message dies; a quorum queue then.
-    pub returns_max: Option<u32>,
-    /// When a message is safe.
-    pub sync: SyncPolicy,
-    /// One consumer at a time.
-    pub single_active: bool,
-}
-
-/// One message in one queue.
-#[derive(Debug, Clone)]
-pub struct Instance {
-    /// Names it; never used twice.
-    pub number: u64,
-    /// The message.
-    pub message: u64,
-    /// The routing key with which it came.
-    pub key: String,
-    /// Its order in the level.
-    pub rank: (Step, u64),
-    /// Its level.
-    pub level: u8,
-    /// Length of its body, in bytes.
-    pub size: u32,
-    /// Whether it outlives the broker.
-    pub durable: bool,
-    /// When it expires; 0 for never.
-    pub expires_at: u64,
-    /// Its deaths before it came here, the latest first.
-    pub deaths: Vec<Death>,
-    /// Whether it was handed out before; none if nobody can know.
-    pub redelivered: Option<bool>,
-    /// How often it came back.
-    pub returns: u32,
-    /// The step in which it came here.
-    pub entered: Step,
-    /// Its publisher was told that it is safe.
-    pub confirmed: bool,
-    /// The transaction it came with.
-    pub transaction: Option<u64>,
-}
-
-impl Instance {
-    /// Its place in `ready`.
-    #[must_use]
-    pub fn place(&self) -> Place {
-        (Reverse(self.level), self.rank, self.number)
-    }
-
-    /// Whether it is past its time.
-    #[must_use]
-    pub fn expired(&self, now: u64) -> bool {
-        self.expires_at != 0 && self.expires_at <= now
-    }
-}
-
-/// A message that somebody holds.
-#[derive(Debug, Clone)]
-pub struct Held {
-    /// The message.
-    pub instance: Instance,
-    /// The consumer, if one has it.
-    pub consumer: Option<u64>,
-}
-
-/// A message that left.
-#[derive(Debug, Clone)]
-pub struct Gone {
-    /// The message.
-    pub instance: Instance,
-    /// When.
-    pub step: Step,
-    /// As what it lives on elsewhere, if it died: queue and number.
-    pub heirs: Vec<(u64, u64)>,
-    /// The transaction that ended it.
-    pub transaction: Option<u64>,
-}
+use crate::{Checked, violated};
 
 /// A consumer.
 #[derive(Debug, Clone)]
@@ -128,21 +28,10 @@ pub struct Consumer {
     pub no_ack: bool,
     /// Most unsettled messages; 0 for no limit.
     pub prefetch: u32,
-    /// Unsettled messages.
+    /// Unsettled messages, also those whose lease has ended without it.
     pub unsettled: u32,
     /// Higher is served first.
     pub priority: i32,
-}
-
-/// A message that died and must go on.
-#[derive(Debug)]
-pub struct Dead {
-    /// The message.
-    pub instance: Instance,
-    /// Why.
-    pub reason: Reason,
-    /// It never was in the queue.
-    pub refused: bool,
 }
 
 /// A queue.
@@ -158,18 +47,28 @@ pub struct QueueModel {
     pub auto_delete: bool,
     /// The client it belongs to.
     pub owner: Option<usize>,
+    /// What it was declared to do.
+    pub declared: Rules,
     /// What it does.
     pub rules: Rules,
     /// When it was declared.
     pub born: Step,
     /// Somebody was told that it is there.
     pub confirmed: bool,
-    /// Messages that wait.
+    /// Messages that wait for a consumer.
     pub ready: BTreeMap<Place, Instance>,
-    /// Messages that are held, by number.
+    /// Messages that wait for their time, by number.
+    pub delayed: BTreeMap<u64, Waiting>,
+    /// Messages that are held, by lease.
     pub leased: BTreeMap<u64, Held>,
+    /// Leases that ended without their consumers, who did not notice yet.
+    pub lost: BTreeMap<u64, u64>,
+    /// Dead letters that can not arrive, by number.
+    pub stuck: BTreeMap<u64, Stuck>,
     /// Messages that left, until that is safe.
     pub gone: Vec<Gone>,
+    /// The ids that it has seen.
+    pub window: Window,
     /// Consumers by number.
     pub consumers: BTreeMap<u64, Consumer>,
     /// The consumer that a single-active queue serves.
@@ -180,41 +79,57 @@ impl QueueModel {
     /// Bytes of ready bodies.
     #[must_use]
     pub fn ready_bytes(&self) -> u64 {
-        self.ready
-            .values()
-            .map(|instance| u64::from(instance.size))
-            .sum()
+        let sizes = self.ready.values().map(|instance| instance.size);
+        sizes.map(u64::from).sum()
+    }
+
+    /// What becomes of its dead letters that can not arrive.
+    #[must_use]
+    pub fn strategy(&self) -> Strategy {
+        match self.durable {
+            true => self.rules.strategy.unwrap_or(Strategy::UntilTaken),
+            false => Strategy::AtMostOnce,
+        }
     }
 
     fn over(&self, more: u64, bytes: u64) -> bool {
         let count = self.ready.len() as u64 + more;
+        let bytes_max = self.rules.bytes_max;
         self.rules.length_max.is_some_and(|max| count > max)
-            || self
-                .rules
-                .bytes_max
-                .is_some_and(|max| self.ready_bytes() + bytes > max)
+            || bytes_max.is_some_and(|max| self.ready_bytes() + bytes > max)
     }
 
     /// Whether it would refuse a body of `size`.
     #[must_use]
     pub fn refuses(&self, size: u32) -> bool {
-        self.rules.when_full != WhenFull::DropHead && self.over(1, u64::from(size))
+        let stuck = self.stuck.len() as u64;
+        let stuffed = stuck > 0 && self.rules.length_max.is_some_and(|max| stuck >= max.max(1));
+        stuffed || self.rules.when_full != WhenFull::DropHead && self.over(1, u64::from(size))
+    }
+
+    /// Whether there is a body that it might refuse.
+    #[must_use]
+    pub fn may_refuse(&self) -> bool {
+        self.rules.length_max.is_some() || self.rules.bytes_max.is_some()
     }
 
     /// Messages at the head that are overdue leave.
-    pub fn expire(&mut self, now: u64, dead: &mut Vec<Dead>) {
+    pub fn expire_head(&mut self, now: u64, dead: &mut Vec<Dead>) {
         while let Some(first) = self
             .ready
             .first_entry()
             .filter(|first| first.get().expired(now))
         {
-            let instance = first.remove();
-            dead.push(Dead {
-                instance,
-                reason: Reason::Expired,
-                refused: false,
-            });
+            dead.push(Dead::new(first.remove(), Reason::Expired));
         }
+    }
+
+    /// Messages that are overdue leave, wherever they stand.
+    fn expire_all(&mut self, now: u64, dead: &mut Vec<Dead>) {
+        let expired = self
+            .ready
+            .extract_if(.., |_, instance| instance.expired(now));
+        dead.extend(expired.map(|(_, instance)| Dead::new(instance, Reason::Expired)));
     }
 
     /// What is too much leaves.
@@ -223,73 +138,251 @@ impl QueueModel {
             let Some((_, instance)) = self.ready.pop_first() else {
                 return;
             };
-            dead.push(Dead {
-                instance,
-                reason: Reason::MaxLength,
-                refused: false,
-            });
+            dead.push(Dead::new(instance, Reason::MaxLength));
         }
     }
 
-    /// A held message is settled. False if nobody holds it.
-    pub fn settle(
-        &mut self,
-        number: u64,
-        (outcome, transaction): (Outcome, Option<u64>),
-        step: Step,
-        dead: &mut Vec<Dead>,
-    ) -> bool {
-        let Some(held) = self.leased.remove(&number) else {
-            return false;
-        };
-        if let Some(consumer) = held.consumer.and_then(|id| self.consumers.get_mut(&id)) {
+    /// Time has passed: what is overdue happens.
+    pub fn tick(&mut self, moment: Moment, places: &mut u64, dead: &mut Vec<Dead>) {
+        self.expire_all(moment.now, dead);
+        self.wake(moment, places, dead);
+        let overdue = |held: &Held| held.deadline != 0 && held.deadline <= moment.now;
+        let mut ended: Vec<(u64, u64)> = self
+            .leased
+            .iter()
+            .filter(|(_, held)| overdue(held))
+            .map(|(lease, held)| (held.deadline, *lease))
+            .collect();
+        ended.sort_unstable();
+        for (_, lease) in ended {
+            self.revoke(lease, Outcome::Requeue, moment, dead);
+        }
+    }
+
+    fn wake(&mut self, moment: Moment, places: &mut u64, dead: &mut Vec<Dead>) {
+        let due = |waiting: &Waiting| waiting.until.1 <= moment.now;
+        let mut awake: Vec<Waiting> = self
+            .delayed
+            .extract_if(.., |_, waiting| due(waiting))
+            .map(|(_, waiting)| waiting)
+            .collect();
+        if awake.is_empty() {
+            return;
+        }
+        awake.sort_by_key(|waiting| (waiting.until, waiting.instance.rank));
+        for Waiting {
+            mut instance,
+            until,
+        } in awake
+        {
+            if instance.fresh {
+                *places += 1;
+                instance.rank = (moment.step, *places);
+                instance.shift_expiry(until.0, moment.now);
+                instance.woke = Some(moment.step);
+            } else if instance.expired(moment.now) {
+                dead.push(Dead::new(instance, Reason::Expired));
+                continue;
+            }
+            self.ready.insert(instance.place(), instance);
+        }
+        self.drop_overflow(dead);
+    }
+
+    fn credit(&mut self, consumer: Option<u64>) {
+        if let Some(consumer) = consumer.and_then(|id| self.consumers.get_mut(&id)) {
             consumer.unsettled -= 1;
         }
-        let mut instance = held.instance;
-        match outcome {
-            Outcome::Accept => {
-                self.leaves(instance, step);
-                if let Some(gone) = self.gone.last_mut() {
-                    gone.transaction = transaction;
-                }
-            }
-            Outcome::Reject => {
-                dead.push(Dead {
-                    instance,
-                    reason: Reason::Rejected,
-                    refused: false,
-                });
-            }
-            Outcome::Requeue => {
-                instance.returns += 1;
-                instance.redelivered = Some(true);
-                if self
-                    .rules
-                    .returns_max
-                    .is_some_and(|max| instance.returns > max)
-                {
-                    let reason = Reason::DeliveryLimit;
-                    dead.push(Dead {
-                        instance,
-                        reason,
-                        refused: false,
-                    });
-                } else {
-                    self.ready.insert(instance.place(), instance);
-                }
-            }
-        }
+    }
+
+    /// The holder settles. False if its lease had ended before.
+    pub fn settle(
+        &mut self,
+        lease: u64,
+        (outcome, transaction): (Outcome, Option<u64>),
+        moment: Moment,
+        dead: &mut Vec<Dead>,
+    ) -> bool {
+        let lost = self.lost.remove(&lease);
+        self.credit(lost);
+        let Some(held) = self.leased.remove(&lease) else {
+            return false;
+        };
+        self.credit(held.consumer);
+        self.finish(held, (outcome, transaction), moment, dead);
         true
     }
 
+    /// Somebody else ends a lease. False if it had ended before.
+    pub fn revoke(
+        &mut self,
+        lease: u64,
+        outcome: Outcome,
+        moment: Moment,
+        dead: &mut Vec<Dead>,
+    ) -> bool {
+        let Some(held) = self.leased.remove(&lease) else {
+            return false;
+        };
+        if let Some(consumer) = held.consumer {
+            self.lost.insert(lease, consumer);
+        }
+        self.finish(held, (outcome, None), moment, dead);
+        true
+    }
+
+    fn finish(
+        &mut self,
+        held: Held,
+        (outcome, transaction): (Outcome, Option<u64>),
+        moment: Moment,
+        dead: &mut Vec<Dead>,
+    ) {
+        let wait = match outcome {
+            Outcome::Accept => return self.leaves(held.instance, moment.step, transaction),
+            Outcome::Reject => {
+                return dead.push(Dead {
+                    transaction,
+                    ..Dead::new(held.instance, Reason::Rejected)
+                });
+            }
+            Outcome::Release => return self.release(held, dead),
+            Outcome::Requeue => None,
+            Outcome::Delay(wait) => wait.map(|wait| (wait, wait)),
+        };
+        let Held {
+            mut instance,
+            consumer,
+            ..
+        } = held;
+        let wait = wait.unwrap_or_else(|| self.rules.wait_after(instance.returns + 1));
+        instance.returns += 1;
+        (instance.redelivered, instance.fresh) = (Some(true), false);
+        instance.returned_by = consumer;
+        let until = (moment.now + wait.0, moment.now + wait.1);
+        let transaction = transaction.filter(|_| matches!(outcome, Outcome::Delay(_)));
+        let within = |max: Option<u32>, count| max.is_none_or(|max| count <= max);
+        if !within(self.rules.returns_max, instance.returns)
+            || !within(self.rules.tries_max, instance.returns + 1)
+        {
+            if transaction.is_some() {
+                instance.waits_until(until, moment.step, None);
+            }
+            dead.push(Dead::new(instance, Reason::DeliveryLimit));
+        } else if wait.1 > 0 {
+            let until = instance.waits_until(until, moment.step, transaction);
+            let waiting = Waiting { instance, until };
+            self.delayed.insert(waiting.instance.number, waiting);
+        } else {
+            if transaction.is_some() {
+                instance.waits_until(until, moment.step, None);
+            }
+            self.ready.insert(instance.place(), instance);
+            self.drop_overflow(dead);
+        }
+    }
+
+    fn release(&mut self, held: Held, dead: &mut Vec<Dead>) {
+        let instance = held.instance;
+        match held.operator.flatten() {
+            Some(until) => {
+                let waiting = Waiting { instance, until };
+                self.delayed.insert(waiting.instance.number, waiting);
+            }
+            None => {
+                self.ready.insert(instance.place(), instance);
+                self.drop_overflow(dead);
+            }
+        }
+    }
+
+    /// A message that waits gets another time.
+    pub fn reschedule(&mut self, number: u64, at: u64, moment: Moment) {
+        let Some(mut waiting) = self.delayed.remove(&number) else {
+            return;
+        };
+        if waiting.instance.fresh {
+            waiting.instance.shift_expiry(waiting.until.0, at);
+        }
+        waiting.until = waiting.instance.waits_until((at, at), moment.step, None);
+        self.delayed.insert(number, waiting);
+    }
+
+    /// Waits with a jitter are as they were found, if that is within their bounds.
+    pub fn narrow(&mut self, found: &[FoundMessage]) -> Checked {
+        let mut taken = BTreeSet::new();
+        for (number, waiting) in &mut self.delayed {
+            let instance = &mut waiting.instance;
+            let at = found.iter().enumerate().find_map(|(place, found)| {
+                let State::Delayed(at) = found.state else {
+                    return None;
+                };
+                let same = found.seen.message == Some(instance.message)
+                    && found.seen.deaths.as_ref() == Some(&instance.deaths);
+                let within = (waiting.until.0..=waiting.until.1).contains(&at);
+                (same && within && taken.insert(place)).then_some(at)
+            });
+            let Some(at) = at else {
+                let (name, message, until) = (&self.name, instance.message, waiting.until);
+                return violated!(
+                    "queue {name}: {message} ({number}) does not wait until {until:?}"
+                );
+            };
+            waiting.until = (at, at);
+            if let Some(last) = instance.waits.last_mut() {
+                last.until = (at, at);
+            }
+        }
+        Ok(())
+    }
+
+    /// An operator takes a message from where it is.
+    pub fn borrow(&mut self, number: u64, lease: u64) {
+        let ready = self.ready.values().find(|i| i.number == number);
+        let place = ready.map(Instance::place);
+        let (instance, from) = match place.and_then(|place| self.ready.remove(&place)) {
+            Some(instance) => (instance, None),
+            None => match self.delayed.remove(&number) {
+                Some(waiting) => (waiting.instance, Some(waiting.until)),
+                None => return,
+            },
+        };
+        let held = Held {
+            instance,
+            consumer: None,
+            deadline: 0,
+            operator: Some(from),
+        };
+        self.leased.insert(lease, held);
+    }
+
     /// A message is gone for good.
-    pub fn leaves(&mut self, instance: Instance, step: Step) {
+    pub fn leaves(&mut self, instance: Instance, step: Step, transaction: Option<u64>) {
         self.gone.push(Gone {
             instance,
             step,
+            reason: None,
             heirs: Vec::new(),
-            transaction: None,
+            transaction,
         });
+    }
+
+    /// All messages that it has.
+    pub fn all_mut(&mut self) -> impl Iterator<Item = &mut Instance> {
+        let held = self.leased.values_mut().map(|held| &mut held.instance);
+        let waiting = self.delayed.values_mut().map(|w| &mut w.instance);
+        let stuck = self.stuck.values_mut().map(|stuck| &mut stuck.instance);
+        let here = self.ready.values_mut().chain(held).chain(waiting);
+        here.chain(stuck)
+    }
+
+    /// All messages that it has.
+    pub fn all(&self) -> impl Iterator<Item = &Instance> {
+        let held = self.leased.values().map(|held| &held.instance);
+        let waiting = self.delayed.values().map(|waiting| &waiting.instance);
+        let stuck = self.stuck.values().map(|stuck| &stuck.instance);
+        let here = self.ready.values().chain(held).chain(waiting);
+        here.chain(stuck)
     }
 
     /// The instance that a delivery of this message with these deaths is, if it may be handed
@@ -306,9 +399,6 @@ impl QueueModel {
             ));
         }
         let (first_place, first) = self.ready.first_key_value().expect("it has one");
-        if first_place.0 == Reverse(found.level) && first.rank == found.rank {
-            return Ok(found.place());
-        }
         if first_place.0 == Reverse(found.level) && found.rank <= first.rank {
             return Ok(found.place());
         }
@@ -316,25 +406,20 @@ impl QueueModel {
     }
 
     fn whereabouts(&self, message: u64) -> String {
-        if self
-            .leased
-            .values()
-            .any(|held| held.instance.message == message)
-        {
+        let is = |instance: &Instance| instance.message == message;
+        if self.leased.values().any(|held| is(&held.instance)) {
             return "somebody else holds it".to_owned();
         }
-        if self
-            .ready
-            .values()
-            .any(|instance| instance.message == message)
-        {
+        if let Some(waiting) = self.delayed.values().find(|waiting| is(&waiting.instance)) {
+            return format!("it waits until {:?}", waiting.until);
+        }
+        if self.stuck.values().any(|stuck| is(&stuck.instance)) {
+            return "it is on its way to the dead letters".to_owned();
+        }
+        if self.ready.values().any(is) {
             return "it is here with another history".to_owned();
         }
-        match self
-            .gone
-            .iter()
-            .find(|gone| gone.instance.message == message)
-        {
+        match self.gone.iter().find(|gone| is(&gone.instance)) {
             Some(gone) => format!("it left in step {}", gone.step),
             None => "it is not here".to_owned(),
         }
@@ -349,6 +434,19 @@ impl QueueModel {
         let serves = !self.rules.single_active || self.active == Some(id);
         serves
             && (consumer.no_ack || consumer.prefetch == 0 || consumer.unsettled < consumer.prefetch)
+    }
+
+    /// Another consumer that should get the message, if `served` should not.
+    #[must_use]
+    pub fn rather(&self, served: u64, instance: &Instance, starved: &BTreeSet<u64>) -> Option<u64> {
+        let turn = |consumer: &Consumer| (Reverse(consumer.priority), consumer.unsettled);
+        let own = turn(self.consumers.get(&served)?);
+        let gave_back = |id: u64| instance.returned_by == Some(id);
+        let others = self.consumers.iter().filter(|(id, _)| {
+            **id != served && self.willing(**id) && !starved.contains(id) && !gave_back(**id)
+        });
+        let mut better = others.filter(|(_, consumer)| gave_back(served) || turn(consumer) < own);
+        better.next().map(|(id, _)| *id)
     }
 
     /// A consumer comes.

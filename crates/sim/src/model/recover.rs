@@ -9,73 +9,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ferry_broker::SyncPolicy;
-
-use super::queue::{Instance, QueueModel};
-use super::routing::{Binding, Kind};
-use super::{Model, Step};
-use crate::outlet::Seen;
+use super::found::{Candidate, Was};
+pub use super::found::{Ending, Found, FoundMessage, FoundQueue, State};
+use super::instance::{Instance, Stuck, Waiting};
+use super::queue::QueueModel;
+use super::{Model, Named, Reason, Step};
 use crate::{Checked, violated};
 
-/// How the life before ended.
-#[derive(Debug, Clone, Copy)]
-pub struct Ending {
-    /// In order: nothing may be lost and nothing may come back.
-    pub clean: bool,
-    /// The power went, so that only what was synced is safe.
-    pub power_lost: bool,
-    /// All steps up to this one are safe.
-    pub safe: Step,
-}
-
-impl Ending {
-    fn was_told(self, sync: SyncPolicy) -> bool {
-        match sync {
-            SyncPolicy::Sync => true,
-            SyncPolicy::Written => !self.power_lost,
-            SyncPolicy::Memory => false,
-        }
-    }
-}
-
-/// A queue as it was found.
-#[derive(Debug)]
-pub struct FoundQueue {
-    /// Its number.
-    pub id: u64,
-    /// Its name.
-    pub name: String,
-    /// Its messages in the order of leaving.
-    pub messages: Vec<Seen>,
-}
-
-/// Everything that was found.
-#[derive(Debug, Default)]
-pub struct Found {
-    /// Queues in order of their names.
-    pub queues: Vec<FoundQueue>,
-    /// Exchanges that the broker does not have by itself.
-    pub exchanges: BTreeMap<String, Kind>,
-    /// Bindings of queues.
-    pub bindings: BTreeSet<Binding>,
-}
-
-/// Where a message was when the life before ended.
-#[derive(Debug, Clone)]
-enum Was {
-    Ready,
-    Held,
-    Gone(Step, Vec<(u64, u64)>, Option<u64>),
-}
-
-struct Candidate {
-    instance: Instance,
-    was: Was,
-    found: bool,
-}
-
-/// How often messages of a transaction were found and missed.
+/// How often parts of a transaction were found and missed.
 type Transactions = BTreeMap<u64, (u64, u64)>;
+
+/// A message that is not here any more, and as what it must live on.
+type Missing = Vec<(u64, Vec<(u64, u64)>)>;
 
 impl Model {
     /// Compares what was found with what must be there, and goes on from it.
@@ -86,32 +31,36 @@ impl Model {
             known.entry(queue.id).or_insert(queue);
         }
         self.recover_routing(ending, &known, &found)?;
+        self.policy.adopt(found.policy, ending.clean, ending.safe)?;
         let mut transactions = Transactions::new();
-        let mut missing = Vec::new();
-        let mut present = BTreeSet::new();
+        let (mut missing, mut present) = (Missing::new(), BTreeSet::new());
         for queue in found.queues {
             let Some(model) = known.get(&queue.id).cloned() else {
                 return violated!("queue {} was never declared", queue.name);
             };
-            let messages = queue.messages;
-            let candidates = self.match_messages(ending, &model, messages, &mut transactions)?;
-            for candidate in candidates.iter().filter(|candidate| !candidate.found) {
-                if let Was::Gone(_, heirs, _) = &candidate.was
+            let candidates = self.match_messages(ending, &model, &queue.messages)?;
+            check_order(&queue.name, &candidates, &queue.messages)?;
+            for (candidate, _) in &candidates {
+                check_lost(ending, &model, candidate)?;
+                count_parts(ending, &model, candidate, &mut transactions);
+                if candidate.found.is_some() {
+                    present.insert(candidate.instance.number);
+                } else if matches!(candidate.was, Was::Gone(..))
                     && must(ending, &model, &candidate.instance)
                 {
-                    missing.push((candidate.instance.message, heirs.clone()));
+                    missing.push((candidate.instance.message, candidate.heirs.clone()));
                 }
             }
-            let found = candidates.iter().filter(|candidate| candidate.found);
-            present.extend(found.map(|candidate| candidate.instance.number));
-            self.queues
-                .insert(queue.id, adopt(ending, model, candidates));
+            check_ids(ending, &model, &queue.ids, &present)?;
+            let model = self.adopt(ending, model, candidates, &queue);
+            self.queues.insert(queue.id, model);
         }
         for (transaction, (there, not_there)) in transactions {
             if there > 0 && not_there > 0 {
                 return violated!("a part of transaction {transaction} was lost: {not_there}");
             }
         }
+        self.went_back = false;
         known.retain(|id, _| self.queues.contains_key(id));
         check_heirs(&known, &missing, &present)
     }
@@ -124,13 +73,13 @@ impl Model {
     ) -> Checked {
         let ids: BTreeSet<u64> = found.queues.iter().map(|queue| queue.id).collect();
         for queue in known.values().filter(|queue| queue.durable) {
-            let safe = ending.clean || queue.confirmed || queue.born <= ending.safe;
+            let safe = queue.confirmed || ending.keeps(queue.born);
             if safe && !ids.contains(&queue.id) {
                 return violated!("queue {} is lost", queue.name);
             }
         }
         for (queue, end) in &self.graves {
-            let safe = ending.clean || end.confirmed || end.step <= ending.safe;
+            let safe = end.confirmed || ending.keeps(end.step);
             if safe && ids.contains(&queue.id) && !known.contains_key(&queue.id) {
                 return violated!("queue {} came back after it was deleted", queue.name);
             }
@@ -138,64 +87,49 @@ impl Model {
         Ok(())
     }
 
+    /// Finds for each message which of those it is that the model knows.
     fn match_messages(
         &self,
         ending: Ending,
         model: &QueueModel,
-        messages: Vec<Seen>,
-        transactions: &mut Transactions,
-    ) -> Checked<Vec<Candidate>> {
+        messages: &[FoundMessage],
+    ) -> Checked<Vec<(Candidate, Option<usize>)>> {
         let name = &model.name;
-        let mut candidates = candidates(model);
-        let mut order = Vec::new();
-        for seen in messages {
-            let (message, deaths) = self.identify(&seen)?;
-            let same = |c: &Candidate| {
-                !c.found && c.instance.message == message && c.instance.deaths == deaths
+        // A change of the policy may have been lost.
+        let rules = [&model.rules, &self.rules_of(name, &model.declared)];
+        let tries_end = rules.iter().filter_map(|rules| rules.tries_end()).min();
+        let tried = |c: Candidate| (Candidate { tries_end, ..c }, None);
+        let mut candidates: Vec<_> = candidates(model).into_iter().map(tried).collect();
+        for (index, found) in messages.iter().enumerate() {
+            let (message, deaths) = self.identify(&found.seen)?;
+            let same = |(_, (c, _)): &(usize, &(Candidate, Option<usize>))| {
+                c.found.is_none() && c.instance.message == message && c.instance.deaths == deaths
             };
-            let Some(index) = candidates.iter().position(same) else {
-                let here = candidates.iter().filter(|c| c.instance.message == message);
+            let misfit = |(_, (c, _)): &(usize, &(Candidate, Option<usize>))| {
+                let waits = matches!(found.state, State::Delayed(_)) != c.waited();
+                (c.why_not(ending, &found.state).is_some(), waits)
+            };
+            let best = candidates
+                .iter()
+                .enumerate()
+                .filter(same)
+                .min_by_key(misfit);
+            let Some(place) = best.map(|(place, _)| place) else {
+                let here = candidates
+                    .iter()
+                    .filter(|(c, _)| c.instance.message == message);
                 let here: Vec<_> = here
-                    .map(|c| (&c.instance.deaths, &c.was, c.found))
+                    .map(|(c, _)| (&c.instance.deaths, &c.was, &c.found))
                     .collect();
                 return violated!(
                     "queue {name}: message {message} came out of nothing with {deaths:?}; known \
                      is {here:?}"
                 );
             };
-            let candidate = &mut candidates[index];
-            candidate.found = true;
-            check_found(ending, name, candidate, &seen)?;
-            candidate.instance.redelivered = Some(seen.redelivered);
-            candidate.instance.returns = seen.returns;
-            order.push(index);
-        }
-        check_order(name, &candidates, &order)?;
-        for candidate in &candidates {
-            let Candidate {
-                instance,
-                was,
-                found,
-            } = candidate;
-            if let Was::Gone(_, _, transaction) = was {
-                if let Some(transaction) = transaction.filter(|_| must(ending, model, instance)) {
-                    let counts = transactions.entry(transaction).or_default();
-                    counts.0 += u64::from(!*found);
-                    counts.1 += u64::from(*found);
-                }
-                continue;
-            }
-            if !found && (ending.clean && instance.durable || must(ending, model, instance)) {
-                return violated!("queue {name}: message {} is lost", instance.message);
-            }
-            if let Some(transaction) = instance.transaction.filter(|_| instance.durable) {
-                let counts = transactions.entry(transaction).or_default();
-                counts.0 += u64::from(*found);
-                counts.1 += u64::from(!*found);
-            }
-        }
-        for (place, index) in order.iter().enumerate() {
-            candidates[*index].instance.rank = (0, place as u64);
+            let (candidate, found_as) = &mut candidates[place];
+            candidate.check(ending, name, &found.seen, &found.state)?;
+            candidate.found = Some(found.state.clone());
+            *found_as = Some(index);
         }
         Ok(candidates)
     }
@@ -206,7 +140,7 @@ impl Model {
         known: &BTreeMap<u64, QueueModel>,
         found: &Found,
     ) -> Checked {
-        let safe = |life: &super::Life| ending.clean || life.confirmed || life.step <= ending.safe;
+        let safe = |life: &super::Life| life.confirmed || ending.keeps(life.step);
         let ids = found.queues.iter().map(|queue| queue.id);
         let durable = |id: &u64| known.get(id).is_some_and(|queue| queue.durable);
         let queues: BTreeSet<u64> = ids.filter(durable).collect();
@@ -221,6 +155,8 @@ impl Model {
     pub fn forget(&mut self, safe: Step) {
         for queue in self.queues.values_mut() {
             queue.gone.retain(|gone| gone.step > safe);
+            queue.window.forget(safe);
+            queue.all_mut().for_each(|instance| instance.forget(safe));
         }
         self.graves
             .retain(|(_, end)| end.step > safe && !end.confirmed);
@@ -231,110 +167,242 @@ impl Model {
             .gone_exchanges
             .retain(|(_, _, end)| end.step > safe && !end.confirmed);
     }
+
+    /// The queue as it goes on: everything found is there, nobody holds anything.
+    fn adopt(
+        &self,
+        ending: Ending,
+        mut model: QueueModel,
+        candidates: Vec<(Candidate, Option<usize>)>,
+        found: &FoundQueue,
+    ) -> QueueModel {
+        let present = candidates.iter().filter(|(_, index)| index.is_some());
+        let present: BTreeSet<u64> = present.map(|(c, _)| c.instance.number).collect();
+        let gone: BTreeSet<u64> = model.gone.iter().map(|gone| gone.instance.number).collect();
+        let lost = |known: &super::window::Known| {
+            let number = known.number;
+            known.durable && !present.contains(&number) && !gone.contains(&number)
+        };
+        let mut window = std::mem::take(&mut model.window);
+        window.adopt(&found.ids, self.went_back, |known| {
+            !ending.keeps(known.step) && lost(known)
+        });
+        model.window = window;
+        model.ready.clear();
+        model.delayed.clear();
+        model.leased.clear();
+        model.lost.clear();
+        model.stuck.clear();
+        model.gone.clear();
+        model.consumers.clear();
+        model.active = None;
+        (model.born, model.confirmed) = (0, true);
+        model.rules = self.rules_of(&model.name, &model.declared);
+        for (candidate, index) in candidates {
+            let Some(message) = index.map(|index| &found.messages[index]) else {
+                continue;
+            };
+            let was = candidate.was.clone();
+            let (instance, state) = candidate.adopt(
+                ending,
+                (self.now, self.went_back),
+                (&message.seen, message.seq),
+            );
+            take_in(&mut model, instance, (state, was));
+        }
+        model
+    }
 }
 
-/// Messages that wait or are held come before those that left: they are the likelier ones.
+fn take_in(model: &mut QueueModel, instance: Instance, (state, was): (State, Was)) {
+    match state {
+        State::Ready => {
+            model.ready.insert(instance.place(), instance);
+        }
+        State::Delayed(at) => {
+            let until = (at, at);
+            let waiting = Waiting { instance, until };
+            model.delayed.insert(waiting.instance.number, waiting);
+        }
+        State::Stuck(name) => {
+            let reason = match was {
+                _ if name == Reason::DeliveryLimit.name() => Reason::DeliveryLimit,
+                Was::Stuck(reason, _) | Was::Gone(_, Some(reason)) => reason,
+                _ => Reason::Rejected,
+            };
+            let stuck = Stuck {
+                instance,
+                reason,
+                since: 0,
+                refused_by: BTreeSet::new(),
+                heirs: Vec::new(),
+                free_since: None,
+                transaction: None,
+            };
+            model.stuck.insert(stuck.instance.number, stuck);
+        }
+    }
+}
+
+/// Messages that are here come before those that left: they are the likelier ones.
 fn candidates(model: &QueueModel) -> Vec<Candidate> {
     let new = |instance: &Instance, was| Candidate {
         instance: instance.clone(),
         was,
-        found: false,
+        heirs: Vec::new(),
+        settled_by: None,
+        found: None,
+        tries_end: None,
+        twin: false,
     };
     let mut all: Vec<_> = model.ready.values().map(|i| new(i, Was::Ready)).collect();
-    all.extend(
-        model
-            .leased
-            .values()
-            .map(|held| new(&held.instance, Was::Held)),
-    );
+    let held = model.leased.values();
+    all.extend(held.map(|held| new(&held.instance, Was::Held(held.operator))));
+    for waiting in model.delayed.values() {
+        let last = waiting.instance.waits.last();
+        let settled_by = last.and_then(|wait| wait.transaction);
+        let candidate = new(&waiting.instance, Was::Delayed);
+        let born = waiting.instance.transaction;
+        all.push(Candidate {
+            settled_by: settled_by.filter(|by| Some(*by) != born),
+            ..candidate
+        });
+    }
     all.sort_by_key(|candidate| candidate.instance.place());
-    let gone = model.gone.iter().rev();
-    all.extend(gone.map(|gone| {
-        new(
-            &gone.instance,
-            Was::Gone(gone.step, gone.heirs.clone(), gone.transaction),
-        )
+    all.extend(model.stuck.values().map(|stuck| Candidate {
+        heirs: stuck.heirs.clone(),
+        settled_by: stuck.transaction,
+        ..new(&stuck.instance, Was::Stuck(stuck.reason, stuck.since))
     }));
+    all.extend(model.gone.iter().rev().map(|gone| Candidate {
+        heirs: gone.heirs.clone(),
+        settled_by: gone.transaction,
+        ..new(&gone.instance, Was::Gone(gone.step, gone.reason))
+    }));
+    let mut names = BTreeMap::<Named, u32>::new();
+    let name = |candidate: &Candidate| {
+        let instance = &candidate.instance;
+        (instance.message, instance.deaths.clone())
+    };
+    for candidate in &all {
+        *names.entry(name(candidate)).or_default() += 1;
+    }
+    for candidate in &mut all {
+        candidate.twin = names[&name(candidate)] > 1;
+    }
     all
 }
 
 fn must(ending: Ending, model: &QueueModel, instance: &Instance) -> bool {
     let told = instance.confirmed && ending.was_told(model.rules.sync);
-    instance.durable && (told || instance.entered <= ending.safe)
+    instance.durable && (told || ending.keeps(instance.entered))
 }
 
-fn check_found(ending: Ending, name: &str, candidate: &Candidate, seen: &Seen) -> Checked {
-    let Candidate { instance, was, .. } = candidate;
-    let message = instance.message;
-    if !instance.durable {
-        return violated!("queue {name}: message {message} survived and is transient");
-    }
-    if let Was::Gone(step, _, _) = was
-        && (ending.clean || *step <= ending.safe)
-    {
-        return violated!("queue {name}: message {message} left in step {step} and came back");
-    }
-    if !ending.clean {
-        if !seen.redelivered {
-            return violated!("queue {name}: message {message} is not flagged after a crash");
-        }
-        return Ok(());
-    }
-    let held = matches!(was, Was::Held);
-    let expected = if held {
-        Some(true)
-    } else {
-        instance.redelivered
-    };
-    if expected.is_some_and(|expected| expected != seen.redelivered) {
-        let flag = seen.redelivered;
-        return violated!("queue {name}: message {message} is flagged {flag} after a stop");
-    }
-    let returns = instance.returns + u32::from(held);
-    if returns != seen.returns {
-        let told = seen.returns;
-        return violated!("queue {name}: message {message} returned {returns}, not {told} times");
+fn check_lost(ending: Ending, model: &QueueModel, candidate: &Candidate) -> Checked {
+    let here = candidate.found.is_some() || matches!(candidate.was, Was::Gone(..));
+    if !here && must(ending, model, &candidate.instance) {
+        let (name, message) = (&model.name, candidate.instance.message);
+        return violated!("queue {name}: message {message} is lost");
     }
     Ok(())
 }
 
-fn check_order(name: &str, candidates: &[Candidate], order: &[usize]) -> Checked {
-    let place = |index: &usize| {
-        let instance = &candidates[*index].instance;
+/// Counts for each transaction which of its parts are there.
+fn count_parts(
+    ending: Ending,
+    model: &QueueModel,
+    candidate: &Candidate,
+    transactions: &mut Transactions,
+) {
+    let Candidate {
+        instance,
+        was,
+        found,
+        settled_by,
+        ..
+    } = candidate;
+    if candidate.twin {
+        return;
+    }
+    let mut count = |transaction: Option<u64>, there: bool| {
+        if let Some(transaction) = transaction {
+            let counts = transactions.entry(transaction).or_default();
+            counts.0 += u64::from(there);
+            counts.1 += u64::from(!there);
+        }
+    };
+    // What was there before shows whether it was settled.
+    if must(ending, model, instance) {
+        let settled = match (was, found) {
+            (Was::Gone(..), None) | (Was::Gone(..) | Was::Stuck(..), Some(State::Stuck(_))) => true,
+            (Was::Delayed, Some(State::Delayed(at))) => {
+                instance.waits.last().is_some_and(|wait| wait.fits(*at))
+            }
+            _ => false,
+        };
+        count(*settled_by, settled);
+    }
+    if instance.durable && !matches!(was, Was::Gone(..)) {
+        count(instance.transaction, found.is_some());
+    }
+}
+
+fn check_order(
+    name: &str,
+    candidates: &[(Candidate, Option<usize>)],
+    messages: &[FoundMessage],
+) -> Checked {
+    let ready = |(candidate, index): &&(Candidate, Option<usize>)| {
+        !candidate.twin && index.is_some_and(|index| messages[index].state == State::Ready)
+    };
+    let mut order: Vec<_> = candidates.iter().filter(ready).collect();
+    order.sort_by_key(|(_, index)| *index);
+    let place = |candidate: &Candidate| {
+        let instance = &candidate.instance;
         (std::cmp::Reverse(instance.level), instance.rank)
     };
     for pair in order.windows(2) {
-        if place(&pair[0]) > place(&pair[1]) {
-            let message = |index: &usize| candidates[*index].instance.message;
-            let (first, second) = (message(&pair[0]), message(&pair[1]));
+        if place(&pair[0].0) > place(&pair[1].0) {
+            let message = |(candidate, _): &(Candidate, _)| candidate.instance.message;
+            let (first, second) = (message(pair[0]), message(pair[1]));
             return violated!("queue {name}: message {first} stands before {second} now");
         }
     }
     Ok(())
 }
 
-/// The queue as it goes on: everything found waits.
-fn adopt(ending: Ending, mut model: QueueModel, candidates: Vec<Candidate>) -> QueueModel {
-    model.ready.clear();
-    model.leased.clear();
-    model.gone.clear();
-    model.consumers.clear();
-    model.active = None;
-    (model.born, model.confirmed) = (0, true);
-    for candidate in candidates.into_iter().filter(|candidate| candidate.found) {
-        let mut instance = candidate.instance;
-        (instance.entered, instance.transaction) = (0, None);
-        // What was safe only for a crash of the process is synced by the start.
-        instance.confirmed |= ending.clean;
-        model.ready.insert(instance.place(), instance);
+/// An id counts if its message was safe, and does not if its message was lost.
+fn check_ids(
+    ending: Ending,
+    model: &QueueModel,
+    ids: &BTreeSet<u64>,
+    present: &BTreeSet<u64>,
+) -> Checked {
+    let name = &model.name;
+    if let Some(id) = ids.iter().find(|id| !model.window.was_in(**id)) {
+        return violated!("queue {name} knows the id {id}, which it never took");
     }
-    model
+    for known in model.window.entries() {
+        let number = known.number;
+        let here = model.all().find(|instance| instance.number == number);
+        let told = here.is_some_and(|instance| must(ending, model, instance));
+        let must = ending.clean || known.durable && (ending.keeps(known.step) || told);
+        let (id, counts) = (known.id, ids.contains(&known.id));
+        if must && !counts {
+            return violated!("queue {name} forgot the id {id} of a message that was safe");
+        }
+        let lost = here.is_some_and(|instance| instance.durable) && !present.contains(&number);
+        if counts && lost && !known.again {
+            return violated!("queue {name} knows the id {id} of a message that was lost");
+        }
+    }
+    Ok(())
 }
 
 /// A message that died and is gone must live on where it went.
 fn check_heirs(
     known: &BTreeMap<u64, QueueModel>,
-    missing: &[(u64, Vec<(u64, u64)>)],
+    missing: &Missing,
     present: &BTreeSet<u64>,
 ) -> Checked {
     for (message, heirs) in missing {
@@ -342,16 +410,10 @@ fn check_heirs(
             let Some(model) = known.get(queue) else {
                 continue;
             };
-            let waits = model
-                .ready
-                .values()
-                .chain(model.leased.values().map(|h| &h.instance));
-            let expected = waits.filter(|instance| instance.durable && instance.number == *number);
-            if expected.count() > 0 && !present.contains(number) {
-                return violated!(
-                    "message {message} was lost on its way to queue {}",
-                    model.name
-                );
+            let heir = |instance: &&Instance| instance.durable && instance.number == *number;
+            if model.all().any(|instance| heir(&instance)) && !present.contains(number) {
+                let name = &model.name;
+                return violated!("message {message} was lost on its way to queue {name}");
             }
         }
     }

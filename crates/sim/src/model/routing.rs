@@ -34,7 +34,7 @@ pub struct ExchangeModel {
 pub type Binding = (String, u64, String);
 
 /// All of them.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Routing {
     /// Exchanges by name.
     pub exchanges: BTreeMap<String, ExchangeModel>,

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const NAMES: [&str; 5] = ["d", "f", "t", "h", "auto"];
+const NAMES: [&str; 7] = ["d", "f", "t", "h", "auto", "later", "once"];
 const KEYS: [&str; 5] = ["a", "a.b", "#", "*.b", ""];
 
 #[derive(Clone, Debug)]
@@ -38,10 +38,13 @@ fn spec(name: usize) -> Exchange {
         "d" => ExchangeKind::Direct,
         "f" => ExchangeKind::Fanout,
         "h" => ExchangeKind::Headers,
+        "later" => ExchangeKind::DelayedMessage,
+        "once" => ExchangeKind::MessageDeduplication,
         _ => ExchangeKind::Topic,
     };
     Exchange {
         auto_delete: NAMES[name] == "auto",
+        arguments: arguments([("x-delayed-type", "direct".into())]),
         ..Exchange::new(NAMES[name], kind)
     }
 }
@@ -122,8 +125,8 @@ fn binding_matches(
         .collect();
     let (k, l) = (headers.get("k").copied(), headers.contains_key("l"));
     match spec(source).kind {
-        ExchangeKind::Direct => pattern == key,
-        ExchangeKind::Fanout => true,
+        ExchangeKind::Direct | ExchangeKind::DelayedMessage => pattern == key,
+        ExchangeKind::Fanout | ExchangeKind::MessageDeduplication => true,
         ExchangeKind::Topic => topic_matches(pattern.as_bytes(), key.as_bytes()),
         ExchangeKind::Headers => match which {
             0 => true,

@@ -211,6 +211,7 @@ fn every_virtual_host_has_the_standard_exchanges() {
         ("amq.match", "headers", false),
         ("amq.rabbitmq.trace", "topic", true),
         ("amq.topic", "topic", false),
+        ("ferry.settle", "direct", false),
     ];
     assert_eq!(listed, expected);
     assert!(
@@ -310,13 +311,19 @@ fn an_alternate_is_named_by_text() {
 
 #[test]
 fn exchange_kinds_are_read_by_name() {
-    for kind in [
-        ExchangeKind::Direct,
-        ExchangeKind::Fanout,
-        ExchangeKind::Topic,
-        ExchangeKind::Headers,
+    for (name, kind) in [
+        ("direct", ExchangeKind::Direct),
+        ("fanout", ExchangeKind::Fanout),
+        ("topic", ExchangeKind::Topic),
+        ("headers", ExchangeKind::Headers),
+        ("x-delayed-message", ExchangeKind::DelayedMessage),
+        (
+            "x-message-deduplication",
+            ExchangeKind::MessageDeduplication,
+        ),
     ] {
-        assert_eq!(kind.as_str().parse(), Ok(kind));
+        assert_eq!(name.parse(), Ok(kind));
+        assert_eq!(kind.to_string(), name);
     }
     let refused = "x-none"
         .parse::<ExchangeKind>()

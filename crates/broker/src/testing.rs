@@ -1,0 +1,39 @@
+//! A way to any queue for the simulation, past the calls that doors have.
+//!
+//! Invariants
+//! - What is run here is a step like any other: its effects are carried out, its facts written.
+
+use ferry_core::queue::{Context, LeaseId, Queue};
+
+use crate::{Broker, Lease, QueueHandle};
+
+impl Broker {
+    /// Runs `command` on a queue; none if the queue is gone.
+    pub fn command<R>(
+        &self,
+        queue: &QueueHandle,
+        command: impl FnOnce(&mut Queue, &mut Context<'_>) -> R,
+    ) -> Option<R> {
+        let cx = self.context();
+        let result = self.partition(queue).call(&cx, |state| {
+            state.with_queue(&cx, queue.place(), &[], command)
+        });
+        self.run_afters();
+        self.review_pressure();
+        result
+    }
+}
+
+impl Lease {
+    /// The lease of that name.
+    #[must_use]
+    pub fn of(id: LeaseId) -> Lease {
+        Lease(id)
+    }
+
+    /// Its name within its queue.
+    #[must_use]
+    pub fn id(self) -> LeaseId {
+        self.0
+    }
+}

@@ -1,0 +1,133 @@
+//! Messages that are not ready before their time: published with a delay, or waiting to be tried
+//! again.
+//!
+//! Invariants
+//! - Nothing wakes before its time by the clock that the queue is given.
+//! - A message that was never out wakes to the end of its queue, one that was out to its old
+//!   place.
+//! - A message that expires while it waits wakes no later than that.
+
+use super::effect::{Context, Settled};
+use super::entry::Entry;
+use super::schedule::Schedule;
+use super::{Overflow, Queue};
+use crate::Millis;
+use crate::facts::{Change, Mark};
+use crate::reason::DeadLetterReason;
+
+/// Messages that wake in one tick, so that nobody waits long for the partition.
+const WAKES_MAX: usize = 2048;
+
+impl Queue {
+    /// The messages that wait, to add one.
+    pub(super) fn waiting(&mut self) -> &mut Schedule {
+        self.schedule.get_or_insert_default()
+    }
+
+    /// Keeps a message that was out back until `at`.
+    pub(super) fn delay(&mut self, entry: Entry, at: Millis, cx: &mut Context<'_>) {
+        self.note_delay(&entry, at, cx);
+        let at = wakes_at(&entry, at);
+        self.waiting().insert(at, entry);
+    }
+
+    fn note_delay(&self, entry: &Entry, at: Millis, cx: &mut Context<'_>) {
+        if let Some(mark) = self.durable_mark(entry) {
+            let change = Change::Delayed(mark, at, entry.expires_at);
+            cx.facts.changes.push(change);
+        }
+    }
+
+    /// What names a message in facts, if it outlives the broker.
+    pub(super) fn durable_mark(&self, entry: &Entry) -> Option<Mark> {
+        let position = entry.position().filter(|_| entry.durable)?;
+        Some(Mark {
+            queue: self.id,
+            position,
+            size: entry.size,
+        })
+    }
+
+    /// Makes what is due ready. Says how many there were.
+    pub(super) fn wake(&mut self, cx: &mut Context<'_>) -> usize {
+        let mut count = 0;
+        while count < WAKES_MAX
+            && let Some(schedule) = &mut self.schedule
+            && let Some((at, entry)) = schedule.pop_due(cx.now)
+        {
+            count += 1;
+            self.wake_one(at, entry, cx);
+        }
+        if count > 0 {
+            if self
+                .schedule
+                .as_ref()
+                .is_some_and(|waiting| waiting.count() == 0)
+            {
+                self.schedule = None;
+            }
+            if self.options.overflow == Overflow::DropHead {
+                self.drop_overflow(cx);
+            }
+        }
+        count
+    }
+
+    fn wake_one(&mut self, at: Millis, mut entry: Entry, cx: &mut Context<'_>) {
+        if entry.was_out() {
+            match entry.expired(cx.now) {
+                true => self.dead_letter(entry, DeadLetterReason::Expired, cx),
+                false => self.ready.put_back(entry),
+            }
+            return;
+        }
+        entry.redelivered = entry.seq < self.suspect_below && at <= self.suspect_until;
+        entry.seq = self.take_seq();
+        entry.shift_expiry(at, cx.now);
+        if let Some(mark) = self.durable_mark(&entry) {
+            let change = Change::Awake(mark, entry.expires_at);
+            cx.facts.changes.push(change);
+        }
+        self.ready.push_back(entry);
+    }
+
+    /// Gives a message that waits another time.
+    pub fn reschedule(
+        &mut self,
+        at: Millis,
+        seq: u64,
+        new_at: Millis,
+        cx: &mut Context<'_>,
+    ) -> Settled {
+        let Some(mut entry) = self
+            .schedule
+            .as_mut()
+            .and_then(|waiting| waiting.take(at, seq))
+        else {
+            return Settled::Late;
+        };
+        if !entry.was_out() {
+            entry.shift_expiry(at, new_at);
+        }
+        self.delay(entry, new_at, cx);
+        Settled::Done
+    }
+
+    /// Drops all messages that wait and says how many.
+    pub fn purge_delayed(&mut self, cx: &mut Context<'_>) -> u64 {
+        let Some(mut schedule) = self.schedule.take() else {
+            return 0;
+        };
+        let count = schedule.count();
+        schedule.drain(|_, entry| self.gone(&entry, cx));
+        count
+    }
+}
+
+/// When a message that is to be ready at `at` must be looked at.
+pub(super) fn wakes_at(entry: &Entry, at: Millis) -> Millis {
+    match entry.expires_at {
+        0 => at,
+        expires_at => at.min(expires_at),
+    }
+}

@@ -1,0 +1,158 @@
+//! How a message leaves a queue without a consumer: dropped, expired, dead-lettered.
+//!
+//! A dead letter stays here, leased to the broker, until it has arrived where it goes.
+//!
+//! Invariants
+//! - `stuck` is the number of departing messages that could not arrive at their last attempt.
+//! - That a message is stuck is written down once, so that after a crash it departs again instead
+//!   of being delivered.
+
+use super::effect::{Context, Effect};
+use super::entry::{BodyRef, Entry};
+use super::lease::{Holder, Lease, LeaseId};
+use super::{Overflow, Queue};
+use crate::facts::{Change, Mark};
+use crate::reason::DeadLetterReason;
+
+/// Messages that expire in one tick, so that nobody waits long for the partition.
+pub(super) const EXPIRIES_MAX: usize = 1024;
+
+impl Queue {
+    /// A message is gone for good.
+    pub(super) fn gone(&mut self, entry: &Entry, cx: &mut Context<'_>) {
+        *cx.memory -= entry.memory_bytes() as i64;
+        if let Some(position) = entry.position() {
+            let mark = Mark {
+                queue: self.id,
+                position,
+                size: entry.size,
+            };
+            cx.released.push(mark);
+            if entry.durable {
+                cx.facts.gone.push(mark);
+            }
+        }
+    }
+
+    /// Lets what expired at the head go: nothing expired is handed out. False if there was too
+    /// much to do it at once; the next tick, which is due at once, goes on.
+    pub(super) fn expire_front(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.ready.next_expiry().is_none_or(|at| at > cx.now) {
+            return true;
+        }
+        for _ in 0..EXPIRIES_MAX {
+            if !self
+                .ready
+                .front()
+                .is_some_and(|entry| entry.expired(cx.now))
+            {
+                return true;
+            }
+            let entry = self.ready.pop_front().expect("the front was just there");
+            self.dead_letter(entry, DeadLetterReason::Expired, cx);
+        }
+        false
+    }
+
+    /// Lets go what expired wherever it stands. Says how many.
+    pub(super) fn expire(&mut self, cx: &mut Context<'_>) -> usize {
+        if self.ready.next_expiry().is_none_or(|at| at > cx.now) {
+            return 0;
+        }
+        let mut expired = Vec::new();
+        self.ready.take_expired(cx.now, EXPIRIES_MAX, &mut expired);
+        let count = expired.len();
+        for entry in expired {
+            self.dead_letter(entry, DeadLetterReason::Expired, cx);
+        }
+        count
+    }
+
+    fn over_limit(&self) -> bool {
+        let (length, bytes) = (self.options.max_length, self.options.max_length_bytes);
+        length.is_some_and(|max| self.ready.count() > max)
+            || bytes.is_some_and(|max| self.ready.bytes() > max)
+    }
+
+    /// Makes room by dropping the oldest.
+    pub(super) fn drop_overflow(&mut self, cx: &mut Context<'_>) {
+        if self.options.max_length.is_none() && self.options.max_length_bytes.is_none() {
+            return;
+        }
+        while self.over_limit() {
+            let Some(entry) = self.ready.pop_front() else {
+                return;
+            };
+            self.dead_letter(entry, DeadLetterReason::MaxLength, cx);
+        }
+    }
+
+    /// Sends a message to the dead-letter exchange, or drops it if there is none.
+    pub(super) fn dead_letter(
+        &mut self,
+        entry: Entry,
+        reason: DeadLetterReason,
+        cx: &mut Context<'_>,
+    ) {
+        if self.options.dead_letter.is_none() {
+            self.gone(&entry, cx);
+            return;
+        }
+        let body = BodyRef::from(&entry.body);
+        let holder = Holder::Departing(reason);
+        let lease = Some(self.leases.open(entry, holder, cx.now, 0));
+        cx.effects.push(Effect::DeadLetter {
+            lease,
+            body,
+            reason,
+        });
+    }
+
+    /// A departing message could not arrive: it is kept until it can.
+    pub fn departure_failed(&mut self, id: LeaseId, cx: &mut Context<'_>) {
+        let Some(lease) = self.leases.get_mut(id) else {
+            return;
+        };
+        let Holder::Departing(reason) = lease.holder else {
+            return;
+        };
+        if !std::mem::replace(&mut lease.stuck, true) {
+            self.stuck += 1;
+            let mark = self
+                .leases
+                .get(id)
+                .and_then(|lease| self.durable_mark(&lease.entry));
+            if let Some(mark) = mark {
+                cx.facts.changes.push(Change::Departed(mark, reason));
+            }
+        }
+    }
+
+    /// A departing message has arrived, or has nowhere to go.
+    pub fn departed(&mut self, id: LeaseId, cx: &mut Context<'_>) -> bool {
+        let super::lease::Ended::Lease(lease) = self.leases.end(id) else {
+            return false;
+        };
+        self.stuck -= u64::from(lease.stuck);
+        self.gone(&lease.entry, cx);
+        true
+    }
+
+    /// The messages that are stuck on their way, with why they left, in the order of the queue.
+    pub fn stuck_departures(&self) -> impl Iterator<Item = (LeaseId, DeadLetterReason)> {
+        let stuck = |(id, lease): (LeaseId, &Lease)| match lease.holder {
+            Holder::Departing(reason) if lease.stuck => Some((lease.entry.seq, id, reason)),
+            _ => None,
+        };
+        let mut all: Vec<_> = self.leases.iter().filter_map(stuck).collect();
+        all.sort_unstable_by_key(|(seq, ..)| *seq);
+        all.into_iter().map(|(_, id, reason)| (id, reason))
+    }
+
+    /// Keeps the maximum length where nothing is refused: options changed, or a message came back.
+    pub(super) fn fit_length(&mut self, cx: &mut Context<'_>) {
+        if self.options.overflow == Overflow::DropHead {
+            self.drop_overflow(cx);
+        }
+    }
+}

@@ -5,7 +5,7 @@ Owns: the life of a broker process (`ferrymq`, `rabbitmq`: the Debian package of
 Invariants
 - Nothing is found by name: only the process group that `start` made is ever signalled.
 - A broker folder says all that another program needs to restart it (`Broker.attach`).
-- Only loopback addresses are used.
+- Only loopback addresses are used; HTTP is off unless a port for it was given.
 
 Environment: FERRYMQ (path to the binary), INTEROP_CACHE (default: `.cache` beside this file),
 INTEROP_PORTS (default 5900-5999), RABBITMQ4_ROOT.
@@ -48,10 +48,10 @@ def binary():
     sys.exit("no ferrymq binary: build one or set FERRYMQ")
 
 
-def free_port(first=None, last=None):
+def free_port(first=None, last=None, skip=None):
     """A loopback port nobody listens on, from INTEROP_PORTS (default 5900-5999)."""
     low, high = os.environ.get("INTEROP_PORTS", "5900-5999").split("-")
-    ports = list(range(first or int(low), (last or int(high)) + 1))
+    ports = [port for port in range(first or int(low), (last or int(high)) + 1) if port != skip]
     start = secrets.randbelow(len(ports))
     for port in ports[start:] + ports[:start]:
         with socket.socket() as probe:
@@ -67,9 +67,10 @@ def free_port(first=None, last=None):
 class Broker:
     """A broker process with its own folder, port and data."""
 
-    def __init__(self, kind, folder=None, port=None):
+    def __init__(self, kind, folder=None, port=None, http=None):
         self.kind = kind
         self.port = port or free_port()
+        self.http = free_port(skip=self.port) if http is True else http
         name = f"{kind}-{self.port}-{secrets.token_hex(3)}"
         home = RABBITMQ4_ROOT / "var/interop" if kind == "rabbitmq4" else CACHE / "brokers"
         self.folder = pathlib.Path(folder or home / name)
@@ -79,7 +80,7 @@ class Broker:
     def attach(cls, folder):
         """A broker that another process started, e.g. `$BROKER_DIR`."""
         saved = json.loads((pathlib.Path(folder) / "broker.json").read_text())
-        return cls(saved["kind"], folder, saved["port"])
+        return cls(saved["kind"], folder, saved["port"], saved.get("http"))
 
     @property
     def pid(self):
@@ -90,9 +91,9 @@ class Broker:
         """What to run, and the environment to run it in."""
         env, data = dict(os.environ), self.folder / "data"
         if self.kind == "ferrymq":
-            address = f"127.0.0.1:{self.port}"
-            return [binary(), "serve", "--data-dir", str(data), "--amqp", address,
-                    "--http", "off", "--mqtt", "off"], env
+            http = f"127.0.0.1:{self.http}" if self.http else "off"
+            return [binary(), "serve", "--data-dir", str(data), "--amqp", f"127.0.0.1:{self.port}",
+                    "--http", http, "--mqtt", "off"], env
         (self.folder / "rabbitmq.conf").write_text(RABBITMQ_CONF.format(port=self.port))
         (self.folder / "plugins").write_text("[].")
         program = ["/usr/lib/rabbitmq/bin/rabbitmq-server"]
@@ -122,7 +123,7 @@ class Broker:
                                         stdout=output, stderr=output, start_new_session=True)
         (self.folder / "group").write_text(str(self.process.pid))
         (self.folder / "broker.json").write_text(
-            json.dumps({"kind": self.kind, "port": self.port}))
+            json.dumps({"kind": self.kind, "port": self.port, "http": self.http}))
         while time.monotonic() - began < READY_S_MAX:
             if self.process.poll() is not None:
                 break

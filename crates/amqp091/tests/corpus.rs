@@ -3,96 +3,33 @@
 #![allow(clippy::unwrap_used)]
 
 mod checks;
+#[path = "../../../fuzz/seeds.rs"]
+mod seeds;
 
-use std::path::Path;
+use seeds::{Mutations, Rng};
 
-const MUTATIONS_PER_SEED: u64 = 400;
-
-/// A small generator of numbers that a test can repeat.
-struct Rng(u64);
-
-impl Rng {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound.max(1) as u64) as usize
-    }
-}
-
-fn corpus(target: &str) -> Vec<Vec<u8>> {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../fuzz/corpus")
-        .join(target);
-    let mut paths: Vec<_> = std::fs::read_dir(dir)
-        .unwrap()
-        .map(|e| e.unwrap().path())
-        .collect();
-    paths.sort();
-    assert!(!paths.is_empty());
-    paths
-        .iter()
-        .map(|path| std::fs::read(path).unwrap())
-        .collect()
-}
-
-/// Changes, removes, adds or repeats bytes in one to four places.
-fn mutate(bytes: &mut Vec<u8>, rng: &mut Rng) {
-    for _ in 0..=rng.below(4) {
-        let at = rng.below(bytes.len());
-        match rng.below(6) {
-            0 if !bytes.is_empty() => bytes[at] = rng.next() as u8,
-            1 if !bytes.is_empty() => bytes[at] ^= 1 << rng.below(8),
-            2 => bytes.truncate(at),
-            3 if !bytes.is_empty() => bytes[at] = [0, 1, 0x7F, 0x80, 0xCE, 0xFF][rng.below(6)],
-            4 => bytes.insert(at, rng.next() as u8),
-            _ => {
-                let end = at + rng.below(bytes.len() - at);
-                let repeated = bytes[at..end].to_vec();
-                bytes.splice(at..at, repeated);
-            }
-        }
-    }
-}
-
-fn run(target: &str, check: fn(&[u8])) {
-    for (index, seed) in corpus(target).iter().enumerate() {
-        for end in 0..=seed.len() {
-            check(&seed[..end]);
-        }
-        for mutation in 1..=MUTATIONS_PER_SEED {
-            let mut rng = Rng((index as u64 + 1) << 32 | mutation);
-            let mut bytes = seed.clone();
-            mutate(&mut bytes, &mut rng);
-            let outcome = std::panic::catch_unwind(|| check(&bytes));
-            assert!(
-                outcome.is_ok(),
-                "{target}, seed file {index}, mutation {mutation}: {bytes:?}"
-            );
-        }
-    }
-}
+const MUTATIONS: Mutations<'static> = Mutations {
+    per_seed: 400,
+    edges: [0, 1, 0x7F, 0x80, 0xCE, 0xFF],
+    insert: &|rng: &mut Rng| vec![rng.next() as u8],
+};
 
 #[test]
 fn any_frames_are_read_or_refused() {
-    run("amqp091_frame", checks::check_frames);
+    MUTATIONS.run("amqp091_frame", checks::check_frames);
 }
 
 #[test]
 fn any_method_is_read_or_refused() {
-    run("amqp091_method", checks::check_method);
+    MUTATIONS.run("amqp091_method", checks::check_method);
 }
 
 #[test]
 fn any_table_is_read_or_refused() {
-    run("amqp091_table", checks::check_table);
+    MUTATIONS.run("amqp091_table", checks::check_table);
 }
 
 #[test]
 fn any_properties_are_read_or_refused() {
-    run("amqp091_properties", checks::check_properties);
+    MUTATIONS.run("amqp091_properties", checks::check_properties);
 }

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use super::list::{Listed, SortKey};
 use super::{
-    ApiError, Context, ListQuery, LoggedIn, Query, Shared, Shown, State, exchanges, gather_list,
-    queues, values, vhosts,
+    ApiError, Context, ListQuery, LoggedIn, Query, Shared, Shown, State, exchanges, gather_all,
+    gather_list, gather_of_vhost, queues, values, vhosts,
 };
 
 /// A binding with the names of both of its ends.
@@ -27,15 +27,7 @@ const QUEUE: &str = "queue";
 const EXCHANGE: &str = "exchange";
 
 pub(super) async fn all(_: LoggedIn, State(shared): Context, query: Query<ListQuery>) -> Shown {
-    gather_list(shared, query.0, |shared| {
-        Ok(shared
-            .broker
-            .vhosts()
-            .iter()
-            .flat_map(|vhost| list(vhost))
-            .collect())
-    })
-    .await
+    gather_all(shared, query.0, |vhost| list(vhost)).await
 }
 
 pub(super) async fn of_vhost(
@@ -44,10 +36,7 @@ pub(super) async fn of_vhost(
     Path(vhost): Path<String>,
     query: Query<ListQuery>,
 ) -> Shown {
-    gather_list(shared, query.0, move |shared| {
-        Ok(list(&*vhosts::find(shared, &vhost)?))
-    })
-    .await
+    gather_of_vhost(shared, query.0, vhost, |vhost| list(vhost)).await
 }
 
 pub(super) async fn of_queue(

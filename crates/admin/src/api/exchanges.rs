@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use super::list::{Listed, SortKey};
 use super::{
-    ApiError, Context, ListQuery, LoggedIn, Query, Shared, Shown, State, gather, gather_list,
-    values, vhosts,
+    ApiError, Context, ListQuery, LoggedIn, Query, Shared, Shown, State, gather, gather_all,
+    gather_of_vhost, values, vhosts,
 };
 
 /// How the API names the default exchange where a path needs a name.
@@ -22,10 +22,7 @@ pub(super) struct Placed {
 }
 
 pub(super) async fn all(_: LoggedIn, State(shared): Context, query: Query<ListQuery>) -> Shown {
-    gather_list(shared, query.0, |shared| {
-        Ok(shared.broker.vhosts().iter().flat_map(list).collect())
-    })
-    .await
+    gather_all(shared, query.0, list).await
 }
 
 pub(super) async fn of_vhost(
@@ -34,10 +31,7 @@ pub(super) async fn of_vhost(
     Path(vhost): Path<String>,
     query: Query<ListQuery>,
 ) -> Shown {
-    gather_list(shared, query.0, move |shared| {
-        Ok(list(&vhosts::find(shared, &vhost)?))
-    })
-    .await
+    gather_of_vhost(shared, query.0, vhost, list).await
 }
 
 pub(super) async fn one(

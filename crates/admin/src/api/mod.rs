@@ -22,7 +22,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get};
 use axum::{Json, Router};
-use ferry_broker::{DefinitionError, DurableWaiter, ErrorKind, Promise};
+use ferry_broker::{DefinitionError, DurableWaiter, ErrorKind, Promise, Vhost};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
@@ -105,6 +105,31 @@ async fn gather_list<T: list::Listed + 'static>(
 ) -> Shown {
     gather(shared, move |shared| {
         list::present(find(shared)?, &query, shared)
+    })
+    .await
+}
+
+/// What `list` finds in every virtual host, as the query wants it.
+async fn gather_all<T: list::Listed + 'static>(
+    shared: Arc<Shared>,
+    query: ListQuery,
+    list: fn(&Arc<Vhost>) -> Vec<T>,
+) -> Shown {
+    gather_list(shared, query, move |shared| {
+        Ok(shared.broker.vhosts().iter().flat_map(list).collect())
+    })
+    .await
+}
+
+/// What `list` finds in one virtual host, as the query wants it.
+async fn gather_of_vhost<T: list::Listed + 'static>(
+    shared: Arc<Shared>,
+    query: ListQuery,
+    vhost: String,
+    list: fn(&Arc<Vhost>) -> Vec<T>,
+) -> Shown {
+    gather_list(shared, query, move |shared| {
+        Ok(list(&vhosts::find(shared, &vhost)?))
     })
     .await
 }

@@ -16,19 +16,11 @@ use serde_json::{Value, json};
 use super::list::{Listed, SortKey};
 use super::{
     Answer, ApiError, Context, ListQuery, LoggedIn, Query, Shared, Shown, State, change, gather,
-    gather_list, values, vhosts,
+    gather_all, gather_of_vhost, values, vhosts,
 };
 
 pub(super) async fn all(_: LoggedIn, State(shared): Context, query: Query<ListQuery>) -> Shown {
-    gather_list(shared, query.0, |shared| {
-        Ok(shared
-            .broker
-            .vhosts()
-            .iter()
-            .flat_map(|vhost| vhost.queues())
-            .collect())
-    })
-    .await
+    gather_all(shared, query.0, |vhost| vhost.queues()).await
 }
 
 pub(super) async fn of_vhost(
@@ -37,10 +29,7 @@ pub(super) async fn of_vhost(
     Path(vhost): Path<String>,
     query: Query<ListQuery>,
 ) -> Shown {
-    gather_list(shared, query.0, move |shared| {
-        Ok(vhosts::find(shared, &vhost)?.queues())
-    })
-    .await
+    gather_of_vhost(shared, query.0, vhost, |vhost| vhost.queues()).await
 }
 
 pub(super) async fn one(

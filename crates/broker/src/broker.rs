@@ -13,7 +13,7 @@ use crate::connections::Connections;
 use crate::dead_letter::Stuck;
 use crate::direct_reply::{DirectReplies, NameMaker};
 use crate::durability::{Durability, DurableWaiter};
-use crate::partition::{After, Partition, State, StateContext};
+use crate::partition::{After, Batch, Command, Partition, State, StateContext};
 use crate::recovery::{Recovered, Summary};
 use crate::replay::Replays;
 use crate::vhost::Map;
@@ -352,6 +352,41 @@ impl Broker {
 
     pub(crate) fn partition(&self, queue: &QueueHandle) -> &Partition {
         &self.partitions[usize::from(queue.partition)]
+    }
+
+    /// Runs `call` on the partition of a queue, and then does what that left to do. For a door,
+    /// which holds nothing.
+    pub(crate) fn on_partition<R>(
+        &self,
+        queue: &QueueHandle,
+        call: impl FnOnce(&mut State, &StateContext<'_>) -> R,
+    ) -> R {
+        let cx = self.context();
+        let result = self.partition(queue).call(&cx, |state| call(state, &cx));
+        self.after_call();
+        result
+    }
+
+    /// Leaves one command to the partition of its queue.
+    pub(crate) fn submit_one(&self, queue: &QueueHandle, command: Command) {
+        let batch = Batch {
+            staged: Arc::from([]),
+            commands: vec![command],
+            ticket: None,
+        };
+        self.partition(queue).submit(&self.context(), batch);
+    }
+
+    /// Does what a call of a door has left to do, with nothing held.
+    pub(crate) fn after_call(&self) {
+        self.run_afters();
+        self.review_pressure();
+    }
+
+    /// The same for an act of an operator, whose door flushes no outboxes.
+    pub(crate) fn after_act(&self) {
+        self.after_call();
+        self.after_work();
     }
 
     pub(crate) fn context(&self) -> StateContext<'_> {

@@ -215,8 +215,7 @@ impl Burst {
         };
         self.reply();
         self.clear();
-        broker.run_afters();
-        broker.review_pressure();
+        broker.after_call();
         ticket
     }
 

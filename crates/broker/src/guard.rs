@@ -17,11 +17,10 @@ use ferry_core::facts::{Change, Facts};
 use ferry_core::message::NOT_LOGGED;
 use ferry_core::queue::{DeadLetterTarget, Deduplication, MessageId, Window};
 use ferry_core::routing::QueueId;
-use ferry_log::{Batch as LogBatch, LogError, Need, Position, ReleaseBatch};
+use ferry_log::{LogError, Need, Position, ReleaseBatch};
 use parking_lot::Mutex;
 
-use crate::definitions::{KIND_TRANSACTION, STREAM_BROKER, live_bytes};
-use crate::durability::Durability;
+use crate::definitions::live_bytes;
 use crate::partition::Command;
 use crate::vhost::Map;
 use crate::{Broker, Burst, ConfirmTag, Metrics, Promise, Ticket};
@@ -221,15 +220,5 @@ impl Broker {
         }
         self.durability.log.release(&mut released);
         fresh
-    }
-
-    /// Appends facts as one record over all partitions.
-    pub(crate) fn write_transaction(&self, facts: &Facts, need: Need) -> Result<Promise, LogError> {
-        let mut bytes = Vec::new();
-        facts.encode(&mut bytes);
-        let mut batch = LogBatch::new();
-        batch.push(KIND_TRANSACTION, STREAM_BROKER, &[&bytes]);
-        let appended = self.durability.append(&batch, need)?;
-        Ok(Durability::promise(&appended, need))
     }
 }

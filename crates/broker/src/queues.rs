@@ -235,8 +235,7 @@ impl Vhost {
         }
         let result = self.remove(&broker, &mut definitions, &queue);
         drop(definitions);
-        broker.run_afters();
-        broker.review_pressure();
+        broker.after_call();
         result
     }
 
@@ -334,8 +333,7 @@ impl Broker {
             true => Promise::Synced(self.durability.log.end()),
             false => Promise::Now,
         };
-        self.run_afters();
-        self.review_pressure();
+        self.after_call();
         promise
     }
 

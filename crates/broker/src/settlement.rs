@@ -5,49 +5,27 @@
 //! - A settlement is appended to the log before the answer, as every ack is, and not waited for:
 //!   after a crash its message may come again.
 
-use ferry_core::queue::{LeaseId, Outcome, Queue, Settled};
+use ferry_core::queue::{Outcome, Settled};
 
-use crate::partition::{QueuePlace, State, StateContext};
 use crate::{Broker, Burst, Lease, QueueHandle};
 
 impl Broker {
     /// Ends a lease for its holder and says whether it was still there.
     pub fn settle_now(&self, queue: &QueueHandle, lease: Lease, outcome: Outcome) -> Settled {
-        let cx = self.context();
-        let place = queue.place();
-        let settled = self
-            .partition(queue)
-            .call(&cx, |state| state.settle(&cx, place, lease.0, outcome));
-        self.run_afters();
-        self.review_pressure();
-        settled
+        self.on_partition(queue, |state, cx| {
+            state.settle(cx, queue.place(), lease.0, outcome)
+        })
     }
 
     /// Gives a lease so much time from now; without a number as much as its queue gives. The
     /// message stays with its holder.
     pub fn extend_lease(&self, queue: &QueueHandle, lease: Lease, time_ms: Option<u64>) -> Settled {
-        let cx = self.context();
-        let place = queue.place();
-        let extended = self
-            .partition(queue)
-            .call(&cx, |state| state.extend(&cx, place, lease.0, time_ms));
-        self.run_afters();
-        self.review_pressure();
-        extended
-    }
-}
-
-impl State {
-    fn extend(
-        &mut self,
-        cx: &StateContext<'_>,
-        place: QueuePlace,
-        lease: LeaseId,
-        time_ms: Option<u64>,
-    ) -> Settled {
-        let extend = |queue: &mut Queue| queue.extend(lease, time_ms, cx.now);
-        self.with_queue(cx, place, &[], |queue, _| extend(queue))
-            .unwrap_or(Settled::Late)
+        let extended = self.on_partition(queue, |state, cx| {
+            state.with_queue(cx, queue.place(), &[], |queue, context| {
+                queue.extend(lease.0, time_ms, context.now)
+            })
+        });
+        extended.unwrap_or(Settled::Late)
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 
 use ferry_core::queue::{ConsumerId, ConsumerSlot, SubscribeError, Subscription};
 
-use crate::partition::{Batch, Command, State, StateContext, Target};
+use crate::partition::{Command, State, StateContext, Target};
 use crate::{Broker, Delivery, Outlet, QueueHandle};
 
 /// What a consumer asks for.
@@ -79,13 +79,9 @@ impl Broker {
         spec: ConsumerSpec,
         started: &mut dyn FnMut(),
     ) -> Result<ConsumerHandle, ConsumeError> {
-        let cx = self.context();
-        let result = self
-            .partition(queue)
-            .call(&cx, |state| state.subscribe(&cx, queue, spec, started));
-        self.run_afters();
-        self.review_pressure();
-        let (id, slot) = result?;
+        let subscribe =
+            |state: &mut State, cx: &StateContext<'_>| state.subscribe(cx, queue, spec, started);
+        let (id, slot) = self.on_partition(queue, subscribe)?;
         Ok(ConsumerHandle {
             queue: Arc::clone(queue),
             id,
@@ -106,28 +102,19 @@ impl Broker {
         {
             vhost.delete_if(queue, |queue| queue.counts().consumers == 0);
         }
-        self.run_afters();
-        self.review_pressure();
+        self.after_call();
     }
 
     /// The outlets of these consumers have room again.
     pub fn resume(&self, consumers: &[ConsumerHandle]) {
-        let cx = self.context();
         for consumer in consumers {
-            let queue = consumer.queue.place();
             let command = Command::Resume {
-                queue,
+                queue: consumer.queue.place(),
                 consumer: consumer.slot,
             };
-            let batch = Batch {
-                staged: Arc::from([]),
-                commands: vec![command],
-                ticket: None,
-            };
-            self.partition(&consumer.queue).submit(&cx, batch);
+            self.submit_one(&consumer.queue, command);
         }
-        self.run_afters();
-        self.review_pressure();
+        self.after_call();
     }
 
     /// The tags of a queue's consumers, for listings.
@@ -147,12 +134,10 @@ impl Broker {
         no_ack: bool,
         deliver: &mut dyn FnMut(Delivery<'_>),
     ) -> Result<bool, ConsumeError> {
-        let cx = self.context();
-        let taken = self
-            .partition(queue)
-            .call(&cx, |state| state.get(&cx, queue.place(), no_ack, deliver));
-        self.run_afters();
-        self.review_pressure();
+        let get = |state: &mut State, cx: &StateContext<'_>| {
+            state.get(cx, queue.place(), no_ack, deliver)
+        };
+        let taken = self.on_partition(queue, get);
         taken.ok_or_else(|| ConsumeError::gone(queue))
     }
 }

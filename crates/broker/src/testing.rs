@@ -14,13 +14,9 @@ impl Broker {
         queue: &QueueHandle,
         command: impl FnOnce(&mut Queue, &mut Context<'_>) -> R,
     ) -> Option<R> {
-        let cx = self.context();
-        let result = self.partition(queue).call(&cx, |state| {
-            state.with_queue(&cx, queue.place(), &[], command)
-        });
-        self.run_afters();
-        self.review_pressure();
-        result
+        self.on_partition(queue, |state, cx| {
+            state.with_queue(cx, queue.place(), &[], command)
+        })
     }
 }
 

@@ -7,8 +7,10 @@
 
 use ferry_core::facts::Facts;
 use ferry_core::queue::{Context, Prepared, Queue};
-use ferry_log::{LogError, Need};
+use ferry_log::{Batch as LogBatch, LogError, Need};
 
+use crate::definitions::{KIND_TRANSACTION, STREAM_BROKER};
+use crate::durability::Durability;
 use crate::guard::Fresh;
 use crate::partition::{Command, State, StateContext};
 use crate::{Broker, Burst, ConfirmTag, Metrics, Promise};
@@ -34,8 +36,7 @@ impl Broker {
             burst.reply();
         }
         burst.clear();
-        self.run_afters();
-        self.review_pressure();
+        self.after_call();
         match promise? {
             (promise, 0) => Ok(promise),
             (_, _refused) => Err(CommitError::Partial),
@@ -51,26 +52,17 @@ impl Broker {
         mut facts: Facts,
         mut covered: bool,
     ) -> Result<(Promise, bool), LogError> {
-        let cx = self.context();
         let mut undecided = false;
-        let Burst {
-            staged,
-            parts,
-            touched,
-            ..
-        } = burst;
-        for number in touched.iter() {
-            let commands = &mut parts[usize::from(*number)];
-            self.partitions[usize::from(*number)].call(&cx, |state| {
-                commands.retain_mut(|command| {
-                    let prepared = state.prepare(&cx, staged, command, &mut facts);
-                    undecided |= prepared == Prepared::Undecided;
-                    // A duplicate is safe when the message before it is.
-                    covered |= prepared == Prepared::Duplicate;
-                    prepared != Prepared::Duplicate
-                });
+        self.on_each_part(burst, |state, cx, part| {
+            let staged = part.staged;
+            part.commands.retain_mut(|command| {
+                let prepared = state.prepare(cx, staged, command, &mut facts);
+                undecided |= prepared == Prepared::Undecided;
+                // A duplicate is safe when the message before it is.
+                covered |= prepared == Prepared::Duplicate;
+                prepared != Prepared::Duplicate
             });
-        }
+        });
         if facts.is_empty() && !covered {
             return Ok((Promise::Now, undecided));
         }
@@ -85,8 +77,25 @@ impl Broker {
         fresh: &Fresh,
         rejected: &mut Vec<ConfirmTag>,
     ) -> usize {
-        let cx = self.context();
         let mut refused = 0;
+        self.on_each_part(burst, |state, cx, part| {
+            let before = rejected.len();
+            refused += state.apply_all(cx, part.staged, part.commands.drain(..), rejected);
+            fresh
+                .forgotten(&rejected[before..])
+                .for_each(|change| state.note(change));
+        });
+        refused
+    }
+
+    /// Runs `step` on every partition that a burst has commands for, one after the other, each
+    /// when nobody else has it.
+    pub(crate) fn on_each_part(
+        &self,
+        burst: &mut Burst,
+        mut step: impl FnMut(&mut State, &StateContext<'_>, Part<'_>),
+    ) {
+        let cx = self.context();
         let Burst {
             staged,
             parts,
@@ -94,18 +103,28 @@ impl Broker {
             ..
         } = burst;
         for number in touched.iter() {
-            let commands = &mut parts[usize::from(*number)];
-            refused += self.partitions[usize::from(*number)].call(&cx, |state| {
-                let before = rejected.len();
-                let refused = state.apply_all(&cx, staged, commands.drain(..), rejected);
-                fresh
-                    .forgotten(&rejected[before..])
-                    .for_each(|change| state.note(change));
-                refused
-            });
+            let number = usize::from(*number);
+            let commands = &mut parts[number];
+            self.partitions[number].call(&cx, |state| step(state, &cx, Part { staged, commands }));
         }
-        refused
     }
+
+    /// Appends facts as one record over all partitions.
+    pub(crate) fn write_transaction(&self, facts: &Facts, need: Need) -> Result<Promise, LogError> {
+        let mut bytes = Vec::new();
+        facts.encode(&mut bytes);
+        let mut batch = LogBatch::new();
+        batch.push(KIND_TRANSACTION, STREAM_BROKER, &[&bytes]);
+        let appended = self.durability.append(&batch, need)?;
+        Ok(Durability::promise(&appended, need))
+    }
+}
+
+/// What a burst has for one partition.
+pub(crate) struct Part<'a> {
+    /// What the commands point into.
+    pub staged: &'a [u8],
+    pub commands: &'a mut Vec<Command>,
 }
 
 impl State {

@@ -192,18 +192,8 @@ fn alive(world: &mut World) -> Checked {
     let mut burst = Burst::new();
     let (properties, body) = (crate::format::properties(id), crate::body::body(id, 64));
     let draft = ferry_core::message::Draft {
-        format: crate::format::FORMAT,
         persistent: true,
-        dead_lettered: false,
-        priority: 0,
-        ttl_ms: None,
-        published_ms: 0,
-        deliver_at: None,
-        id: None,
-        exchange: b"",
-        routing_key: b"d1",
-        properties: &properties,
-        body: &body,
+        ..crate::format::plain("d1", &properties, &body)
     };
     let publisher = &mut world.clients[0].publisher;
     let headers = &ferry_broker::NoHeaders;

@@ -19,6 +19,7 @@ use ferry_core::message::Draft;
 use ferry_log::testing::{Crash, Fault, FaultyDisk};
 
 use crate::clock::VirtualClock;
+use crate::format::plain;
 use crate::model::recover::{Ending, Found, FoundQueue, State};
 use crate::model::routing::Kind;
 use crate::outlet::Seen;
@@ -95,18 +96,8 @@ impl World {
         let properties = crate::format::properties(id);
         let body = crate::body::body(id, 64);
         let draft = Draft {
-            format: crate::format::FORMAT,
             persistent: self.random.chance(50),
-            dead_lettered: false,
-            priority: 0,
-            ttl_ms: None,
-            published_ms: 0,
-            deliver_at: None,
-            id: None,
-            exchange: b"",
-            routing_key: b"d1",
-            properties: &properties,
-            body: &body,
+            ..plain("d1", &properties, &body)
         };
         let publisher = &mut self.clients[0].publisher;
         let tag = Some(World::tag(id));
@@ -329,10 +320,7 @@ impl World {
         let asked: Vec<u64> = (first..self.next_identity).collect();
         for identity in &asked {
             let properties = crate::format::identified(0, Some(*identity));
-            let draft = Draft {
-                routing_key: queue.name().as_bytes(),
-                ..probe(&properties)
-            };
+            let draft = plain(queue.name(), &properties, b"");
             let tag = Some(World::tag(*identity));
             let published = burst.publish(broker, &mut publisher, &draft, &NoHeaders, tag);
             if published != Ok(Published::Routed) {
@@ -346,23 +334,6 @@ impl World {
             }
         }
         Ok(known)
-    }
-}
-
-fn probe(properties: &[u8]) -> Draft<'_> {
-    Draft {
-        format: crate::format::FORMAT,
-        persistent: false,
-        dead_lettered: false,
-        priority: 0,
-        ttl_ms: None,
-        published_ms: 0,
-        deliver_at: None,
-        id: None,
-        exchange: b"",
-        routing_key: b"",
-        properties,
-        body: b"",
     }
 }
 

@@ -6,6 +6,7 @@
 
 use ferry_broker::{Basics, MessageFormat, MessageId};
 use ferry_core::arguments::{Arguments, Value};
+use ferry_core::message::Draft;
 
 /// The tag of the format in messages.
 pub const FORMAT: u8 = 1;
@@ -70,6 +71,25 @@ pub fn identified(id: u64, identity: Option<u64>) -> Vec<u8> {
         headers.insert(IDENTITY, Value::U64(identity));
     }
     write(&headers)
+}
+
+/// A plain message for the default exchange, to be changed further.
+#[must_use]
+pub fn plain<'a>(key: &'a str, properties: &'a [u8], body: &'a [u8]) -> Draft<'a> {
+    Draft {
+        format: FORMAT,
+        persistent: false,
+        dead_lettered: false,
+        priority: 0,
+        ttl_ms: None,
+        published_ms: 0,
+        deliver_at: None,
+        id: None,
+        exchange: b"",
+        routing_key: key.as_bytes(),
+        properties,
+        body,
+    }
 }
 
 /// A death of a message: the queue and the reason.

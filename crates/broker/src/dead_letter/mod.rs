@@ -17,7 +17,7 @@ use ferry_core::message::{Draft, Message};
 use ferry_core::queue::{DeadLetterReason, DeadLetterStrategy, DeadLetterTarget, LeaseId};
 use ferry_core::routing::QueueId;
 
-use crate::partition::{After, Batch, Command};
+use crate::partition::{After, Command};
 use crate::{Broker, Burst, ConfirmTag, Metrics, QueueHandle, Ticket, TicketWaiter, Vhost};
 use history::Death;
 pub(crate) use stuck::Stuck;
@@ -249,12 +249,7 @@ impl Broker {
             queue: queue.place(),
             lease,
         };
-        let batch = Batch {
-            staged: Arc::from([]),
-            commands: vec![command],
-            ticket: None,
-        };
-        self.partition(queue).submit(&self.context(), batch);
+        self.submit_one(queue, command);
     }
 
     /// Stages one copy for each queue that does not have it yet, whose place among them is its

@@ -50,21 +50,13 @@ impl Broker {
             return Err(OperateError::NotDelayed);
         };
         let spot = self.partition(queue).call(&cx, |state| {
-            let entry = state.named(self.run, queue, name)?;
-            // One that was out waits no longer than it lives.
-            let new = match entry.was_out() && entry.expires_at != 0 {
-                true => at.min(entry.expires_at),
-                false => at,
-            };
+            state.named(self.run, queue, name)?;
             let moved = state.with_queue(&cx, queue.place(), &[], |core, context| {
                 core.reschedule(old, seq, at, context)
             });
-            match moved {
-                Some(Settled::Done) => Ok(Spot::Delayed { at: new, seq }),
-                _ => Err(OperateError::NotFound),
-            }
+            let at = moved.flatten().ok_or(OperateError::NotFound)?;
+            Ok::<Spot, OperateError>(Spot::Delayed { at, seq })
         })?;
-        self.after_act();
         audit(actor, queue, "rescheduled", 1);
         let run = self.run;
         Ok((MessageRef { spot, run, ..*name }, self.promise_all()?))
@@ -119,16 +111,8 @@ impl Broker {
             }
         });
         ended?;
-        self.after_act();
         audit(actor, queue, "taken back", 1);
         self.promise_all()
-    }
-
-    /// Does what an act has left to do, with nothing held.
-    pub(crate) fn after_act(&self) {
-        self.run_afters();
-        self.review_pressure();
-        self.after_work();
     }
 
     /// Promises that everything so far is safe.

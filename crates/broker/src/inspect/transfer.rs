@@ -133,66 +133,46 @@ impl Broker {
         way: &Way,
         facts: &mut Facts,
     ) -> Result<(), OperateError> {
-        let cx = self.context();
-        let Burst {
-            staged,
-            parts,
-            touched,
-            ..
-        } = burst;
-        for number in touched.iter() {
-            let commands = &mut parts[usize::from(*number)];
-            let full = self.partitions[usize::from(*number)].call(&cx, |state| {
-                let refuses = |command: &mut Command| !state.expect(&cx, staged, command, facts);
-                commands.iter_mut().position(refuses)
-            });
-            if let Some(full) = full
-                && let Command::Enqueue { queue, .. } = &commands[full]
-            {
-                let name = way.queues.iter().find(|known| known.id == queue.id);
-                let name = name.map_or("", |known| known.name());
-                return Err(OperateError::Refused(name.to_owned()));
+        let mut full = None;
+        self.on_each_part(burst, |state, cx, part| {
+            for command in part.commands {
+                if full.is_none()
+                    && !state.expect(cx, part.staged, command, facts)
+                    && let Command::Enqueue { queue, .. } = command
+                {
+                    full = Some(queue.id);
+                }
             }
-        }
-        Ok(())
+        });
+        let Some(full) = full else {
+            return Ok(());
+        };
+        let name = way.queues.iter().find(|known| known.id == full);
+        let name = name.map_or("", |known| known.name());
+        Err(OperateError::Refused(name.to_owned()))
     }
 
     /// Lets a message arrive whose arrival is written.
     fn apply_arrival(&self, burst: &mut Burst) {
-        let cx = self.context();
-        let Burst {
-            staged,
-            parts,
-            touched,
-            ..
-        } = burst;
-        for number in touched.iter() {
-            let commands = &mut parts[usize::from(*number)];
-            self.partitions[usize::from(*number)].call(&cx, |state| {
-                for command in commands.drain(..) {
-                    state.arrive(&cx, staged, &command);
-                }
-            });
-        }
+        self.on_each_part(burst, |state, cx, part| {
+            for command in part.commands.drain(..) {
+                state.arrive(cx, part.staged, &command);
+            }
+        });
     }
 
     /// Gives back what was staged and does not arrive.
     fn give_back(&self, burst: &mut Burst) {
-        let cx = self.context();
-        let Burst { parts, touched, .. } = burst;
-        for number in touched.iter() {
-            let commands = &mut parts[usize::from(*number)];
-            self.partitions[usize::from(*number)].call(&cx, |state| {
-                for command in commands.drain(..) {
-                    if let Command::Enqueue {
-                        queue, incoming, ..
-                    } = command
-                    {
-                        state.give_back(queue.id, &incoming);
-                    }
+        self.on_each_part(burst, |state, _, part| {
+            for command in part.commands.drain(..) {
+                if let Command::Enqueue {
+                    queue, incoming, ..
+                } = command
+                {
+                    state.give_back(queue.id, &incoming);
                 }
-            });
-        }
+            }
+        });
     }
 
     fn prepare_leaving(

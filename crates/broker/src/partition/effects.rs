@@ -164,7 +164,7 @@ fn delivery<'a>(slot: &'a QueueSlot, message: Message<'a>, outgoing: &Outgoing) 
         redelivered: outgoing.redelivered,
         delivery_count: outgoing.returns,
         stamp_count: outgoing.returns > 0,
-        ready_left: slot.queue.counts().ready,
+        ready_left: slot.queue.ready_count(),
         admitted_bytes: outgoing.admitted_bytes,
     }
 }

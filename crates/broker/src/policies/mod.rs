@@ -43,7 +43,7 @@ impl Broker {
     pub fn set_policy(&self, policy: Policy) -> Result<PolicySet, PolicyError> {
         let vhost = self.vhost_of_policy(&policy.vhost)?;
         let set = vhost.set_policy(self, policy)?;
-        self.after_policies();
+        self.after_act();
         Ok(set)
     }
 
@@ -51,7 +51,7 @@ impl Broker {
     pub fn clear_policy(&self, vhost: &str, name: &str) -> Result<Promise, PolicyError> {
         let vhost = self.vhost_of_policy(vhost)?;
         let cleared = vhost.clear_policy(self, name)?;
-        self.after_policies();
+        self.after_act();
         Ok(cleared)
     }
 
@@ -63,13 +63,6 @@ impl Broker {
     fn vhost_of_policy(&self, name: &str) -> Result<Arc<Vhost>, PolicyError> {
         self.vhost(name)
             .ok_or_else(|| PolicyError::NoSuchVhost(name.to_owned()))
-    }
-
-    /// Queues may have let messages go.
-    fn after_policies(&self) {
-        self.run_afters();
-        self.review_pressure();
-        self.after_work();
     }
 }
 

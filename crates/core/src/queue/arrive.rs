@@ -7,7 +7,6 @@
 //!   its time.
 
 use super::deduplicate::{MessageId, Window};
-use super::delay::wakes_at;
 use super::effect::{Context, Effect, Incoming, Special};
 use super::entry::{Body, BodyRef, Entry};
 use super::{Enqueued, Options, Overflow, Queue};
@@ -55,8 +54,7 @@ impl Queue {
         self.note_id(id, incoming, cx);
         let entry = self.admit(incoming, deliver_at, cx);
         *cx.memory += entry.memory_bytes() as i64;
-        let at = wakes_at(&entry, deliver_at);
-        self.waiting().insert(at, entry);
+        self.wait(entry, deliver_at);
         Enqueued::Taken
     }
 

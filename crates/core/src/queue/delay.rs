@@ -7,12 +7,12 @@
 //!   place.
 //! - A message that expires while it waits wakes no later than that.
 
-use super::effect::{Context, Settled};
+use super::Queue;
+use super::effect::Context;
 use super::entry::Entry;
 use super::schedule::Schedule;
-use super::{Overflow, Queue};
 use crate::Millis;
-use crate::facts::{Change, Mark};
+use crate::facts::Change;
 use crate::reason::DeadLetterReason;
 
 /// Messages that wake in one tick, so that nobody waits long for the partition.
@@ -24,28 +24,23 @@ impl Queue {
         self.schedule.get_or_insert_default()
     }
 
-    /// Keeps a message that was out back until `at`.
-    pub(super) fn delay(&mut self, entry: Entry, at: Millis, cx: &mut Context<'_>) {
-        self.note_delay(&entry, at, cx);
-        let at = wakes_at(&entry, at);
+    /// Has a message wait until `at`, or until it expires if that is sooner. Says until when.
+    pub(super) fn wait(&mut self, entry: Entry, at: Millis) -> Millis {
+        let at = match entry.expires_at {
+            0 => at,
+            expires_at => at.min(expires_at),
+        };
         self.waiting().insert(at, entry);
+        at
     }
 
-    fn note_delay(&self, entry: &Entry, at: Millis, cx: &mut Context<'_>) {
-        if let Some(mark) = self.durable_mark(entry) {
+    /// Keeps a message back until `at`. Says until when it waits.
+    pub(super) fn delay(&mut self, entry: Entry, at: Millis, cx: &mut Context<'_>) -> Millis {
+        if let Some(mark) = self.durable_mark(&entry) {
             let change = Change::Delayed(mark, at, entry.expires_at);
             cx.facts.changes.push(change);
         }
-    }
-
-    /// What names a message in facts, if it outlives the broker.
-    pub(super) fn durable_mark(&self, entry: &Entry) -> Option<Mark> {
-        let position = entry.position().filter(|_| entry.durable)?;
-        Some(Mark {
-            queue: self.id,
-            position,
-            size: entry.size,
-        })
+        self.wait(entry, at)
     }
 
     /// Makes what is due ready. Says how many there were.
@@ -66,9 +61,7 @@ impl Queue {
             {
                 self.schedule = None;
             }
-            if self.options.overflow == Overflow::DropHead {
-                self.drop_overflow(cx);
-            }
+            self.fit_length(cx);
         }
         count
     }
@@ -91,26 +84,20 @@ impl Queue {
         self.ready.push_back(entry);
     }
 
-    /// Gives a message that waits another time.
+    /// Gives a message that waits another time. Says until when it waits now; none if there is no
+    /// such message.
     pub fn reschedule(
         &mut self,
         at: Millis,
         seq: u64,
         new_at: Millis,
         cx: &mut Context<'_>,
-    ) -> Settled {
-        let Some(mut entry) = self
-            .schedule
-            .as_mut()
-            .and_then(|waiting| waiting.take(at, seq))
-        else {
-            return Settled::Late;
-        };
+    ) -> Option<Millis> {
+        let mut entry = self.schedule.as_mut()?.take(at, seq)?;
         if !entry.was_out() {
             entry.shift_expiry(at, new_at);
         }
-        self.delay(entry, new_at, cx);
-        Settled::Done
+        Some(self.delay(entry, new_at, cx))
     }
 
     /// Drops all messages that wait and says how many.
@@ -121,13 +108,5 @@ impl Queue {
         let count = schedule.count();
         schedule.drain(|_, entry| self.gone(&entry, cx));
         count
-    }
-}
-
-/// When a message that is to be ready at `at` must be looked at.
-pub(super) fn wakes_at(entry: &Entry, at: Millis) -> Millis {
-    match entry.expires_at {
-        0 => at,
-        expires_at => at.min(expires_at),
     }
 }

@@ -9,7 +9,6 @@ use super::consumer::{ConsumerSlot, Subscription};
 use super::effect::{Context, Effect, Incoming, Outgoing};
 use super::entry::{BodyRef, Entry};
 use super::lease::Holder;
-use crate::facts::Mark;
 
 /// Bytes that a delivery takes on its way besides its body, for the room of an outlet.
 const DELIVERY_OVERHEAD_BYTES: usize = 256;
@@ -56,9 +55,7 @@ impl Queue {
         } else {
             let entry = self.admit(incoming, 0, cx);
             *cx.memory += entry.memory_bytes() as i64;
-            if entry.durable {
-                self.mark_delivered(&entry, cx);
-            }
+            cx.facts.delivered.extend(self.durable_mark(&entry));
             let deadline = self.lease_deadline(cx.now);
             let holder = Holder::Consumer(slot);
             Some(self.leases.open(entry, holder, cx.now, deadline))
@@ -107,9 +104,7 @@ impl Queue {
             self.gone(&entry, cx);
             None
         } else {
-            if entry.durable {
-                self.mark_delivered(&entry, cx);
-            }
+            cx.facts.delivered.extend(self.durable_mark(&entry));
             let deadline = self.lease_deadline(cx.now);
             Some(self.leases.open(entry, holder, cx.now, deadline))
         };
@@ -119,16 +114,6 @@ impl Queue {
             redelivered,
             returns,
             admitted_bytes: 0,
-        }
-    }
-
-    fn mark_delivered(&self, entry: &Entry, cx: &mut Context<'_>) {
-        if let Some(position) = entry.position() {
-            cx.facts.delivered.push(Mark {
-                queue: self.id,
-                position,
-                size: entry.size,
-            });
         }
     }
 }

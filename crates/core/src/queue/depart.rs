@@ -18,15 +18,24 @@ use crate::reason::DeadLetterReason;
 pub(super) const EXPIRIES_MAX: usize = 1024;
 
 impl Queue {
+    /// What names a message whose body is in the log.
+    pub(super) fn mark(&self, entry: &Entry) -> Option<Mark> {
+        Some(Mark {
+            queue: self.id,
+            position: entry.position()?,
+            size: entry.size,
+        })
+    }
+
+    /// What names a message in facts, if it outlives the broker.
+    pub(super) fn durable_mark(&self, entry: &Entry) -> Option<Mark> {
+        self.mark(entry).filter(|_| entry.durable)
+    }
+
     /// A message is gone for good.
     pub(super) fn gone(&mut self, entry: &Entry, cx: &mut Context<'_>) {
         *cx.memory -= entry.memory_bytes() as i64;
-        if let Some(position) = entry.position() {
-            let mark = Mark {
-                queue: self.id,
-                position,
-                size: entry.size,
-            };
+        if let Some(mark) = self.mark(entry) {
             cx.released.push(mark);
             if entry.durable {
                 cx.facts.gone.push(mark);

@@ -74,6 +74,11 @@ impl From<&Lease> for LeaseInfo {
 }
 
 impl Queue {
+    /// Messages that wait for a consumer.
+    pub fn ready_count(&self) -> u64 {
+        self.ready.count()
+    }
+
     /// Its counts.
     pub fn counts(&self) -> Counts {
         Counts {

@@ -23,7 +23,6 @@ use std::sync::Arc;
 use hashbrown::{HashMap, HashSet};
 
 use super::deduplicate::{MessageId, Window};
-use super::delay::wakes_at;
 use super::entry::{Body, Entry};
 use super::lease::{Holder, Lease};
 use super::page::Packed;
@@ -251,7 +250,9 @@ impl Recovering {
         };
         match entered.wakes_at {
             0 => self.queue.ready.push_back(entry),
-            at => self.queue.waiting().insert(wakes_at(&entry, at), entry),
+            at => {
+                self.queue.wait(entry, at);
+            }
         }
     }
 
@@ -309,14 +310,8 @@ impl Recovering {
             queue.suspect_below = queue.next_seq;
             queue.suspect_until = queue.used_at;
         }
-        let id = queue.id;
         let mut tell = |entry: &Entry| {
-            let position = entry.position().expect("a recovered body is in the log");
-            keep(Mark {
-                queue: id,
-                position,
-                size: entry.size,
-            });
+            keep(queue.mark(entry).expect("a recovered body is in the log"));
             true
         };
         queue.ready.visit_after(None, &mut tell);
@@ -395,7 +390,9 @@ impl Recovering {
             match (note.departed, note.waits_until.or(waited)) {
                 (Some(reason), _) => self.depart(entry, reason),
                 (None, None | Some(0)) => awake.push(entry),
-                (None, Some(at)) => self.queue.waiting().insert(wakes_at(&entry, at), entry),
+                (None, Some(at)) => {
+                    self.queue.wait(entry, at);
+                }
             }
         }
         if awake.is_empty() {

@@ -4,12 +4,12 @@
 //! - A try counts once: when its message comes back, however it does.
 //! - What a consumer has not settled counts against it until it does, also after its lease ended.
 
+use super::Queue;
 use super::effect::{Context, Outcome, Settled};
 use super::entry::Entry;
 use super::lease::{Ended, Holder, Lease, LeaseId};
-use super::{Overflow, Queue};
 use crate::Millis;
-use crate::facts::{Change, Facts, Mark};
+use crate::facts::{Change, Facts};
 use crate::reason::DeadLetterReason;
 
 /// Leases that end by themselves in one tick, so that nobody waits long for the partition.
@@ -83,10 +83,7 @@ impl Queue {
             Outcome::Accept => self.gone(&entry, cx),
             Outcome::Reject => self.dead_letter(entry, DeadLetterReason::Rejected, cx),
             Outcome::Requeue => self.try_again(entry, holder, None, cx),
-            Outcome::Delay(wait_ms) => {
-                let wait_ms = wait_ms.unwrap_or_else(|| self.retry_wait(&entry));
-                self.try_again(entry, holder, Some(wait_ms), cx);
-            }
+            Outcome::Delay(wait_ms) => self.try_again(entry, holder, wait_ms, cx),
             Outcome::Release => match holder {
                 Holder::Operator(Some(at)) => self.waiting().insert(at, entry),
                 _ => {
@@ -123,24 +120,17 @@ impl Queue {
             self.delay(entry, cx.now.saturating_add(wait_ms), cx);
         } else {
             self.ready.put_back(entry);
-            if self.options.overflow == Overflow::DropHead {
-                self.drop_overflow(cx);
-            }
+            self.fit_length(cx);
         }
     }
 
     /// Writes down what a settle that is part of a transaction will do, before it is done.
     pub fn prepare_settle(&self, id: LeaseId, outcome: Outcome, now: Millis, facts: &mut Facts) {
-        let Some(lease) = self.leases.get(id).filter(|lease| lease.entry.durable) else {
+        let Some(lease) = self.leases.get(id) else {
             return;
         };
-        let Some(position) = lease.entry.position() else {
+        let Some(mark) = self.durable_mark(&lease.entry) else {
             return;
-        };
-        let mark = Mark {
-            queue: self.id,
-            position,
-            size: lease.entry.size,
         };
         match outcome {
             Outcome::Accept => facts.gone.push(mark),

@@ -11,7 +11,7 @@ use ferry_core::queue::{Settled, Spot};
 
 use super::arguments::{rules_of, settings};
 use crate::body::body;
-use crate::format::{FORMAT, properties};
+use crate::format::{plain, properties};
 use crate::model::found::{FoundMessage, State};
 use crate::model::policy::{NAME, PATTERN};
 use crate::model::queue::QueueModel;
@@ -166,7 +166,7 @@ impl World {
         let moved = self.broker.command(&handle, |queue, context| {
             queue.reschedule(waits_until, one.seq, at, context)
         });
-        if moved != Some(Settled::Done) {
+        if moved.flatten().is_none() {
             return violated!("{:?} can not wait for longer: {moved:?}", one.seen.message);
         }
         let moment = self.model.moment();
@@ -306,18 +306,11 @@ impl World {
         };
         let (properties, body) = (properties(sent.id), body(sent.id, sent.size));
         let draft = Draft {
-            format: FORMAT,
             persistent: sent.persistent,
-            dead_lettered: false,
             priority: sent.priority,
             ttl_ms: sent.ttl_ms,
             published_ms: self.clock.now(),
-            deliver_at: None,
-            id: None,
-            exchange: b"",
-            routing_key: name.as_bytes(),
-            properties: &properties,
-            body: &body,
+            ..plain(&name, &properties, &body)
         };
         self.trace.line(format!("  move {} to {name}", sent.id));
         let mut burst = Burst::new();

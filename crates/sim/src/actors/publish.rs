@@ -9,7 +9,7 @@ use ferry_broker::{Burst, Clock, CommitError, NoHeaders, Outcome, PublishError, 
 use ferry_core::message::Draft;
 
 use crate::body::{BODY_BYTES_MIN, body};
-use crate::format::{FORMAT, identified};
+use crate::format::{identified, plain};
 use crate::model::queue::QueueModel;
 use crate::model::{Change, Sent};
 use crate::world::{Pending, World};
@@ -98,18 +98,13 @@ impl World {
         let properties = identified(sent.id, sent.identity);
         let body = body(sent.id, sent.size);
         let draft = Draft {
-            format: FORMAT,
             persistent: sent.persistent,
-            dead_lettered: false,
             priority: sent.priority,
             ttl_ms: sent.ttl_ms,
             published_ms: self.clock.now(),
             deliver_at: sent.deliver_at,
-            id: None,
             exchange: exchange.as_bytes(),
-            routing_key: sent.key.as_bytes(),
-            properties: &properties,
-            body: &body,
+            ..plain(&sent.key, &properties, &body)
         };
         let tag = confirm.then(|| World::tag(sent.id));
         let publisher = &mut self.clients[client].publisher;

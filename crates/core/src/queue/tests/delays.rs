@@ -202,9 +202,9 @@ fn a_waiting_message_gets_another_time_is_found_and_taken() {
     assert_eq!(bench.queue.find(spot, body).unwrap().size, 10);
     assert!(bench.queue.find(spot, Some(77)).is_none());
     let moved = bench.run(|queue, cx| queue.reschedule(1500, 1, 3000, cx));
-    assert_eq!(moved, Settled::Done);
+    assert_eq!(moved, Some(3000));
     let again = bench.run(|queue, cx| queue.reschedule(1500, 1, 3000, cx));
-    assert_eq!(again, Settled::Late);
+    assert_eq!(again, None);
     bench.crash();
     bench.tick_at(2999);
     assert_eq!((bench.counts(), delayed(&bench)), ((0, 0), 1));

@@ -16,7 +16,9 @@ use amqp091::{Frame, FrameKind, Method};
 use super::settlement::settles;
 
 /// Held frames before the socket is left alone, in bytes.
-pub(crate) const HELD_BYTES_MAX: usize = 1 << 20;
+pub(crate) const HELD_BYTES_MAX: usize = 256 << 10;
+/// Room is made by this much, in bytes: doubling would hold twice what is held.
+const ROOM_STEP_BYTES: usize = 64 << 10;
 
 /// The frames of one connection that wait for memory or disk.
 #[derive(Debug, Default)]
@@ -80,6 +82,9 @@ impl Held {
     pub(crate) fn keep(&mut self, channel: u16, frame: &[u8]) {
         if !self.channels.contains(&channel) {
             self.channels.push(channel);
+        }
+        if self.frames.capacity() - self.frames.len() < frame.len() {
+            self.frames.reserve_exact(frame.len().max(ROOM_STEP_BYTES));
         }
         self.frames.extend_from_slice(frame);
     }

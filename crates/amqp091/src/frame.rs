@@ -143,7 +143,7 @@ impl fmt::Display for Snippet {
 ///
 /// # Errors
 /// Bytes that are not a frame; nothing after them can be read.
-#[inline]
+#[inline(always)]
 pub fn parse(bytes: &[u8], frame_bytes_max: u32) -> Result<Option<Frame<'_>>, FrameError> {
     let Some((&[kind, c0, c1, s0, s1, s2, s3], rest)) = bytes.split_first_chunk::<HEAD_BYTES>()
     else {

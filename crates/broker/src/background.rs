@@ -172,7 +172,9 @@ impl Broker {
         let partitions = self.partitions.iter().map(|p| p.deadline()).min();
         let stuck = self.stuck.lock().next_retry();
         let replay = self.replays.next_turn();
-        partitions.unwrap_or(Millis::MAX).min(stuck).min(replay)
+        let gather = self.gathers.next_deadline();
+        let partitions = partitions.unwrap_or(Millis::MAX);
+        partitions.min(stuck).min(replay).min(gather)
     }
 
     /// Lets everything that is overdue happen.
@@ -186,6 +188,7 @@ impl Broker {
         }
         self.retry_stuck();
         self.run_replays();
+        self.end_gatherings();
         self.run_afters();
         self.memory_given_back();
         self.after_work();

@@ -13,12 +13,15 @@ use crate::connections::Connections;
 use crate::dead_letter::Stuck;
 use crate::direct_reply::{DirectReplies, NameMaker};
 use crate::durability::{Durability, DurableWaiter};
+use crate::gather::Gathers;
+use crate::limits::Limits;
 use crate::partition::{After, Batch, Command, Partition, State, StateContext};
+use crate::passport::Passports;
 use crate::recovery::{Recovered, Summary};
 use crate::replay::Replays;
 use crate::vhost::Map;
 use crate::{
-    ConnectionId, ConnectionInfo, Formats, Metrics, Pressure, Promise, QueueHandle, Vhost,
+    ConnectionId, ConnectionInfo, Formats, Metrics, Pressure, Promise, QueueHandle, Seat, Vhost,
 };
 
 /// Partitions of a node.
@@ -103,11 +106,14 @@ pub struct Broker {
     pub(crate) pressure: Pressure,
     pub(crate) metrics: Metrics,
     pub(crate) connections: Connections,
+    pub(crate) limits: Limits,
     pub(crate) direct_replies: DirectReplies,
     pub(crate) afters: Mutex<Vec<After>>,
     pub(crate) after_runner: Mutex<()>,
     pub(crate) stuck: Mutex<Stuck>,
     pub(crate) replays: Replays,
+    pub(crate) passports: Passports,
+    pub(crate) gathers: Gathers,
     /// Tells this run of the broker from those before, in what names a message.
     pub(crate) run: u32,
     pub(crate) transactions: RwLock<()>,
@@ -122,7 +128,7 @@ pub struct Broker {
     disk_looked_at: AtomicU64,
     vhosts: RwLock<Map<Arc<str>, Arc<Vhost>>>,
     names: NameMaker,
-    clock: Arc<dyn Clock>,
+    pub(crate) clock: Arc<dyn Clock>,
     after_work: OnceLock<AfterWork>,
     on_failure: OnceLock<OnFailure>,
     recovery: Recovery,
@@ -144,11 +150,14 @@ impl Broker {
             pressure: Pressure::new(options.memory_high_bytes),
             metrics: Metrics::default(),
             connections: Connections::default(),
+            limits: Limits::default(),
             direct_replies: DirectReplies::default(),
             afters: Mutex::new(Vec::new()),
             after_runner: Mutex::new(()),
             stuck: Mutex::new(Stuck::default()),
             replays: Replays::default(),
+            passports: Passports::default(),
+            gathers: Gathers::default(),
             run,
             transactions: RwLock::new(()),
             guard_order: Mutex::new(()),
@@ -275,7 +284,7 @@ impl Broker {
         password: &[u8],
         loopback: bool,
     ) -> Result<Arc<User>, LoginError> {
-        if user != "guest" || password != b"guest" {
+        if !self.has_user(user) || password != b"guest" {
             return Err(LoginError::Refused);
         }
         if !loopback {
@@ -284,6 +293,11 @@ impl Broker {
         Ok(Arc::new(User {
             name: user.to_owned(),
         }))
+    }
+
+    /// Whether there is a user of that name.
+    pub(crate) fn has_user(&self, name: &str) -> bool {
+        name == "guest"
     }
 
     /// A virtual host by name.
@@ -318,10 +332,19 @@ impl Broker {
         &self.metrics
     }
 
-    /// A connection has logged in.
+    /// A connection has logged in that no limit is for.
     pub fn connection_opened(&self, info: ConnectionInfo) -> ConnectionId {
+        let seats = self.count_connection(&info);
+        self.open_connection(info, seats)
+    }
+
+    pub(crate) fn open_connection(
+        &self,
+        info: ConnectionInfo,
+        seats: [Option<Seat>; 2],
+    ) -> ConnectionId {
         Metrics::add(&self.metrics.connections_opened, 1);
-        self.connections.open(info)
+        self.connections.open(info, seats)
     }
 
     /// A connection has ended, after it gave back what it held: its own queues go.
@@ -397,6 +420,9 @@ impl Broker {
             metrics: &self.metrics,
             afters: &self.afters,
             signals: &self.signals,
+            formats: &self.options.formats,
+            passports: &self.passports,
+            connections: &self.connections,
         }
     }
 

@@ -10,13 +10,17 @@
 use std::sync::Arc;
 
 use ferry_core::message::{Draft, Message, NOT_LOGGED};
-use ferry_core::queue::{Incoming, Outcome, SyncPolicy};
+use ferry_core::queue::{Incoming, Outcome};
 use ferry_log::{Batch as LogBatch, LogError, Need, Position};
 
 use crate::definitions::{KIND_BODY, STREAM_BODIES, live_bytes};
+use crate::gather::{GATHER_PREFIX, Gathering};
 use crate::guard::Guarded;
 use crate::partition::{Batch, Command};
-use crate::{Broker, ConfirmTag, Delivery, Lease, Metrics, Outlet, Published, QueueHandle, Ticket};
+use crate::passport::Noted;
+use crate::{
+    Broker, ConfirmTag, Delivery, Hold, Lease, Metrics, Outlet, Published, QueueHandle, Ticket,
+};
 
 /// Staged bytes whose space is kept for the next burst.
 const STAGED_BYTES_KEPT: usize = 1 << 20;
@@ -49,6 +53,11 @@ pub struct Burst {
     pub(crate) left_out: bool,
     /// A queue wants to know the id of a message.
     pub(crate) identified: bool,
+    /// What is told of its publishes.
+    pub(crate) noted: Vec<Noted>,
+    pub(crate) gatherings: Vec<Gathering>,
+    /// What the publisher has to wait for.
+    hold: Option<Hold>,
 }
 
 impl Burst {
@@ -65,6 +74,23 @@ impl Burst {
     /// Whether ids are to be added, or were found known.
     pub(crate) fn is_guarded(&self) -> bool {
         self.left_out || !self.guarded.is_empty()
+    }
+
+    /// What the publisher has to wait for before its next publish, on account of a queue's rate.
+    pub fn take_hold(&mut self) -> Option<Hold> {
+        match self.hold {
+            None => None,
+            Some(_) => self.hold.take(),
+        }
+    }
+
+    /// Counts a publish for the rates of its queues.
+    pub(crate) fn charge(&mut self, draft: &Draft<'_>, queues: &[Arc<QueueHandle>]) {
+        let bytes = draft.body.len() as u64;
+        for queue in queues.iter().filter(|queue| queue.is_metered()) {
+            let hold = queue.charge_publish(bytes, draft.published_ms);
+            self.hold = Hold::longer(self.hold.take(), hold);
+        }
     }
 
     /// Bytes of messages that were added.
@@ -86,6 +112,8 @@ impl Burst {
         (self.body_refs, self.body_bytes, self.published) = (0, 0, 0);
         self.direct.clear();
         self.guarded.clear();
+        self.noted.clear();
+        self.gatherings.clear();
         (self.confirms, self.left_out, self.identified) = (false, false, false);
     }
 
@@ -103,7 +131,7 @@ impl Burst {
         let mut logged = NOT_LOGGED;
         let special = draft.deliver_at.is_some() || draft.id.is_some();
         for (place, queue) in queues.iter().enumerate() {
-            let durable = draft.persistent && queue.kept && queue.sync != SyncPolicy::Memory;
+            let durable = queue.keeps(draft.persistent);
             if durable {
                 if logged == NOT_LOGGED {
                     let bytes = &self.staged[offset..];
@@ -158,9 +186,12 @@ impl Burst {
         self.parts[index].len() as u32 - 1
     }
 
-    /// Counts as unroutable for who asked for a return, delivered or not, as in RabbitMQ.
+    /// Counts as unroutable for who asked for a return, delivered or not, as in RabbitMQ; but for
+    /// what is gathered.
     pub(crate) fn reply_directly(&mut self, broker: &Broker, draft: &Draft<'_>) -> Published {
+        let gathers = draft.routing_key.starts_with(GATHER_PREFIX.as_bytes());
         let Some(outlet) = broker.direct_replies.find(draft.routing_key) else {
+            Metrics::add(&broker.metrics.gather_replies_late, u64::from(gathers));
             return Published::Unroutable;
         };
         let offset = self.staged.len();
@@ -171,7 +202,10 @@ impl Burst {
             offset,
             len,
         });
-        Published::Unroutable
+        match gathers {
+            true => Published::Routed,
+            false => Published::Unroutable,
+        }
     }
 
     /// Whether one of these commands brings a body that outlives the broker.
@@ -209,6 +243,8 @@ impl Burst {
     /// ticket tells what became of it; none if no publish asked for a confirm.
     pub fn submit(&mut self, broker: &Broker) -> Option<Arc<Ticket>> {
         Metrics::add(&broker.metrics.messages_published, self.published);
+        self.tell(broker);
+        self.begin_gatherings(broker);
         let ticket = match self.is_guarded() {
             true => broker.submit_guarded(self),
             false => self.submit_plain(broker),
@@ -229,6 +265,7 @@ impl Burst {
                 lease: None,
                 queue: None,
                 redelivered: false,
+                offset: None,
                 delivery_count: 0,
                 stamp_count: false,
                 ready_left: 0,

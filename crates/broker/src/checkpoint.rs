@@ -121,13 +121,13 @@ impl Broker {
             .iter()
             .map(|vhost| (vhost, vhost.definitions.read()))
             .collect();
+        let _no_limit_changes = self.limits.hold();
         let as_of = self.durability.log.end();
-        let mut definitions = Vec::new();
+        let mut definitions = self.limits.definitions();
         for (vhost, all) in &locked {
             let name = || Arc::clone(&vhost.name);
             // Before the queues, which they act on.
-            let policies = all.policies.iter();
-            definitions.extend(policies.map(|policy| Definition::Policy((**policy).clone())));
+            definitions.extend(all.policies.definitions());
             let mut queues: Vec<_> = all.by_id.values().filter(|queue| queue.kept).collect();
             queues.sort_unstable_by_key(|queue| queue.id);
             definitions.extend(queues.into_iter().map(|queue| queue_definition(queue)));

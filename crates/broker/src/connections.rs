@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 
-use crate::QueueHandle;
+use crate::{QueueHandle, Seat};
 
 /// Names a connection; never used twice in one run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -36,6 +36,8 @@ pub struct ConnectionInfo {
 struct Open {
     info: ConnectionInfo,
     exclusive: Vec<Arc<QueueHandle>>,
+    /// Its places in its virtual host and its user, given back when it goes.
+    _seats: [Option<Seat>; 2],
 }
 
 /// All connections.
@@ -46,13 +48,14 @@ pub(crate) struct Connections {
 }
 
 impl Connections {
-    pub fn open(&self, info: ConnectionInfo) -> ConnectionId {
+    pub fn open(&self, info: ConnectionInfo, seats: [Option<Seat>; 2]) -> ConnectionId {
         let id = ConnectionId(self.next.fetch_add(1, Ordering::Relaxed) + 1);
         self.open.lock().insert(
             id,
             Open {
                 info,
                 exclusive: Vec::new(),
+                _seats: seats,
             },
         );
         id
@@ -77,6 +80,13 @@ impl Connections {
         if let Some(open) = self.open.lock().get_mut(&id) {
             open.exclusive.retain(|owned| owned.id() != queue.id());
         }
+    }
+
+    /// Who uses a connection, and the name of it.
+    pub fn user_and_peer(&self, id: ConnectionId) -> Option<(String, String)> {
+        let open = self.open.lock();
+        let info = &open.get(&id)?.info;
+        Some((info.user.clone(), info.peer.clone()))
     }
 
     pub fn count(&self) -> usize {

@@ -14,7 +14,7 @@ use ferry_log::{Batch, Need};
 use serde::{Deserialize, Serialize};
 
 use crate::durability::Durability;
-use crate::{DefinitionError, Policy, Promise};
+use crate::{DefinitionError, LimitName, LimitsOf, Policy, Promise};
 
 /// The body of a message in its stored form.
 pub(crate) const KIND_BODY: u8 = 1;
@@ -85,6 +85,17 @@ pub(crate) enum Definition {
     PolicyDeleted {
         vhost: Arc<str>,
         name: Arc<str>,
+    },
+    OperatorPolicy(Policy),
+    OperatorPolicyDeleted {
+        vhost: Arc<str>,
+        name: Arc<str>,
+    },
+    Limit {
+        of: LimitsOf,
+        name: LimitName,
+        /// None if it was cleared.
+        value: Option<i64>,
     },
 }
 

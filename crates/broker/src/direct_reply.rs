@@ -24,22 +24,28 @@ impl DirectReplies {
     pub fn find(&self, key: &[u8]) -> Option<Arc<dyn Outlet>> {
         self.0.read().get(key).cloned()
     }
+
+    pub fn open(&self, key: &[u8], outlet: Arc<dyn Outlet>) {
+        self.0.write().insert(key.into(), outlet);
+    }
+
+    pub fn close(&self, key: &[u8]) {
+        self.0.write().remove(key);
+    }
 }
 
 impl Broker {
     /// Opens a way for direct replies and names its routing key.
     pub fn direct_reply_open(&self, outlet: Arc<dyn Outlet>) -> String {
         let key = self.made_up_name(KEY_PREFIX);
-        self.direct_replies
-            .0
-            .write()
-            .insert(key.as_bytes().into(), outlet);
+        self.direct_replies.open(key.as_bytes(), outlet);
         key
     }
 
     /// Closes it.
     pub fn direct_reply_close(&self, key: &str) {
-        self.direct_replies.0.write().remove(key.as_bytes());
+        self.direct_replies.close(key.as_bytes());
+        self.requester_gone(key.as_bytes());
     }
 
     /// Whether somebody waits for replies with that key.

@@ -19,6 +19,8 @@ pub enum ErrorKind {
     ResourceLocked,
     /// It contradicts what there is.
     PreconditionFailed,
+    /// There is no way to do it.
+    NotImplemented,
     /// The node can not do it now.
     Internal,
 }
@@ -85,6 +87,22 @@ pub enum DefinitionError {
         /// The virtual host.
         vhost: String,
     },
+    /// A queue of this kind needs a name of its own.
+    #[error("Cannot declare a server-named queue for type {kind}")]
+    ServerNamed {
+        /// The kind, as RabbitMQ names it.
+        kind: &'static str,
+    },
+    /// The virtual host has as many queues as it may have.
+    #[error("cannot declare queue '{name}': queue limit in vhost '{vhost}' ({limit}) is reached")]
+    QueueLimit {
+        /// The queue.
+        name: String,
+        /// The virtual host.
+        vhost: String,
+        /// How many it may have.
+        limit: u64,
+    },
     /// It was to be deleted only if nobody uses it.
     #[error("{what} '{name}' in vhost '{vhost}' in use")]
     InUse {
@@ -99,6 +117,16 @@ pub enum DefinitionError {
     #[error("queue '{name}' in vhost '{vhost}' not empty")]
     NotEmpty {
         /// The name.
+        name: String,
+        /// The virtual host.
+        vhost: String,
+    },
+    /// A stream does not do that.
+    #[error("{what} not supported by stream queues queue '{name}' in vhost '{vhost}'")]
+    NotForStreams {
+        /// What was asked for.
+        what: &'static str,
+        /// The queue.
         name: String,
         /// The virtual host.
         vhost: String,
@@ -125,10 +153,13 @@ impl DefinitionError {
             | DefinitionError::InvalidArgument { .. }
             | DefinitionError::ArgumentOfKind { .. }
             | DefinitionError::InvalidProperty { .. }
+            | DefinitionError::ServerNamed { .. }
+            | DefinitionError::QueueLimit { .. }
             | DefinitionError::InUse { .. }
             | DefinitionError::NotEmpty { .. }
             | DefinitionError::Exchange(_)
             | DefinitionError::Bind(_) => ErrorKind::PreconditionFailed,
+            DefinitionError::NotForStreams { .. } => ErrorKind::NotImplemented,
             DefinitionError::Log(_) => ErrorKind::Internal,
         }
     }

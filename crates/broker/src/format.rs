@@ -3,10 +3,13 @@
 //! Invariants
 //! - The broker itself knows no format: whoever brings messages of a format registers it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use ferry_core::arguments::Arguments;
+use ferry_core::arguments::{Arguments, Value};
+use ferry_core::message::Message;
 use ferry_core::queue::MessageId;
+use ferry_core::view::MessageView;
 
 /// What the broker itself takes notice of in a message's properties.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -21,16 +24,52 @@ pub struct Basics {
     pub message_id: Option<String>,
 }
 
+/// A change of a message's properties on its way in.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Amendment<'a> {
+    /// Headers that are not there afterwards.
+    pub removed: Vec<&'a str>,
+    /// Headers that are there afterwards, once each, with these values.
+    pub set: Vec<(&'a str, Cow<'a, Value>)>,
+    /// The timestamp, in seconds, for formats that have one.
+    pub timestamp: Option<u64>,
+}
+
+impl Amendment<'_> {
+    /// Whether a header of that name does not stay as it is.
+    pub fn touches(&self, name: &str) -> bool {
+        self.removed.contains(&name) || self.set.iter().any(|(set, _)| *set == name)
+    }
+
+    /// Changes headers.
+    pub fn apply(&self, headers: &Arguments) -> Arguments {
+        let kept = headers.iter().filter(|(name, _)| !self.touches(name));
+        let kept = kept.map(|(name, value)| (name, value.clone()));
+        let set = self.set.iter();
+        kept.chain(set.map(|(name, value)| (*name, (**value).clone())))
+            .collect()
+    }
+}
+
 /// The properties of one format.
 pub trait MessageFormat: Send + Sync {
     /// What the broker must know; none if a door would not accept these properties.
     fn basics(&self, properties: &[u8]) -> Option<Basics>;
+
+    /// Lets `look` see into a message; it is not called if its properties can not be read.
+    fn view(&self, message: &Message<'_>, look: &mut dyn FnMut(&dyn MessageView));
 
     /// All headers.
     fn headers(&self, properties: &[u8]) -> Arguments;
 
     /// The same properties with other headers, and without the expiration if so wished.
     fn rewrite(&self, properties: &[u8], headers: &Arguments, clear_expiration: bool) -> Vec<u8>;
+
+    /// The same properties amended; a format without a timestamp leaves that out.
+    fn amend(&self, properties: &[u8], amendment: &Amendment<'_>) -> Vec<u8> {
+        let headers = amendment.apply(&self.headers(properties));
+        self.rewrite(properties, &headers, false)
+    }
 
     /// What tells messages apart that must not be stored twice, if the publisher gave them an id:
     /// the header `x-deduplication-header`, else the message id.

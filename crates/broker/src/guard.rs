@@ -21,6 +21,7 @@ use ferry_log::{LogError, Need, Position, ReleaseBatch};
 use parking_lot::Mutex;
 
 use crate::definitions::live_bytes;
+use crate::intercept::Interceptor;
 use crate::partition::Command;
 use crate::vhost::Map;
 use crate::{Broker, Burst, ConfirmTag, Metrics, Promise, Ticket};
@@ -29,12 +30,21 @@ use crate::{Broker, Burst, ConfirmTag, Metrics, Promise, Ticket};
 const UNCONFIRMED: u16 = u16::MAX;
 
 /// What an exchange does besides routing.
-#[derive(Debug)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Care {
     /// Takes a message of one id once.
     pub guard: Option<Arc<Guard>>,
     /// Where a message goes that has no route.
     pub dead_letter: Option<DeadLetterTarget>,
+    /// What is done to a message, and asked of it, before it is routed.
+    pub interceptor: Option<Arc<Interceptor>>,
+}
+
+impl Care {
+    /// Whether there is anything that it does.
+    pub fn is_needed(&self) -> bool {
+        self.guard.is_some() || self.dead_letter.is_some() || self.interceptor.is_some()
+    }
 }
 
 /// The ids that one exchange remembers.

@@ -1,21 +1,24 @@
 //! What everybody outside a partition holds of a queue: its name, its place, its counts.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
+use ferry_core::Millis;
 use ferry_core::arguments::Arguments;
-use ferry_core::queue::{Counts, Options, SyncPolicy};
+use ferry_core::queue::{Counts, Options, QueueKind, SyncPolicy};
 use ferry_core::routing::QueueId;
 use parking_lot::RwLock;
 
 use crate::partition::QueuePlace;
+use crate::rates::{Hold, Meter, RateOf};
 use crate::{ConnectionId, Policy};
 
-/// What a queue does, and the policy that has a part in it.
+/// What a queue does, and the policies that have a part in it.
 #[derive(Debug, Clone)]
 pub(crate) struct Effective {
     pub options: Arc<Options>,
     pub policy: Option<Arc<Policy>>,
+    pub operator_policy: Option<Arc<Policy>>,
 }
 
 /// A queue, seen from outside.
@@ -31,6 +34,7 @@ pub struct QueueHandle {
     /// Whether it is kept over a restart.
     pub(crate) kept: bool,
     pub(crate) sync: SyncPolicy,
+    pub(crate) kind: QueueKind,
     pub(crate) auto_delete: bool,
     /// The connection that has it for itself.
     pub(crate) owner: Option<ConnectionId>,
@@ -39,6 +43,11 @@ pub struct QueueHandle {
     pub(crate) had_consumer: AtomicBool,
     /// Whether it wants to know the identity of messages.
     deduplicates: AtomicBool,
+    /// Whether the way of its messages is noted.
+    passport: AtomicBool,
+    /// Whether publishes to it are counted.
+    metered: AtomicBool,
+    publish_meter: OnceLock<Box<Meter>>,
     /// Somebody waits for it to have room for so many bytes less one; 0 if nobody does.
     pub(crate) awaited: AtomicU64,
     ready: AtomicU64,
@@ -68,7 +77,8 @@ impl QueueHandle {
     pub(crate) fn new(spec: HandleSpec) -> QueueHandle {
         let options = &spec.effective.options;
         let deduplicates = AtomicBool::new(options.deduplication.is_some());
-        QueueHandle {
+        let passport = AtomicBool::new(options.passport);
+        let handle = QueueHandle {
             id: spec.id,
             name: spec.name,
             vhost: spec.vhost,
@@ -77,12 +87,16 @@ impl QueueHandle {
             declared_durable: spec.declared_durable,
             kept: options.durable,
             sync: options.sync,
+            kind: options.kind,
             auto_delete: spec.auto_delete,
             owner: spec.owner,
             arguments: spec.arguments,
             effective: RwLock::new(spec.effective),
             had_consumer: AtomicBool::new(false),
             deduplicates,
+            passport,
+            metered: AtomicBool::new(false),
+            publish_meter: OnceLock::new(),
             awaited: AtomicU64::new(0),
             rare: AtomicBool::new(false),
             delayed: AtomicU64::new(0),
@@ -91,7 +105,9 @@ impl QueueHandle {
             ready_bytes: AtomicU64::new(0),
             unsettled: AtomicU64::new(0),
             consumers: AtomicU32::new(0),
-        }
+        };
+        handle.fit_meter(0);
+        handle
     }
 
     /// Its identity.
@@ -134,6 +150,11 @@ impl QueueHandle {
         self.deduplicates.load(Ordering::Relaxed)
     }
 
+    /// Whether the way of its messages is noted.
+    pub fn has_passport(&self) -> bool {
+        self.passport.load(Ordering::Relaxed)
+    }
+
     /// What it does: as it was declared, and as the policy in force says.
     pub fn options(&self) -> Arc<Options> {
         Arc::clone(&self.effective.read().options)
@@ -144,10 +165,39 @@ impl QueueHandle {
         self.effective.read().policy.clone()
     }
 
+    /// The operator policy in force.
+    pub fn operator_policy(&self) -> Option<Arc<Policy>> {
+        self.effective.read().operator_policy.clone()
+    }
+
+    /// Whether publishes to it are counted.
+    pub(crate) fn is_metered(&self) -> bool {
+        self.metered.load(Ordering::Relaxed)
+    }
+
+    /// A message was published to it. Says what its publisher has to wait for.
+    pub(crate) fn charge_publish(&self, bytes: u64, now: Millis) -> Option<Hold> {
+        let owed = self.publish_meter.get()?.charge(bytes, now)?;
+        Some(Hold::new(owed, RateOf::Queue(Arc::clone(&self.name))))
+    }
+
+    /// Goes by the publish rate of the options. Says whether that is another one.
+    pub(crate) fn fit_meter(&self, now: Millis) -> bool {
+        let rate = self.options().publish_rate;
+        if !rate.is_bound() && self.publish_meter.get().is_none() {
+            return false;
+        }
+        let meter = self.publish_meter.get_or_init(Box::default);
+        self.metered.store(rate.is_bound(), Ordering::Relaxed);
+        meter.set_rate(rate, now)
+    }
+
     pub(crate) fn set_effective(&self, effective: Effective) {
         let deduplicates = effective.options.deduplication.is_some();
+        let passport = effective.options.passport;
         *self.effective.write() = effective;
         self.deduplicates.store(deduplicates, Ordering::Relaxed);
+        self.passport.store(passport, Ordering::Relaxed);
     }
 
     /// Messages that wait.

@@ -59,10 +59,30 @@ counters! {
     messages_woken,
     /// Leases that ended by their deadline.
     leases_expired,
+    /// Gatherings of replies that began.
+    gathers_begun,
+    /// Gatherings that were answered.
+    gathers_answered,
+    /// Replies that came after their gathering had ended.
+    gather_replies_late,
+    /// Hops that were to be spans of a trace and could not be sent.
+    spans_dropped,
+    /// Pauses of queues for the sake of their deliver rates.
+    deliver_pauses,
     /// Messages whose body could not be read back.
     messages_damaged,
     /// Publishes that a full queue refused.
     messages_rejected,
+    /// Messages that broke a rule of their exchange.
+    messages_refused,
+    /// Documents, commands, events and queries that exchanges with strict kinds took.
+    documents_published,
+    /// As above.
+    commands_published,
+    /// As above.
+    events_published,
+    /// As above.
+    queries_published,
     /// Queues that were declared.
     queues_declared,
     /// Queues that went.
@@ -81,5 +101,6 @@ impl Metrics {
     pub(crate) fn ticked(&self, ticked: Ticked) {
         Metrics::add(&self.messages_woken, ticked.woken as u64);
         Metrics::add(&self.leases_expired, ticked.leases_ended as u64);
+        Metrics::add(&self.deliver_pauses, ticked.pauses_ended as u64);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ferry_core::message::Message;
 use ferry_core::queue::LeaseId;
 
-use crate::QueueHandle;
+use crate::{ConnectionId, QueueHandle};
 
 /// The way out to one consumer.
 ///
@@ -25,6 +25,11 @@ pub trait Outlet: Send + Sync {
 
     /// The queue is gone: nothing will come any more.
     fn cancelled(&self);
+
+    /// The connection that it belongs to.
+    fn connection(&self) -> ConnectionId {
+        ConnectionId::NOBODY
+    }
 }
 
 /// A message on its way to a consumer.
@@ -37,6 +42,8 @@ pub struct Delivery<'a> {
     pub queue: Option<&'a Arc<QueueHandle>>,
     /// Whether it may have been delivered before.
     pub redelivered: bool,
+    /// Its offset, if its queue is a stream.
+    pub offset: Option<u64>,
     /// How often it came back.
     pub delivery_count: u32,
     /// Whether the consumer is told that count.

@@ -4,17 +4,25 @@
 //! - A cached route is used only while the virtual host's epoch is the one it was found in.
 //! - The cache is bounded and starts again when it is full.
 
+mod intercepted;
+
 use std::sync::Arc;
 
 use ferry_core::message::{Draft, Message};
 use ferry_core::queue::{DeadLetterReason, MessageId};
-use ferry_core::routing::{HeaderView, NoSuchExchange};
+use ferry_core::routing::NoSuchExchange;
+use ferry_core::view::MessageView;
 
 use crate::dead_letter::Died;
 use crate::direct_reply::KEY_PREFIX;
 use crate::guard::{self, Care, Guarded};
+use crate::intercept::Interceptor;
+use crate::passport::{Posted, with_passport};
 use crate::vhost::Map;
-use crate::{Broker, Burst, ConfirmTag, Metrics, QueueHandle, Vhost};
+use crate::{
+    Broker, Burst, ConfirmTag, ConnectionId, Metrics, Origin, QueueHandle, RuleBroken, Vhost,
+};
+use intercepted::Publish;
 
 /// Routes that a channel remembers.
 const ROUTES_MAX: usize = 4096;
@@ -42,6 +50,9 @@ pub enum PublishError {
         /// Its virtual host.
         vhost: String,
     },
+    /// It breaks a rule of its exchange.
+    #[error(transparent)]
+    RuleBroken(Box<RuleBroken>),
 }
 
 struct Route {
@@ -59,16 +70,37 @@ pub struct Publisher {
     routes: Map<Box<[u8]>, Route>,
     key: Vec<u8>,
     found: Vec<Arc<QueueHandle>>,
+    connection: ConnectionId,
+    origin: Option<Arc<Origin>>,
+    /// Those of the default exchange, in the epoch in which they were looked up.
+    default_rules: (u64, Option<Arc<Interceptor>>),
 }
 
 impl Publisher {
     /// A publisher without routes so far.
     pub fn new(vhost: Arc<Vhost>) -> Publisher {
+        Publisher::of(vhost, ConnectionId::NOBODY)
+    }
+
+    /// The same for a connection, which then stands in the passports of its messages.
+    pub fn of(vhost: Arc<Vhost>, connection: ConnectionId) -> Publisher {
         Publisher {
             vhost,
             routes: Map::default(),
             key: Vec::new(),
             found: Vec::new(),
+            connection,
+            origin: None,
+            default_rules: (0, None),
+        }
+    }
+
+    /// The same for somebody who is known.
+    #[must_use]
+    pub fn with_origin(self, origin: Arc<Origin>) -> Publisher {
+        Publisher {
+            origin: Some(origin),
+            ..self
         }
     }
 
@@ -82,7 +114,7 @@ impl Publisher {
         &mut self,
         exchange: &[u8],
         routing_keys: &[&[u8]],
-        headers: &dyn HeaderView,
+        headers: &dyn MessageView,
         each: &mut EachRoute<'_>,
     ) -> Result<(), PublishError> {
         let epoch = self.vhost.epoch();
@@ -103,10 +135,7 @@ impl Publisher {
         let routed = self
             .vhost
             .route(name, routing_keys, headers, &mut self.found)?;
-        let care = match name.is_empty() {
-            true => None,
-            false => self.vhost.care_of(name),
-        };
+        let care = self.vhost.care_of(name);
         each(&self.found, Careful::of(care.as_ref(), &self.vhost));
         if single && routed.cacheable {
             if self.routes.len() >= ROUTES_MAX {
@@ -159,6 +188,10 @@ impl<'a> Careful<'a> {
     }
 }
 
+fn is_direct_reply(draft: &Draft<'_>) -> bool {
+    draft.exchange.is_empty() && draft.routing_key.starts_with(KEY_PREFIX.as_bytes())
+}
+
 impl Broker {
     fn identity_of(&self, draft: &Draft<'_>) -> Option<MessageId> {
         let format = self.options.formats.get(draft.format)?;
@@ -173,7 +206,7 @@ impl Burst {
         broker: &Broker,
         publisher: &mut Publisher,
         draft: &Draft<'_>,
-        headers: &dyn HeaderView,
+        headers: &dyn MessageView,
         confirm: Option<ConfirmTag>,
     ) -> Result<Published, PublishError> {
         self.publish_many(
@@ -193,15 +226,25 @@ impl Burst {
         publisher: &mut Publisher,
         draft: &Draft<'_>,
         routing_keys: &[&[u8]],
-        headers: &dyn HeaderView,
+        headers: &dyn MessageView,
         confirm: Option<ConfirmTag>,
     ) -> Result<Published, PublishError> {
         self.published += 1;
         self.confirms |= confirm.is_some();
-        if draft.exchange.is_empty() && draft.routing_key.starts_with(KEY_PREFIX.as_bytes()) {
-            return Ok(self.reply_directly(broker, draft));
+        let publish = Publish {
+            draft,
+            routing_keys,
+            view: headers,
+            confirm,
+        };
+        if is_direct_reply(draft) {
+            return match publisher.default_rules() {
+                None => Ok(self.reply_directly(broker, draft)),
+                Some(rules) => self.publish_intercepted(broker, publisher, &rules, publish),
+            };
         }
-        let mut routed = false;
+        let (mut routed, mut rules, mut noting) = (false, None, Vec::new());
+        let staged_before = self.staged.len();
         publisher.route(
             draft.exchange,
             routing_keys,
@@ -209,10 +252,25 @@ impl Burst {
             &mut |queues, care| {
                 routed = match care {
                     None => self.stage_routed(broker, draft, queues, confirm),
-                    Some(care) => self.stage_with_care(broker, draft, queues, care, confirm),
+                    Some(with) => match &with.care.interceptor {
+                        None => self.stage_with_care(broker, draft, queues, with, confirm),
+                        Some(first) => {
+                            rules = Some(Arc::clone(first));
+                            return;
+                        }
+                    },
                 };
+                noting = with_passport(queues);
             },
         )?;
+        if let Some(rules) = rules {
+            let published = self.publish_intercepted(broker, publisher, &rules, publish)?;
+            routed = published == Published::Routed;
+        }
+        if !noting.is_empty() {
+            let duplicate = self.staged.len() == staged_before;
+            self.note_posted(broker, publisher, &publish, &noting, duplicate);
+        }
         if !routed {
             Metrics::add(&broker.metrics.messages_unroutable, 1);
         }
@@ -221,6 +279,27 @@ impl Burst {
         } else {
             Published::Unroutable
         })
+    }
+
+    /// Notes a publish for those of its queues that have a passport.
+    #[cold]
+    fn note_posted(
+        &mut self,
+        broker: &Broker,
+        publisher: &Publisher,
+        publish: &Publish<'_>,
+        queues: &[Arc<QueueHandle>],
+        duplicate: bool,
+    ) {
+        let posted = Posted {
+            draft: publish.draft,
+            routing_keys: publish.routing_keys,
+            view: publish.view,
+            connection: publisher.connection,
+            queues,
+            duplicate,
+        };
+        self.note_publish(broker, &publisher.vhost, &posted);
     }
 
     /// False if there is no queue.
@@ -232,6 +311,9 @@ impl Burst {
         queues: &[Arc<QueueHandle>],
         confirm: Option<ConfirmTag>,
     ) -> bool {
+        if queues.iter().any(|queue| queue.is_metered()) {
+            self.charge(draft, queues);
+        }
         let known_by = |queue: &Arc<QueueHandle>| queue.deduplicates();
         if draft.id.is_none()
             && queues.iter().any(known_by)
@@ -329,6 +411,7 @@ impl Burst {
             return false;
         };
         Metrics::add(&broker.metrics.messages_dead_lettered, 1);
+        self.note_unroutable(broker, with.vhost, &message, target, &queues);
         letter.stage(self, &message, target, &queues, |_| confirm);
         true
     }

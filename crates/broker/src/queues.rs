@@ -9,17 +9,18 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use ferry_core::arguments::{Resource, assert_equivalent, assert_field_equivalent};
-use ferry_core::queue::{Queue, QueueKind};
+use ferry_core::queue::Queue;
 use ferry_core::routing::QueueId;
 
 use crate::arguments::{self, COMPARED, Flags, Refused};
 use crate::definitions::{Definition, QueueDefinition};
 use crate::handle::HandleSpec;
 use crate::policies::Policies;
+use crate::streams::type_name;
 use crate::vhost::Definitions;
 use crate::{
-    Broker, ConnectionId, DefinitionError, Metrics, Promise, QueueDeclared, QueueHandle, QueueSpec,
-    Vhost,
+    Broker, ConnectionId, DefinitionError, LimitName, Metrics, Promise, QueueDeclared, QueueHandle,
+    QueueSpec, Vhost,
 };
 
 impl Vhost {
@@ -40,6 +41,7 @@ impl Vhost {
             broker.run_afters();
             return Ok(declared);
         }
+        let spec = self.named(&broker, &definitions, spec)?;
         let queue = self.make(&broker, &definitions.policies, spec, connection)?;
         broker.partition(&queue).call(&broker.context(), |state| {
             let core = Queue::new(queue.id, queue.options(), broker.now());
@@ -67,6 +69,31 @@ impl Vhost {
         })
     }
 
+    /// A declaration with a name, if there is room for one more queue.
+    fn named(
+        &self,
+        broker: &Broker,
+        definitions: &Definitions,
+        mut spec: QueueSpec,
+    ) -> Result<QueueSpec, DefinitionError> {
+        if spec.name.is_empty() {
+            if let Some(kind) = arguments::replicated_kind(&spec.arguments) {
+                let kind = type_name(kind);
+                return Err(DefinitionError::ServerNamed { kind });
+            }
+            spec.name = broker.made_up_name("amq.gen-");
+        }
+        let limit = broker.limits.of_vhost(&self.name, LimitName::MaxQueues);
+        match limit.filter(|limit| definitions.queues.len() as u64 >= *limit) {
+            None => Ok(spec),
+            Some(limit) => Err(DefinitionError::QueueLimit {
+                name: spec.name,
+                vhost: self.name.to_string(),
+                limit,
+            }),
+        }
+    }
+
     fn make(
         &self,
         broker: &Broker,
@@ -83,10 +110,7 @@ impl Vhost {
         let declared = arguments::declared(&spec.arguments, flags)
             .map_err(|refused| self.refuse(spec.name.clone(), refused))?;
         let id = QueueId(broker.next_queue_id.fetch_add(1, Ordering::Relaxed));
-        let name: Arc<str> = match spec.name.is_empty() {
-            true => Arc::from(broker.made_up_name("amq.gen-").as_str()),
-            false => Arc::from(spec.name.as_str()),
-        };
+        let name: Arc<str> = Arc::from(spec.name.as_str());
         let effective = policies.effective(&name, &declared);
         Ok(Arc::new(QueueHandle::new(HandleSpec {
             id,
@@ -111,10 +135,7 @@ impl Vhost {
                 why,
             },
             Refused::ArgumentOfKind { argument, kind } => {
-                let kind = match kind {
-                    QueueKind::Classic => "rabbit_classic_queue",
-                    QueueKind::Quorum => "rabbit_quorum_queue",
-                };
+                let kind = type_name(kind);
                 DefinitionError::ArgumentOfKind {
                     argument,
                     name,
@@ -196,6 +217,7 @@ impl Vhost {
     ) -> Result<(u64, Promise), DefinitionError> {
         let broker = self.broker();
         let queue = self.queue(name, connection)?;
+        queue.check_purge()?;
         let cx = broker.context();
         let (purged, written) = broker
             .partition(&queue)

@@ -26,9 +26,9 @@ use crate::definitions::{
 };
 use crate::guard::Guard;
 use crate::handle::{Effective, HandleSpec};
-use crate::policies::{Policies, Rule};
+use crate::policies::{Policies, Rule, Tier};
 use crate::vhost::Map;
-use crate::{Broker, DefinitionError, QueueHandle};
+use crate::{Broker, DefinitionError, Policy, QueueHandle};
 
 struct Found {
     definition: QueueDefinition,
@@ -80,16 +80,13 @@ impl Recovered {
             Definition::QueueDeleted { id, .. } => {
                 self.queues.remove(&id);
             }
-            Definition::Policy(policy) => {
-                let vhost: Arc<str> = policy.vhost.as_str().into();
-                let rule = Rule::new(policy).map_err(|error| error.to_string())?;
-                self.policies.entry(vhost.clone()).or_default().set(rule);
-                self.apply_policies(&vhost);
-            }
+            Definition::Policy(policy) => self.define_policy(Tier::User, policy)?,
+            Definition::OperatorPolicy(policy) => self.define_policy(Tier::Operator, policy)?,
             Definition::PolicyDeleted { vhost, name } => {
-                let policies = self.policies.entry(vhost.clone()).or_default();
-                policies.remove(&name);
-                self.apply_policies(&vhost);
+                self.clear_policy(Tier::User, &vhost, &name);
+            }
+            Definition::OperatorPolicyDeleted { vhost, name } => {
+                self.clear_policy(Tier::Operator, &vhost, &name);
             }
             other => {
                 self.define_guard(&other)?;
@@ -148,6 +145,21 @@ impl Recovered {
         };
         self.queues.insert(id, found);
         Ok(())
+    }
+
+    fn define_policy(&mut self, tier: Tier, policy: Policy) -> Result<(), String> {
+        let vhost: Arc<str> = policy.vhost.as_str().into();
+        let rule = Rule::new(tier, policy).map_err(|error| error.to_string())?;
+        let policies = self.policies.entry(vhost.clone()).or_default();
+        policies.of_mut(tier).set(rule);
+        self.apply_policies(&vhost);
+        Ok(())
+    }
+
+    fn clear_policy(&mut self, tier: Tier, vhost: &Arc<str>, name: &str) {
+        let policies = self.policies.entry(vhost.clone()).or_default();
+        policies.of_mut(tier).remove(name);
+        self.apply_policies(vhost);
     }
 
     /// What follows in the log was done by queues with these policies.
@@ -244,6 +256,9 @@ impl Recovered {
             replay_definition(broker, definition, &mut self.windows)
                 .map_err(|error| error.to_string())?;
         }
+        for vhost in broker.vhosts() {
+            vhost.definitions.write().apply_to_exchanges();
+        }
         Ok(summary)
     }
 }
@@ -263,7 +278,7 @@ fn remember(window: &mut Window, change: &Change) {
         Change::Forgotten(_, id) => {
             window.remove(MessageId::from_bytes(*id));
         }
-        Change::Delayed(..) | Change::Awake(..) | Change::Departed(..) => {}
+        Change::Delayed(..) | Change::Awake(..) | Change::Departed(..) | Change::Stream(..) => {}
     }
 }
 
@@ -372,11 +387,14 @@ fn replay_definition(
                 Destination::Queue(id) => definitions.by_id.contains_key(id),
                 Destination::Exchange(_) => true,
             };
-            if known {
-                let (source, key) = (&binding.source, &binding.routing_key);
-                definitions
-                    .topology
-                    .bind(source, &binding.destination, key, &binding.arguments)?;
+            if known && let Some(refused) = definitions.topology.restore_binding(&binding)? {
+                tracing::warn!(
+                    vhost = vhost.name(),
+                    source = &*binding.source,
+                    routing_key = %String::from_utf8_lossy(&binding.routing_key),
+                    %refused,
+                    "a binding takes nothing: its filter is not one any more"
+                );
             }
         }
         Definition::BindingDeleted { vhost, binding } => {
@@ -387,10 +405,15 @@ fn replay_definition(
                 .topology
                 .unbind(source, &binding.destination, key, &binding.arguments);
         }
+        Definition::Limit { of, name, value } => {
+            broker.limits.apply(of, name, value, broker.now());
+        }
         Definition::Queue(_)
         | Definition::QueueDeleted { .. }
         | Definition::Policy(_)
-        | Definition::PolicyDeleted { .. } => {}
+        | Definition::PolicyDeleted { .. }
+        | Definition::OperatorPolicy(_)
+        | Definition::OperatorPolicyDeleted { .. } => {}
     }
     Ok(())
 }

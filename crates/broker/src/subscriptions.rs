@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use ferry_core::queue::{ConsumerId, ConsumerSlot, SubscribeError, Subscription};
+use ferry_core::queue::{Choice, ConsumerId, ConsumerSlot, SubscribeError, Subscription};
 
 use crate::partition::{Command, State, StateContext, Target};
 use crate::{Broker, Delivery, Outlet, QueueHandle};
@@ -24,6 +24,8 @@ pub struct ConsumerSpec {
     pub priority: i32,
     /// Most unsettled messages; 0 for no limit.
     pub prefetch: u32,
+    /// Which messages it wants.
+    pub choice: Choice,
     /// Where its deliveries go.
     pub outlet: Arc<dyn Outlet>,
 }
@@ -54,6 +56,24 @@ pub enum ConsumeError {
         /// Its virtual host.
         vhost: String,
     },
+    /// A reader of a stream says how much it takes at a time.
+    #[error("consumer prefetch count is not set for stream queue '{name}' in vhost '{vhost}'")]
+    NoPrefetch {
+        /// The queue.
+        name: String,
+        /// Its virtual host.
+        vhost: String,
+    },
+    /// A stream is not read that way.
+    #[error("{what} queue '{name}' in vhost '{vhost}'")]
+    NotForStreams {
+        /// What was asked for and who does not support it, in RabbitMQ's words.
+        what: &'static str,
+        /// The queue.
+        name: String,
+        /// Its virtual host.
+        vhost: String,
+    },
     /// The queue went meanwhile.
     #[error("no queue '{name}' in vhost '{vhost}'")]
     Gone {
@@ -79,6 +99,7 @@ impl Broker {
         spec: ConsumerSpec,
         started: &mut dyn FnMut(),
     ) -> Result<ConsumerHandle, ConsumeError> {
+        queue.check_reader(&spec)?;
         let subscribe =
             |state: &mut State, cx: &StateContext<'_>| state.subscribe(cx, queue, spec, started);
         let (id, slot) = self.on_partition(queue, subscribe)?;
@@ -127,6 +148,20 @@ impl Broker {
         tags
     }
 
+    /// The tag of the active consumer of a queue that has a single one.
+    pub fn active_consumer_tag(&self, queue: &QueueHandle) -> Option<String> {
+        if !queue.options().single_active_consumer {
+            return None;
+        }
+        let cx = self.context();
+        let tag = self.partition(queue).call(&cx, |state| {
+            let active = state.queue(queue.place())?.active_consumer()?;
+            state.consumer_tag(active).map(str::to_owned)
+        });
+        self.run_afters();
+        tag
+    }
+
     /// Takes one message, if there is one, and hands it to `deliver`.
     pub fn get(
         &self,
@@ -134,6 +169,7 @@ impl Broker {
         no_ack: bool,
         deliver: &mut dyn FnMut(Delivery<'_>),
     ) -> Result<bool, ConsumeError> {
+        queue.check_get()?;
         let get = |state: &mut State, cx: &StateContext<'_>| {
             state.get(cx, queue.place(), no_ack, deliver)
         };
@@ -156,7 +192,9 @@ impl State {
             exclusive,
             priority,
             prefetch,
-            ..
+            choice,
+            outlet,
+            tag,
         } = spec;
         let subscription = Subscription {
             id,
@@ -167,7 +205,7 @@ impl State {
         };
         let slot = self
             .with_queue(cx, queue.place(), &[], |core, _| {
-                core.subscribe(subscription, cx.now)
+                core.subscribe(subscription, choice, cx.now)
             })
             .ok_or_else(|| ConsumeError::gone(queue))?
             .map_err(|_: SubscribeError| {
@@ -175,13 +213,7 @@ impl State {
                 ConsumeError::ExclusiveUse { name, vhost }
             })?;
         queue.had_consumer.store(true, Ordering::Relaxed);
-        self.add_target(
-            id,
-            Target {
-                outlet: spec.outlet,
-                tag: spec.tag,
-            },
-        );
+        self.add_target(id, Target { outlet, tag });
         started();
         self.with_queue(cx, queue.place(), &[], |core, context| {
             core.deliver_ready(context)

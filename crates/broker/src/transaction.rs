@@ -6,7 +6,7 @@
 //! - No checkpoint is taken between the record and its last part being applied.
 
 use ferry_core::facts::Facts;
-use ferry_core::queue::{Context, Prepared, Queue};
+use ferry_core::queue::{Context, Enqueued, Prepared, Queue};
 use ferry_log::{Batch as LogBatch, LogError, Need};
 
 use crate::definitions::{KIND_TRANSACTION, STREAM_BROKER};
@@ -30,6 +30,8 @@ impl Broker {
     /// Makes all of a burst visible at once. The promise says when it is durable.
     pub fn commit(&self, burst: &mut Burst) -> Result<Promise, CommitError> {
         Metrics::add(&self.metrics.messages_published, burst.published);
+        burst.tell(self);
+        burst.begin_gatherings(self);
         let mut rejected = Vec::new();
         let promise = self.write_and_apply(burst, &mut rejected);
         if promise.is_ok() {
@@ -141,7 +143,12 @@ impl State {
                 queue, incoming, ..
             } => {
                 let prepare = |core: &mut Queue, context: &mut Context<'_>| {
-                    core.prepare(incoming, context.staged, context.now, facts)
+                    let prepared =
+                        core.prepare(incoming, context.staged, context.lens, context.now, facts);
+                    if prepared == Prepared::Duplicate {
+                        core.note_arrival(incoming, Enqueued::Duplicate, context);
+                    }
+                    prepared
                 };
                 let prepared = self.with_queue(cx, *queue, staged, prepare);
                 match prepared {

@@ -12,9 +12,10 @@ use std::sync::{Arc, Weak};
 
 use ferry_core::arguments::Arguments;
 use ferry_core::routing::{
-    Binding, Destination, Exchange, ExchangeKind, HeaderView, NoSuchExchange, QueueId, Removed,
+    Binding, Destination, Exchange, ExchangeKind, NoSuchExchange, QueueId, Removed,
     SETTLE_EXCHANGE, Topology,
 };
+use ferry_core::view::MessageView;
 use hashbrown::HashMap;
 use parking_lot::{Mutex, RwLock};
 
@@ -92,6 +93,8 @@ pub struct Vhost {
     pub(crate) broker: Weak<Broker>,
     pub(crate) definitions: RwLock<Definitions>,
     epoch: AtomicU64,
+    /// Routes that were left to chance so far.
+    chances: AtomicU64,
     /// When every definition so far is safe: who finds one that is there already is promised the
     /// same as who made it.
     promised: Mutex<Promise>,
@@ -116,6 +119,7 @@ impl Vhost {
                 policies: Policies::default(),
             }),
             epoch: AtomicU64::new(1),
+            chances: AtomicU64::new(0),
             promised: Mutex::new(Promise::Now),
         }
     }
@@ -187,14 +191,12 @@ impl Vhost {
         exchange: &Exchange,
         guard: Option<Guard>,
     ) {
-        let dead_letter = exchange.dead_letter();
-        if guard.is_some() || dead_letter.is_some() {
-            let care = Arc::new(Care {
-                guard: guard.map(Arc::new),
-                dead_letter,
-            });
-            definitions.cares.insert(Arc::clone(&exchange.name), care);
-        }
+        let care = Care {
+            guard: guard.map(Arc::new),
+            dead_letter: exchange.dead_letter(),
+            interceptor: None,
+        };
+        definitions.take_care(&exchange.name, care);
     }
 
     /// What an exchange does besides routing.
@@ -358,7 +360,7 @@ impl Vhost {
         &self,
         exchange: &str,
         routing_keys: &[&[u8]],
-        headers: &dyn HeaderView,
+        view: &dyn MessageView,
         out: &mut Vec<Arc<QueueHandle>>,
     ) -> Result<Routed, NoSuchExchange> {
         out.clear();
@@ -376,15 +378,17 @@ impl Vhost {
             });
         }
         let mut ids = Vec::new();
-        let info = definitions
-            .topology
-            .route_many(exchange, routing_keys, headers, &mut ids)?;
+        let chance = || self.chances.fetch_add(1, Ordering::Relaxed);
+        let info =
+            definitions
+                .topology
+                .route_many(exchange, routing_keys, view, &chance, &mut ids)?;
         out.extend(
             ids.iter()
                 .filter_map(|id| definitions.by_id.get(id).cloned()),
         );
         Ok(Routed {
-            cacheable: !info.uses_headers,
+            cacheable: info.by_keys_alone,
         })
     }
 

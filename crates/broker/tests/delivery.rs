@@ -4,7 +4,7 @@
 mod common;
 
 use common::{Node, Sink};
-use ferry_broker::{BindingSpec, Exchange, ExchangeKind, NoHeaders, Outcome, Promise, Published};
+use ferry_broker::{BindingSpec, Exchange, ExchangeKind, NoView, Outcome, Promise, Published};
 use ferry_core::arguments::{Arguments, Value};
 use ferry_core::message::{Draft, FORMAT_AMQP091};
 use std::sync::atomic::Ordering;
@@ -172,7 +172,7 @@ fn a_body_is_stored_once_however_many_queues_it_goes_to() {
         ..
     } = &mut node;
     burst
-        .publish(broker, publisher, &draft, &NoHeaders, None)
+        .publish(broker, publisher, &draft, &NoView, None)
         .unwrap();
     burst.submit(broker);
     node.broker.commit_log().unwrap();

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use common::doors::{self, Door, Post, bind, counter, drain, exchange, once, refusing};
 use common::{Node, Sink};
-use ferry_broker::{ConsumerSpec, Delivery, Outcome, Outlet, Promise, Published};
+use ferry_broker::{Choice, ConsumerSpec, Delivery, Outcome, Outlet, Promise, Published};
 use ferry_core::arguments::Value;
 
 /// An exchange `once` with the queue `a` for keys `a.*`, `b` for `b.*`, both for `both.*`.
@@ -160,6 +160,7 @@ fn a_duplicate_of_a_message_under_way_waits_for_its_fate() {
         exclusive: false,
         priority: 0,
         prefetch: 0,
+        choice: Choice::default(),
         outlet: Arc::new(gate),
     };
     let mut door = Door::new(&node, 1);

@@ -242,3 +242,94 @@ fn a_refused_policy_changes_nothing() {
     assert_eq!(node.broker.set_policy(one_more), Err(PolicyError::TooMany));
     assert!(!set(&node, policy("p", "q", 0, &[("max-length", 3.into())])).created);
 }
+
+/// The names of both policies in force, and the length that they come to.
+fn both_in_force(node: &Node, queue: &str) -> (Option<String>, Option<String>, Option<u64>) {
+    let (policy, max) = in_force(node, queue);
+    let operator = node.queue(queue).operator_policy();
+    (policy, operator.map(|policy| policy.name.clone()), max)
+}
+
+#[test]
+fn an_operator_policy_limits_what_arguments_and_policies_say() {
+    let mut node = Node::new();
+    node.declare("q", &[]);
+    node.declare("own", &[("x-max-length", Value::I32(3))]);
+    let limit = |node: &Node, max: i32| {
+        let operator = policy("o", "^q|^own", 0, &[("max-length", max.into())]);
+        node.broker.set_operator_policy(operator).unwrap()
+    };
+    let user =
+        |node: &Node, max: i32| set(node, policy("p", "^q", 0, &[("max-length", max.into())]));
+    let named = |name: &str| Some(name.to_owned());
+    assert!(limit(&node, 4).created);
+    assert_eq!(both_in_force(&node, "q"), (None, named("o"), Some(4)));
+    assert_eq!(both_in_force(&node, "own"), (None, named("o"), Some(3)));
+    user(&node, 9);
+    assert_eq!(both_in_force(&node, "q"), (named("p"), named("o"), Some(4)));
+    user(&node, 2);
+    assert_eq!(both_in_force(&node, "q"), (named("p"), named("o"), Some(2)));
+    let shown = node.queue("q").effective_policy_definition();
+    assert_eq!(shown, Arguments::from_iter([("max-length", 2)]));
+    assert!(!limit(&node, 1).created);
+    assert_eq!(both_in_force(&node, "q"), (named("p"), named("o"), Some(1)));
+    node.publish("q", &["a", "b", "c"]);
+    assert_eq!(node.ready("q"), 1);
+    node.declare("q-later", &[]);
+    assert_eq!(
+        both_in_force(&node, "q-later"),
+        (named("p"), named("o"), Some(1))
+    );
+
+    node.broker.clear_operator_policy("/", "o").unwrap();
+    assert_eq!(both_in_force(&node, "q"), (named("p"), None, Some(2)));
+    let gone = node.broker.clear_operator_policy("/", "o").unwrap_err();
+    assert_eq!(gone.to_string(), "no operator policy 'o' in vhost '/'");
+    assert_eq!(node.vhost.policies().len(), 1);
+}
+
+#[test]
+fn an_operator_policy_says_nothing_but_limits() {
+    let node = Node::new();
+    let set = |settings: &[(&str, Value)]| {
+        let operator = policy("o", ".*", 0, settings);
+        node.broker
+            .set_operator_policy(operator)
+            .map(|set| set.created)
+    };
+    let refused = set(&[("queue-mode", "lazy".into())]).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "Validation failed\n\n[{<<\"queue-mode\">>,<<\"lazy\">>}] are not recognised \
+         policy settings\n"
+    );
+    assert!(set(&[("kind-strict", true.into())]).is_err());
+    assert_eq!(set(&[("expires", 5.into())]), Ok(true));
+}
+
+#[test]
+fn operator_policies_survive_a_kill_and_a_checkpoint() {
+    for checkpoint in [false, true] {
+        let node = Node::new();
+        node.declare("q", &[]);
+        set(&node, policy("same", "q", 0, &[("max-length", 5.into())]));
+        for (name, max) in [("same", 4), ("gone", 1)] {
+            let operator = policy(name, "q", i64::from(5 - max), &[("max-length", max.into())]);
+            node.broker.set_operator_policy(operator).unwrap();
+        }
+        let last = node.broker.clear_operator_policy("/", "gone").unwrap();
+        if checkpoint {
+            node.broker.checkpoint().unwrap();
+        }
+        assert!(checkpoint || !node.broker.kept(last));
+        node.broker.commit_log().unwrap();
+        let mut node = node.killed(2);
+        let named = || Some("same".to_owned());
+        assert_eq!(both_in_force(&node, "q"), (named(), named(), Some(4)));
+        node.publish("q", &["a", "b", "c", "d", "e"]);
+        assert_eq!(node.ready("q"), 4);
+        assert_eq!(node.vhost.operator_policies().len(), 1);
+        node.broker.clear_policy("/", "same").unwrap();
+        assert_eq!(both_in_force(&node, "q"), (None, named(), Some(4)));
+    }
+}

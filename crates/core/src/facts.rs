@@ -5,7 +5,7 @@
 //!
 //! ```text
 //!  run:      | kind (u8) | queue (varint) | count (varint) | entry ... |
-//!  entered:  | position delta | size | flags | priority? | expiry ms? | wakes at ms? |  (varints)
+//!  entered:  | position delta | size | flags | priority? | expiry ms? | wakes at ms? | key? |
 //!  moved:    | position delta | new position - old position |                  (zigzag varints)
 //!  delayed:  | position delta | wakes at ms | expires at ms |                        (varints)
 //!  awake:    | position delta | expires at ms |                                      (varints)
@@ -21,11 +21,16 @@
 //!
 //! Not here: where the record goes (`ferry-log`), what a queue makes of it (`queue::recover`).
 
+mod stream;
+#[cfg(test)]
+mod tests;
+
 use crate::Millis;
 use crate::message::{IdBytes, Position};
 use crate::reason::DeadLetterReason;
 use crate::routing::QueueId;
 use crate::wire::{Cursor, Truncated, put_varint, put_zigzag};
+pub use stream::StreamFact;
 
 /// A message that entered a queue, with what the queue must know without reading its body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +47,8 @@ pub struct Entered {
     pub expires_at: Millis,
     /// Before when it is not ready; 0 if it is ready at once.
     pub wakes_at: Millis,
+    /// What it must stay in order with; 0 for nothing.
+    pub key: u32,
 }
 
 /// A fact about a message that entered before.
@@ -82,6 +89,8 @@ pub enum Change {
     Seen(QueueId, IdBytes, Millis),
     /// The message of that id was refused after all.
     Forgotten(QueueId, IdBytes),
+    /// What is not about a single message of a stream.
+    Stream(QueueId, StreamFact),
 }
 
 impl Change {
@@ -92,6 +101,7 @@ impl Change {
                 mark.queue
             }
             Change::Seen(queue, ..) | Change::Forgotten(queue, _) => *queue,
+            Change::Stream(queue, _) => *queue,
         }
     }
 
@@ -102,6 +112,7 @@ impl Change {
             Change::Departed(..) => DEPARTED,
             Change::Seen(..) => SEEN,
             Change::Forgotten(..) => FORGOTTEN,
+            Change::Stream(..) => STREAM,
         }
     }
 }
@@ -165,10 +176,12 @@ const AWAKE: u8 = 6;
 const DEPARTED: u8 = 7;
 const SEEN: u8 = 8;
 const FORGOTTEN: u8 = 9;
+const STREAM: u8 = 10;
 
 const HAS_PRIORITY: u8 = 1;
 const HAS_EXPIRY: u8 = 2;
 const HAS_WAKING: u8 = 4;
+const HAS_KEY: u8 = 8;
 
 impl Facts {
     /// Whether there is nothing to write.
@@ -253,6 +266,32 @@ fn decode_id(cursor: &mut Cursor<'_>, kind: u8, queue: QueueId) -> Result<Fact, 
     }))
 }
 
+fn decode_entered(
+    cursor: &mut Cursor<'_>,
+    queue: QueueId,
+    position: Position,
+) -> Result<Entered, Truncated> {
+    let size = cursor.varint()? as u32;
+    let flags = cursor.u8()?;
+    let priority = match flags & HAS_PRIORITY {
+        0 => 0,
+        _ => cursor.u8()?,
+    };
+    let mut number = |flag: u8| match flags & flag {
+        0 => Ok(0),
+        _ => cursor.varint(),
+    };
+    Ok(Entered {
+        queue,
+        position,
+        size,
+        priority,
+        expires_at: number(HAS_EXPIRY)?,
+        wakes_at: number(HAS_WAKING)?,
+        key: number(HAS_KEY)? as u32,
+    })
+}
+
 fn decode_entry(
     cursor: &mut Cursor<'_>,
     kind: u8,
@@ -265,33 +304,7 @@ fn decode_entry(
     let position = last.wrapping_add(cursor.zigzag()? as u64);
     *last = position;
     match kind {
-        ENTERED => {
-            let size = cursor.varint()? as u32;
-            let flags = cursor.u8()?;
-            let priority = if flags & HAS_PRIORITY != 0 {
-                cursor.u8()?
-            } else {
-                0
-            };
-            let expires_at = if flags & HAS_EXPIRY != 0 {
-                cursor.varint()?
-            } else {
-                0
-            };
-            let wakes_at = if flags & HAS_WAKING != 0 {
-                cursor.varint()?
-            } else {
-                0
-            };
-            Ok(Fact::Entered(Entered {
-                queue,
-                position,
-                size,
-                priority,
-                expires_at,
-                wakes_at,
-            }))
-        }
+        ENTERED => Ok(Fact::Entered(decode_entered(cursor, queue, position)?)),
         MOVED => {
             let to = position.wrapping_add(cursor.zigzag()? as u64);
             Ok(Fact::Moved(queue, position, to))
@@ -316,6 +329,7 @@ fn decode_entry(
                 reason,
             )))
         }
+        STREAM => Ok(StreamFact::decode(queue, position, cursor)?),
         other => Err(FactError::UnknownKind(other)),
     }
 }
@@ -362,6 +376,7 @@ fn encode_change(out: &mut Vec<u8>, change: &Change, last: &mut Position) {
             put_varint(out, *at);
         }
         Change::Forgotten(_, id) => out.extend_from_slice(id),
+        Change::Stream(_, fact) => fact.encode(out, last),
     }
 }
 
@@ -378,6 +393,9 @@ fn encode_entered(out: &mut Vec<u8>, entered: &Entered, last: &mut Position) {
     if entered.wakes_at != 0 {
         flags |= HAS_WAKING;
     }
+    if entered.key != 0 {
+        flags |= HAS_KEY;
+    }
     out.push(flags);
     if entered.priority != 0 {
         out.push(entered.priority);
@@ -387,6 +405,9 @@ fn encode_entered(out: &mut Vec<u8>, entered: &Entered, last: &mut Position) {
     }
     if entered.wakes_at != 0 {
         put_varint(out, entered.wakes_at);
+    }
+    if entered.key != 0 {
+        put_varint(out, u64::from(entered.key));
     }
 }
 
@@ -405,85 +426,5 @@ fn head(out: &mut Vec<u8>, kind: u8, queue: QueueId, count: usize) {
 fn runs<T>(items: &[T], queue: impl Fn(&T) -> QueueId, mut each: impl FnMut(&[T])) {
     for run in items.chunk_by(|a, b| queue(a) == queue(b)) {
         each(run);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn sample() -> Facts {
-        let entered = |queue, position, priority, expires_at| Entered {
-            queue: QueueId(queue),
-            position,
-            size: 1024,
-            priority,
-            expires_at,
-            wakes_at: expires_at / 2,
-        };
-        // A change is read back without a size.
-        let mark = |queue, position| mark(QueueId(queue), position);
-        Facts {
-            entered: vec![
-                entered(1, 1 << 32, 0, 0),
-                entered(1, (1 << 32) + 1100, 9, 0),
-                entered(2, 77, 0, 1_700_000_000_000),
-            ],
-            moved: vec![Moved {
-                queue: QueueId(1),
-                from: 900,
-                to: 12,
-                size: 1,
-            }],
-            delivered: vec![mark(1, 5), mark(1, 4)],
-            changes: vec![
-                Change::Delayed(mark(1, 5), 1_700_000_000_000, 1_700_000_000_009),
-                Change::Delayed(mark(1, 4), 7, 0),
-                Change::Awake(mark(1, 5), 0),
-                Change::Departed(mark(1, 5), DeadLetterReason::DeliveryLimit),
-                Change::Seen(QueueId(2), [9; 16], 1_700_000_000_000),
-                Change::Forgotten(QueueId(2), [9; 16]),
-            ],
-            gone: vec![mark(2, 77), mark(1, u64::MAX)],
-        }
-    }
-
-    #[test]
-    fn facts_read_back_in_order() {
-        let mut bytes = Vec::new();
-        sample().encode(&mut bytes);
-        let mut read = Vec::new();
-        Facts::decode(&bytes, |fact| read.push(fact)).unwrap();
-        let sample = sample();
-        let mut expected: Vec<Fact> = sample.entered.iter().copied().map(Fact::Entered).collect();
-        expected.push(Fact::Moved(QueueId(1), 900, 12));
-        expected.extend(
-            sample
-                .delivered
-                .iter()
-                .map(|m| Fact::Delivered(m.queue, m.position)),
-        );
-        expected.extend(sample.changes.iter().copied().map(Fact::Changed));
-        expected.extend(sample.gone.iter().map(|m| Fact::Gone(m.queue, m.position)));
-        assert_eq!(read, expected);
-    }
-
-    #[test]
-    fn a_cut_record_is_an_error_and_never_a_panic() {
-        let mut bytes = Vec::new();
-        sample().encode(&mut bytes);
-        let mut errors = 0;
-        for len in 0..bytes.len() {
-            errors += usize::from(Facts::decode(&bytes[..len], |_| ()).is_err());
-        }
-        assert!(
-            errors >= bytes.len() - 14,
-            "only the ends of runs may be read: {errors}"
-        );
-        assert_eq!(
-            Facts::decode(&[99, 1, 1, 1], |_| ()),
-            Err(FactError::UnknownKind(99))
-        );
-        assert!(Facts::decode(&[4, 1, 0xff, 0xff, 0xff, 0xff, 0x0f], |_| ()).is_err());
     }
 }

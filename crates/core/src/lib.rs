@@ -13,11 +13,13 @@
 
 pub mod arguments;
 pub mod facts;
+pub mod filter;
 pub mod limits;
 pub mod message;
 pub mod queue;
 pub mod reason;
 pub mod routing;
+pub mod view;
 pub mod wire;
 
 /// Milliseconds since the Unix epoch, as handed in by the caller.

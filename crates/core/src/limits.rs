@@ -32,3 +32,15 @@ pub const DEDUPLICATION_TTL_MS_DEFAULT: u64 = 600_000;
 
 /// Most ids that may be asked for.
 pub const DEDUPLICATION_IDS_MAX: u64 = 1 << 28;
+
+/// Fewest parts that the keys of a queue are divided into.
+pub const SHARDS_MIN: u16 = 2;
+
+/// Most parts that the keys of a queue are divided into.
+pub const SHARDS_MAX: u16 = 1024;
+
+/// Highest rate that can be asked for, in messages or bytes a second.
+pub const RATE_MAX: u64 = 1 << 40;
+
+/// Longest parts that the messages of a stream leave in, in bytes: as in RabbitMQ.
+pub const STREAM_SEGMENT_BYTES_MAX: u64 = 3_000_000_000;

@@ -114,6 +114,12 @@ struct ServeArgs {
     /// Bytes that may wait for one client's socket before its consumers wait [default: 512KiB]
     #[arg(long, value_name = "BYTES")]
     outbox_bytes_max: Option<String>,
+    /// Bytes that the passports of messages may take in memory [default: 64MiB]
+    #[arg(long, value_name = "BYTES")]
+    passport_bytes: Option<String>,
+    /// OTLP collector for the hops of traced messages, or off; needs a build with the feature otel
+    #[arg(long, value_name = "URL|off")]
+    otel_endpoint: Option<String>,
 }
 
 /// The flags of `serve`.
@@ -171,6 +177,8 @@ fn flags(args: ServeArgs) -> Flags {
             "--outbox-bytes-max",
             args.outbox_bytes_max,
         ),
+        ("otel_endpoint", "--otel-endpoint", args.otel_endpoint),
+        ("passport_bytes", "--passport-bytes", args.passport_bytes),
     ] {
         if let Some(text) = text {
             settings.set(key, flag, vec![text]);

@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use ferry_broker::SyncPolicy;
+use ferry_broker::{PASSPORT_BYTES_DEFAULT, SyncPolicy};
 use ferry_gateway::GatewayConfig;
 use tracing_subscriber::EnvFilter;
 
@@ -25,6 +25,7 @@ const MEMORY_BYTES_MIN: u64 = 1 << 20;
 const FRAME_BYTES: std::ops::RangeInclusive<u64> = 4096..=1 << 30;
 const MESSAGE_BYTES: std::ops::RangeInclusive<u64> = 1..=512 << 20;
 const OUTBOX_BYTES: std::ops::RangeInclusive<u64> = 4096..=1 << 30;
+const PASSPORT_BYTES: std::ops::RangeInclusive<u64> = 0..=1 << 40;
 
 /// When publishers wait.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -43,6 +44,10 @@ pub(crate) struct Config {
     pub mqtt: Option<SocketAddr>,
     pub sync: SyncPolicy,
     pub memory_high: MemoryHigh,
+    pub passport_bytes: u64,
+    /// Where spans go.
+    #[cfg(feature = "otel")]
+    pub otel_endpoint: Option<crate::otel::Endpoint>,
     pub workers: usize,
     pub log: String,
     /// The doors, with the addresses for AMQP.
@@ -64,6 +69,8 @@ impl Config {
             outbox_bytes_max: sized("outbox_bytes_max", OUTBOX_BYTES)?
                 .map_or(default.outbox_bytes_max, |bytes| bytes as usize),
         };
+        #[cfg(not(feature = "otel"))]
+        value(settings, "otel_endpoint", no_otel)?;
         let address_of = |key| value(settings, key, address);
         let config = Config {
             data_dir: value(settings, "data_dir", data_dir)?
@@ -73,6 +80,10 @@ impl Config {
             sync: value(settings, "sync", sync)?.unwrap_or_default(),
             memory_high: value(settings, "memory_high", memory_high)?
                 .unwrap_or(MemoryHigh::Fraction(MEMORY_FRACTION_DEFAULT)),
+            passport_bytes: sized("passport_bytes", PASSPORT_BYTES)?
+                .unwrap_or(PASSPORT_BYTES_DEFAULT),
+            #[cfg(feature = "otel")]
+            otel_endpoint: value(settings, "otel_endpoint", otel_endpoint)?.flatten(),
             workers: value(settings, "workers", workers)?.unwrap_or_else(processors),
             log: value(settings, "log", log)?.unwrap_or_else(|| LOG_DEFAULT.to_owned()),
             gateway,
@@ -169,6 +180,25 @@ fn memory_high(text: &str) -> Result<MemoryHigh, String> {
         None => Err(format!(
             "`{text}` is neither bytes such as 512MiB nor a fraction such as 0.4"
         )),
+    }
+}
+
+/// `off`, or the URL of a collector.
+#[cfg(feature = "otel")]
+fn otel_endpoint(text: &str) -> Result<Option<crate::otel::Endpoint>, String> {
+    if text == "off" {
+        return Ok(None);
+    }
+    let why =
+        || format!("`{text}` is not a URL such as http://127.0.0.1:4318; https is not offered");
+    crate::otel::Endpoint::parse(text).map(Some).ok_or_else(why)
+}
+
+#[cfg(not(feature = "otel"))]
+fn no_otel(text: &str) -> Result<(), String> {
+    match text {
+        "off" => Ok(()),
+        _ => Err("this build has no OpenTelemetry: build it with the feature otel".to_owned()),
     }
 }
 

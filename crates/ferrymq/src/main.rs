@@ -16,6 +16,8 @@ mod environment;
 mod file;
 mod memory;
 mod notify;
+#[cfg(feature = "otel")]
+mod otel;
 mod runtime;
 mod serve;
 mod settings;

@@ -100,6 +100,10 @@ fn serve(mut config: Config) -> Result<End, ServeError> {
     );
     raise_file_limit();
     let broker = open(&config)?;
+    #[cfg(feature = "otel")]
+    if let Some(endpoint) = config.otel_endpoint.take() {
+        crate::otel::start(&broker, endpoint)?;
+    }
     let (failed, failure) = watch::channel(false);
     broker.set_on_failure(Box::new(move |_| {
         failed.send_replace(true);
@@ -130,6 +134,7 @@ fn open(config: &Config) -> Result<Arc<Broker>, ServeError> {
         memory_high_bytes,
         disk_free_bytes_min: DISK_FREE_BYTES_MIN,
     })?;
+    broker.set_passport_bytes_max(config.passport_bytes);
     for reason in &broker.recovery().rejected_checkpoints {
         tracing::warn!("a checkpoint could not be used: {reason}");
     }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Everything that can be set. A flag has `-` for `_`; a variable is upper case after `FERRYMQ_`.
-pub(crate) const KEYS: [&str; 13] = [
+pub(crate) const KEYS: [&str; 15] = [
     "amqp",
     "channel_max",
     "data_dir",
@@ -20,7 +20,9 @@ pub(crate) const KEYS: [&str; 13] = [
     "memory_high",
     "message_bytes_max",
     "mqtt",
+    "otel_endpoint",
     "outbox_bytes_max",
+    "passport_bytes",
     "sync",
     "workers",
 ];

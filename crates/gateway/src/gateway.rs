@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use ferry_broker::{Broker, Formats, PressureWaiter};
+use ferry_broker::{Broker, Formats, PressureWaiter, RateWaiter};
 use ferry_core::message::FORMAT_AMQP091;
 use tokio::task::JoinHandle;
 
@@ -59,6 +59,7 @@ impl Gateway {
         broker
             .memory()
             .subscribe(waiter.clone() as Weak<dyn PressureWaiter>);
+        broker.watch_rates(waiter.clone() as Weak<dyn RateWaiter>);
         broker.set_after_work(Box::new(move || {
             after_work();
             if let Some(shared) = waiter.upgrade() {

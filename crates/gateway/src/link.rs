@@ -53,6 +53,10 @@ pub(crate) mod event {
     pub(crate) const BROKEN: u32 = 32;
     /// The log has failed.
     pub(crate) const FAILED: u32 = 64;
+    /// Rates have changed.
+    pub(crate) const RATES: u32 = 128;
+    /// A consumer waits for its turn: the timer is to be set.
+    pub(crate) const PACED: u32 = 256;
 }
 
 /// What waits for the connection's task.
@@ -398,7 +402,7 @@ impl LinkState {
         let Some(found) = self.lanes.get(lane) else {
             return false;
         };
-        if kept && !found.gate.is_held() {
+        if kept && !found.gate.holds_replies() {
             fill(self.outbox.buffer());
             return false;
         }

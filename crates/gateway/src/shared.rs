@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
-use ferry_broker::{BlockReason, Broker, PressureWaiter};
+use ferry_broker::{BlockReason, Broker, PressureWaiter, RateWaiter};
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 
@@ -112,6 +112,12 @@ impl Shared {
         if self.broker.failed().is_some() && !self.failed.swap(true, Ordering::SeqCst) {
             self.notify_all(event::FAILED);
         }
+    }
+}
+
+impl RateWaiter for Shared {
+    fn rates_changed(&self) {
+        self.notify_all(event::RATES);
     }
 }
 

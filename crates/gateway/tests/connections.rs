@@ -277,7 +277,7 @@ fn nothing_is_confirmed_once_the_log_has_failed() {
         ..Edit::default()
     };
     client.publish_with(1, "", "q", false, &persistent, b"kept");
-    assert_eq!(client.wait_confirmed(1, 1), []);
+    assert!(client.wait_confirmed(1, 1).is_empty());
     node.disk.fail_call(1, Fault::Io, true);
     client.publish_with(1, "", "q", false, &persistent, b"lost");
     let expected = (

@@ -3,9 +3,11 @@
 //! Invariants
 //! - A check asks the broker only what doors can ask it, and changes nothing before the end.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ferry_broker::{Burst, Clock, Outcome, Published, QueueHandle};
+use ferry_core::queue::QueueKind;
 use ferry_log::Pending as LogPending;
 
 use crate::model::Change;
@@ -28,6 +30,9 @@ const MANY_STEPS: u64 = 8;
 /// After each step: counts, and nobody waits who could be served.
 pub fn step(world: &mut World) -> Checked {
     let queues = world.vhost.queues();
+    let stream = |queue: &Arc<QueueHandle>| queue.kind() == QueueKind::Stream;
+    let (streams, queues): (Vec<_>, Vec<_>) = queues.into_iter().partition(stream);
+    check_streams(world, &streams)?;
     let names: Vec<&str> = queues.iter().map(|queue| queue.name()).collect();
     let mut known: Vec<_> = world.model.queues.values().collect();
     known.sort_by(|a, b| a.name.cmp(&b.name));
@@ -57,10 +62,17 @@ pub fn step(world: &mut World) -> Checked {
             return violated!("queue {} counts {is:?} and has {must:?}", model.name);
         }
         transient |= model.all().any(|instance| !instance.durable);
-        if model.ready.is_empty() {
+        let waits = model.rules.rate.is_some() && !model.pace.is_free(world.model.now);
+        if waits || model.ready.is_empty() {
             continue;
         }
         let consumers = world.clients.iter().flat_map(|client| &client.consumers);
+        if model.is_choosy() {
+            let starved = consumers.filter(|consumer| consumer.outlet.is_starved());
+            let starved: BTreeSet<u64> = starved.map(|consumer| consumer.number).collect();
+            model.check_served(&starved, world.model.now)?;
+            continue;
+        }
         for consumer in consumers {
             if model.willing(consumer.number) && !consumer.outlet.is_starved() {
                 let (name, number) = (&model.name, consumer.number);
@@ -77,6 +89,41 @@ pub fn step(world: &mut World) -> Checked {
         .load(std::sync::atomic::Ordering::Relaxed);
     if damaged > 0 {
         return violated!("{damaged} messages can not be read back");
+    }
+    Ok(())
+}
+
+/// Streams keep what they must, and everybody reads on.
+fn check_streams(world: &World, streams: &[Arc<QueueHandle>]) -> Checked {
+    let ids: BTreeSet<u64> = streams.iter().map(|stream| stream.id().0).collect();
+    if !ids.iter().eq(world.model.streams.keys()) {
+        return violated!("the streams are {ids:?}");
+    }
+    let consumers = world.clients.iter().flat_map(|client| &client.consumers);
+    let starved = consumers.filter(|consumer| consumer.outlet.is_starved());
+    let starved: BTreeSet<u64> = starved.map(|consumer| consumer.number).collect();
+    for stream in streams {
+        let model = &world.model.streams[&stream.id().0];
+        let is = (
+            stream.ready(),
+            stream.ready_bytes(),
+            stream.unsettled(),
+            stream.consumers(),
+            stream.delayed(),
+        );
+        let sizes = model.kept().iter().map(|item| u64::from(item.size));
+        let must = (
+            model.kept().len() as u64,
+            sizes.sum(),
+            0,
+            model.readers.len() as u32,
+            model.waiting.len() as u64,
+        );
+        if is != must {
+            return violated!("stream {} counts {is:?} and has {must:?}", model.name);
+        }
+        model.check_kept(world.model.now, world.model.clock_fell)?;
+        model.check_readers(|consumer| starved.contains(&consumer))?;
     }
     Ok(())
 }
@@ -112,6 +159,7 @@ pub fn end(world: &mut World) -> Checked {
     }
     world.restart()?;
     world.end_step()?;
+    world.read_all_streams()?;
     world.open_ways()?;
     drain(world)?;
     give_back(world)?;
@@ -196,7 +244,7 @@ fn alive(world: &mut World) -> Checked {
         ..crate::format::plain("d1", &properties, &body)
     };
     let publisher = &mut world.clients[0].publisher;
-    let headers = &ferry_broker::NoHeaders;
+    let headers = &ferry_broker::NoView;
     let tag = Some(World::tag(id));
     let published = burst.publish(&world.broker, publisher, &draft, headers, tag);
     if published != Ok(Published::Routed) {

@@ -12,14 +12,17 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ferry_broker::{
-    Broker, Burst, Delivery, ExchangeKind, NoHeaders, Published, Publisher, QueueHandle,
+    Broker, Burst, Delivery, ExchangeKind, NoView, Published, Publisher, QueueHandle,
     SETTLE_EXCHANGE,
 };
+use ferry_core::arguments::Value;
 use ferry_core::message::Draft;
+use ferry_core::queue::QueueKind;
 use ferry_log::testing::{Crash, Fault, FaultyDisk};
 
 use crate::clock::VirtualClock;
 use crate::format::plain;
+use crate::model::order::FILTERS;
 use crate::model::recover::{Ending, Found, FoundQueue, State};
 use crate::model::routing::Kind;
 use crate::outlet::Seen;
@@ -101,7 +104,7 @@ impl World {
         };
         let publisher = &mut self.clients[0].publisher;
         let tag = Some(World::tag(id));
-        let published = burst.publish(&self.broker, publisher, &draft, &NoHeaders, tag);
+        let published = burst.publish(&self.broker, publisher, &draft, &NoView, tag);
         let routed = published == Ok(ferry_broker::Published::Routed);
         let ticket = burst.submit(&self.broker);
         let promise = ticket.and_then(|ticket| ticket.resolved());
@@ -215,15 +218,24 @@ impl World {
         let mut found = Found::default();
         for queue in vhost.queues() {
             let found_queue = self.look_into_queue(&broker, &queue)?;
-            found.queues.push(found_queue);
+            match queue.kind() {
+                QueueKind::Stream => found.streams.push(found_queue),
+                _ => found.queues.push(found_queue),
+            }
         }
         found.policy = World::policy_of(&broker)?;
         for (binding, _) in vhost.bindings() {
             if let ferry_broker::Destination::Queue(id) = &binding.destination {
                 let key = String::from_utf8_lossy(&binding.routing_key).into_owned();
+                let filter = binding.arguments.get("x-filter").and_then(Value::as_bytes);
+                let named = |filter: &[u8]| {
+                    let mut all = FILTERS.iter();
+                    all.position(|(text, _)| text.as_bytes() == filter)
+                };
+                let source = binding.source.to_string();
                 found
                     .bindings
-                    .insert((binding.source.to_string(), id.0, key));
+                    .insert((source, id.0, key, filter.and_then(named)));
             }
         }
         found.exchanges = vhost
@@ -259,6 +271,25 @@ impl World {
         let (id, name) = (queue.id().0, queue.name().to_owned());
         let mut messages = peek::all(broker, queue)?;
         let ids = self.known_ids(broker, queue)?;
+        if queue.kind() == QueueKind::Stream {
+            let shown = messages.iter().map(|found| (found.seen.message, found.seq));
+            let shown: Vec<_> = shown.collect();
+            self.trace.line(format!("    {name} has {shown:?}"));
+            return Ok(FoundQueue {
+                id,
+                name,
+                messages,
+                ids,
+            });
+        }
+        // Keys that wait are passed over otherwise.
+        broker.command(queue, |queue, context| {
+            let mut options = queue.options().clone();
+            if options.shards.take().is_some() {
+                options.max_length = None;
+                queue.set_options(Arc::new(options), context);
+            }
+        });
         let mut taken = Vec::new();
         let mut take = |delivery: Delivery<'_>| taken.extend(Seen::new(&delivery));
         while matches!(broker.get(queue, true, &mut take), Ok(true)) {}
@@ -322,7 +353,7 @@ impl World {
             let properties = crate::format::identified(0, Some(*identity));
             let draft = plain(queue.name(), &properties, b"");
             let tag = Some(World::tag(*identity));
-            let published = burst.publish(broker, &mut publisher, &draft, &NoHeaders, tag);
+            let published = burst.publish(broker, &mut publisher, &draft, &NoView, tag);
             if published != Ok(Published::Routed) {
                 return violated!("a probe of {}: {published:?}", queue.name());
             }

@@ -4,9 +4,9 @@
 //! - Properties that a client publishes name the message, so that a rewritten message can be
 //!   told from a wrong one.
 
-use ferry_broker::{Basics, MessageFormat, MessageId};
+use ferry_broker::{Basics, MessageFormat, MessageId, MessageView};
 use ferry_core::arguments::{Arguments, Value};
-use ferry_core::message::Draft;
+use ferry_core::message::{Draft, Message};
 
 /// The tag of the format in messages.
 pub const FORMAT: u8 = 1;
@@ -28,6 +28,10 @@ impl MessageFormat for SimFormat {
             message_id: number.map(|number| number.to_string()),
             ..Basics::default()
         })
+    }
+
+    fn view(&self, message: &Message<'_>, look: &mut dyn FnMut(&dyn MessageView)) {
+        look(&self.headers(message.properties()));
     }
 
     fn headers(&self, properties: &[u8]) -> Arguments {
@@ -65,10 +69,46 @@ pub fn properties(id: u64) -> Vec<u8> {
 /// The properties of message `id` with an id of which a queue may take one only.
 #[must_use]
 pub fn identified(id: u64, identity: Option<u64>) -> Vec<u8> {
+    dressed(id, identity, Dress::default())
+}
+
+/// Headers that shards and filters look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Dress {
+    /// The shard key.
+    pub key: Option<u64>,
+    /// The color, of [`COLORS`].
+    pub color: Option<usize>,
+    /// A number.
+    pub weight: Option<i64>,
+}
+
+/// Colors of messages.
+pub const COLORS: [&str; 3] = ["red", "green", "blue"];
+
+/// The same with more headers.
+#[must_use]
+pub fn dressed(id: u64, identity: Option<u64>, dress: Dress) -> Vec<u8> {
     let mut headers = Arguments::new();
     headers.insert(NUMBER, Value::U64(id));
     if let Some(identity) = identity {
         headers.insert(IDENTITY, Value::U64(identity));
+    }
+    let text = |text: String| Value::Str(text.into_bytes());
+    if let Some(key) = dress.key {
+        let number = Value::U64(key);
+        let key = if key % 2 == 0 {
+            number
+        } else {
+            text(format!("k{key}"))
+        };
+        headers.insert("x-shard-key", key);
+    }
+    if let Some(color) = dress.color {
+        headers.insert("color", text(COLORS[color].to_owned()));
+    }
+    if let Some(weight) = dress.weight {
+        headers.insert("weight", Value::I64(weight));
     }
     write(&headers)
 }

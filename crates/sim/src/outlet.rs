@@ -23,6 +23,8 @@ pub struct Seen {
     pub size: u32,
     /// What settles it.
     pub lease: Option<Lease>,
+    /// Its offset, if it came from a stream.
+    pub offset: Option<u64>,
     /// As flagged.
     pub redelivered: bool,
     /// As counted.
@@ -46,6 +48,7 @@ impl Seen {
             message: found,
             size: message.body_len(),
             lease: delivery.lease,
+            offset: delivery.offset,
             redelivered: delivery.redelivered,
             returns: delivery.delivery_count,
             deaths: history.map(|(_, deaths)| deaths),

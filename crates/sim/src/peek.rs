@@ -124,6 +124,7 @@ fn see(queue: &Arc<QueueHandle>, bytes: &[u8], entry: &Entry) -> Option<Seen> {
         message: crate::body::message_of(message.body()).filter(|id| Some(*id) == named),
         size: message.body_len(),
         lease: None,
+        offset: None,
         redelivered: entry.redelivered,
         returns: entry.returns,
         deaths: history.map(|(_, deaths)| deaths),

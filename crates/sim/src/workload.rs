@@ -30,6 +30,8 @@ pub enum Operation {
     DeleteQueue,
     /// A queue is purged.
     Purge,
+    /// A stream is declared, read or deleted.
+    Stream,
     /// A queue is bound.
     Bind,
     /// A queue is unbound.
@@ -79,6 +81,10 @@ pub struct Workload {
     pub delayed: u64,
     /// How many publishes have an id, in percent.
     pub identified: u64,
+    /// How many publishes to a queue by its name go to a stream, in percent.
+    pub streams: u64,
+    /// How many of them go to queues with shards or filters, in percent.
+    pub order: u64,
 }
 
 const MIXED: &[(Operation, u64)] = &[
@@ -99,6 +105,7 @@ const MIXED: &[(Operation, u64)] = &[
     (Operation::Operator, 40),
     (Operation::Policy, 6),
     (Operation::Jump, 2),
+    (Operation::Stream, 10),
     (Operation::Commit, 120),
     (Operation::Time, 60),
     (Operation::Upkeep, 40),
@@ -122,6 +129,7 @@ const CRASH: &[(Operation, u64)] = &[
     (Operation::Operator, 20),
     (Operation::Policy, 4),
     (Operation::Jump, 1),
+    (Operation::Stream, 15),
     (Operation::Commit, 100),
     (Operation::Time, 20),
     (Operation::Upkeep, 30),
@@ -147,6 +155,7 @@ const CHURN: &[(Operation, u64)] = &[
     (Operation::Bind, 80),
     (Operation::Unbind, 40),
     (Operation::Exchange, 40),
+    (Operation::Stream, 20),
     (Operation::Commit, 80),
     (Operation::Time, 20),
     (Operation::Upkeep, 30),
@@ -205,6 +214,7 @@ const FEATURES: &[(Operation, u64)] = &[
     (Operation::Operator, 80),
     (Operation::Policy, 16),
     (Operation::Jump, 4),
+    (Operation::Stream, 12),
     (Operation::Commit, 100),
     (Operation::Time, 90),
     (Operation::Upkeep, 30),
@@ -229,6 +239,7 @@ const DELAYS: &[(Operation, u64)] = &[
     (Operation::Operator, 60),
     (Operation::Policy, 4),
     (Operation::Jump, 6),
+    (Operation::Stream, 6),
     (Operation::Commit, 60),
     (Operation::Time, 100),
     (Operation::Upkeep, 20),
@@ -237,9 +248,59 @@ const DELAYS: &[(Operation, u64)] = &[
     (Operation::Restart, 8),
 ];
 
+const STREAMS: &[(Operation, u64)] = &[
+    (Operation::Burst, 260),
+    (Operation::Transaction, 50),
+    (Operation::Settle, 200),
+    (Operation::Get, 40),
+    (Operation::Consume, 20),
+    (Operation::Cancel, 25),
+    (Operation::Flush, 60),
+    (Operation::Reconnect, 8),
+    (Operation::Stream, 120),
+    (Operation::Bind, 25),
+    (Operation::Unbind, 10),
+    (Operation::Jump, 1),
+    (Operation::Commit, 80),
+    (Operation::Time, 90),
+    (Operation::Upkeep, 30),
+    (Operation::Checkpoint, 12),
+    (Operation::Crash, 25),
+    (Operation::Restart, 12),
+    (Operation::DiskFull, 3),
+    (Operation::DiskFault, 6),
+    (Operation::Heal, 15),
+];
+
+const ORDER: &[(Operation, u64)] = &[
+    (Operation::Burst, 220),
+    (Operation::Transaction, 30),
+    (Operation::Settle, 240),
+    (Operation::Get, 40),
+    (Operation::Consume, 110),
+    (Operation::Cancel, 60),
+    (Operation::Flush, 60),
+    (Operation::Reconnect, 10),
+    (Operation::DeclareQueue, 20),
+    (Operation::DeleteQueue, 1),
+    (Operation::Purge, 2),
+    (Operation::Bind, 6),
+    (Operation::Operator, 40),
+    (Operation::Policy, 10),
+    (Operation::Jump, 1),
+    (Operation::Commit, 60),
+    (Operation::Time, 70),
+    (Operation::Upkeep, 20),
+    (Operation::Checkpoint, 8),
+    (Operation::Crash, 12),
+    (Operation::Restart, 8),
+    (Operation::DiskFault, 2),
+    (Operation::Heal, 8),
+];
+
 impl Workload {
     /// All workloads; a seed picks one unless told otherwise.
-    pub const ALL: [Workload; 7] = [
+    pub const ALL: [Workload; 9] = [
         Workload {
             name: "mixed",
             weights: MIXED,
@@ -248,6 +309,8 @@ impl Workload {
             features: 20,
             delayed: 8,
             identified: 15,
+            streams: 5,
+            order: 10,
         },
         Workload {
             name: "crash",
@@ -257,6 +320,8 @@ impl Workload {
             features: 20,
             delayed: 8,
             identified: 15,
+            streams: 5,
+            order: 10,
         },
         Workload {
             name: "churn",
@@ -266,6 +331,8 @@ impl Workload {
             features: 10,
             delayed: 5,
             identified: 8,
+            streams: 5,
+            order: 10,
         },
         Workload {
             name: "backlog",
@@ -275,6 +342,8 @@ impl Workload {
             features: 8,
             delayed: 4,
             identified: 4,
+            streams: 0,
+            order: 0,
         },
         Workload {
             name: "deep",
@@ -284,6 +353,8 @@ impl Workload {
             features: 0,
             delayed: 2,
             identified: 0,
+            streams: 0,
+            order: 0,
         },
         Workload {
             name: "features",
@@ -293,6 +364,8 @@ impl Workload {
             features: 50,
             delayed: 20,
             identified: 40,
+            streams: 5,
+            order: 15,
         },
         Workload {
             name: "delays",
@@ -302,6 +375,30 @@ impl Workload {
             features: 25,
             delayed: 70,
             identified: 5,
+            streams: 3,
+            order: 5,
+        },
+        Workload {
+            name: "streams",
+            weights: STREAMS,
+            body_bytes_max: 600,
+            burst_max: 12,
+            features: 10,
+            delayed: 8,
+            identified: 4,
+            streams: 60,
+            order: 0,
+        },
+        Workload {
+            name: "order",
+            weights: ORDER,
+            body_bytes_max: 300,
+            burst_max: 12,
+            features: 10,
+            delayed: 5,
+            identified: 0,
+            streams: 0,
+            order: 90,
         },
     ];
 

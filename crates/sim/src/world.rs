@@ -11,11 +11,13 @@ use ferry_broker::{
     Broker, Clock, ConfirmTag, ConnectionId, ConnectionInfo, ConsumerHandle, Formats, Lease,
     Options, Promise, Publisher, QueueHandle, SyncPolicy, Ticket, Vhost,
 };
+use ferry_core::queue::QueueKind;
 use ferry_log::Position;
 use ferry_log::testing::{FaultyDisk, Random};
 
 use crate::clock::VirtualClock;
 use crate::format::{FORMAT, SimFormat};
+use crate::model::found::{FoundMessage, State};
 use crate::model::queue::QueueModel;
 use crate::model::routing::Binding;
 use crate::model::{self, Change, Model, Seemly, Step};
@@ -295,12 +297,29 @@ impl World {
         }
         for queue in self.vhost.queues() {
             seen.queues.insert(queue.id().0);
+            if self.may_hide_expired(queue.id().0) {
+                let ready = peek::all(&self.broker, &queue)?.into_iter();
+                let ready = ready.filter(|found| found.state == State::Ready);
+                let named = |found: FoundMessage| Some((found.seen.message?, found.seen.deaths?));
+                seen.ready
+                    .insert(queue.id().0, ready.filter_map(named).collect());
+            }
+            if queue.kind() == QueueKind::Stream {
+                seen.streams.insert(queue.id().0, queue.ready());
+            }
             if queue.dead_letters_pending() > 0 {
                 let stuck = peek::stuck(&self.broker, &queue)?;
                 seen.stuck.insert(queue.id().0, stuck);
             }
         }
         Ok(seen)
+    }
+
+    /// Whether the queue may have let something go that was overdue, from behind its head.
+    fn may_hide_expired(&self, queue: u64) -> bool {
+        let now = self.clock.now();
+        let queue = self.model.queues.get(&queue);
+        queue.is_some_and(|queue| queue.is_choosy() && queue.all().any(|i| i.expired(now)))
     }
 
     /// Waits with a jitter become known by looking at them.

@@ -91,7 +91,7 @@ impl Listed for Placed {
             internal,
             arguments,
         } = &self.exchange;
-        json!({
+        let mut object = json!({
             "name": &**name,
             "vhost": self.vhost.name(),
             "type": kind.as_str(),
@@ -99,6 +99,10 @@ impl Listed for Placed {
             "auto_delete": auto_delete,
             "internal": internal,
             "arguments": values::object(arguments),
-        })
+        });
+        if let Some(policy) = self.vhost.exchange_policy(name) {
+            object["policy"] = json!(policy.name);
+        }
+        object
     }
 }

@@ -7,8 +7,11 @@
 mod bindings;
 mod connections;
 mod exchanges;
+mod ferry;
 mod health;
+mod limits;
 mod list;
+mod operator_policies;
 mod overview;
 mod policies;
 mod queues;
@@ -36,6 +39,8 @@ pub(crate) enum ApiError {
     NotFound,
     /// The virtual host of what is to be changed.
     NoSuchVhost,
+    /// The user that is to be changed, by name.
+    NoSuchUser(String),
     BadRequest(String),
     /// A health check that says no, with its whole body.
     Unhealthy(Value),
@@ -60,6 +65,10 @@ impl IntoResponse for ApiError {
                 StatusCode::NOT_FOUND,
                 error_body("not_found", "vhost_not_found"),
             ),
+            ApiError::NoSuchUser(name) => {
+                let body = json!({ "error": "bad_request", "reason": ["no_such_user", name] });
+                (StatusCode::BAD_REQUEST, Json(body))
+            }
             ApiError::BadRequest(reason) => {
                 (StatusCode::BAD_REQUEST, error_body("bad_request", &reason))
             }
@@ -79,7 +88,8 @@ impl From<DefinitionError> for ApiError {
             ErrorKind::NotFound => ApiError::NotFound,
             ErrorKind::AccessRefused
             | ErrorKind::ResourceLocked
-            | ErrorKind::PreconditionFailed => ApiError::BadRequest(error.to_string()),
+            | ErrorKind::PreconditionFailed
+            | ErrorKind::NotImplemented => ApiError::BadRequest(error.to_string()),
             ErrorKind::Internal => ApiError::Internal,
         }
     }
@@ -205,8 +215,21 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
                 .put(policies::put)
                 .delete(policies::delete),
         )
+        .route("/operator-policies", get(operator_policies::all))
+        .route(
+            "/operator-policies/{vhost}",
+            get(operator_policies::of_vhost),
+        )
+        .route(
+            "/operator-policies/{vhost}/{policy}",
+            get(operator_policies::one)
+                .put(operator_policies::put)
+                .delete(operator_policies::delete),
+        )
         .route("/connections", get(connections::all))
         .route("/connections/{name}", get(connections::one))
+        .nest("/ferry", ferry::routes())
+        .merge(limits::routes())
         .merge(health::routes())
         .fallback(not_found)
 }

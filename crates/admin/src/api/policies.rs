@@ -8,12 +8,12 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use axum::extract::Path;
 use axum::http::StatusCode;
-use ferry_broker::{ApplyTo, Policy, PolicyError};
+use ferry_broker::{ApplyTo, Policy, PolicyError, PolicySet, Promise};
 use serde_json::{Value, json};
 
 use super::list::{Listed, SortKey};
 use super::{
-    ApiError, Context, ListQuery, LoggedIn, Query, Shared, Shown, State, change, gather,
+    Answer, ApiError, Context, ListQuery, LoggedIn, Query, Shared, Shown, State, change, gather,
     gather_all, gather_of_vhost, values, vhosts,
 };
 
@@ -36,11 +36,7 @@ pub(super) async fn one(
     Path((vhost, name)): Path<(String, String)>,
 ) -> Shown {
     gather(shared, move |shared| {
-        let policies = vhosts::find(shared, &vhost)?.policies();
-        let found = policies.iter().find(|policy| policy.name == name);
-        found
-            .map(|policy| policy.show(shared))
-            .ok_or(ApiError::NotFound)
+        show_one(&vhosts::find(shared, &vhost)?.policies(), &name, shared)
     })
     .await
 }
@@ -52,16 +48,8 @@ pub(super) async fn put(
     body: Bytes,
 ) -> Result<StatusCode, ApiError> {
     change(shared, move |shared| {
-        if shared.broker.vhost(&vhost).is_none() {
-            return Err(ApiError::NoSuchVhost);
-        }
-        let policy = Policy::read(&vhost, &name, &values::body(&body)?)?;
-        let set = shared.broker.set_policy(policy)?;
-        let status = match set.created {
-            true => StatusCode::CREATED,
-            false => StatusCode::NO_CONTENT,
-        };
-        Ok((status, set.durable_at))
+        let policy = read(shared, &vhost, &name, &body)?;
+        Ok(answer(shared.broker.set_policy(policy)?))
     })
     .await
 }
@@ -76,6 +64,36 @@ pub(super) async fn delete(
         Ok((StatusCode::NO_CONTENT, promise))
     })
     .await
+}
+
+/// The policy of that name.
+pub(super) fn show_one(policies: &[Arc<Policy>], name: &str, shared: &Shared) -> Answer {
+    let found = policies.iter().find(|policy| policy.name == name);
+    found
+        .map(|policy| policy.show(shared))
+        .ok_or(ApiError::NotFound)
+}
+
+/// The policy that a request asks for.
+pub(super) fn read(
+    shared: &Shared,
+    vhost: &str,
+    name: &str,
+    body: &[u8],
+) -> Result<Policy, ApiError> {
+    if shared.broker.vhost(vhost).is_none() {
+        return Err(ApiError::NoSuchVhost);
+    }
+    Ok(Policy::read(vhost, name, &values::body(body)?)?)
+}
+
+/// What a policy that was set is answered with, and when.
+pub(super) fn answer(set: PolicySet) -> (StatusCode, Promise) {
+    let status = match set.created {
+        true => StatusCode::CREATED,
+        false => StatusCode::NO_CONTENT,
+    };
+    (status, set.durable_at)
 }
 
 impl From<PolicyError> for ApiError {

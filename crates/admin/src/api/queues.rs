@@ -103,10 +103,7 @@ impl Listed for Arc<QueueHandle> {
 
     fn show(&self, shared: &Shared) -> Value {
         let node = &shared.node.name;
-        let policy = self.policy();
-        let definition = policy
-            .as_ref()
-            .map(|policy| values::object(&policy.definition));
+        let (policy, operator_policy) = (self.policy(), self.operator_policy());
         let (ready, unsettled) = (self.ready(), self.unsettled());
         let mut object = json!({
             "name": QueueHandle::name(self),
@@ -116,8 +113,8 @@ impl Listed for Arc<QueueHandle> {
             "exclusive": self.exclusive(),
             "arguments": values::object(self.arguments()),
             "policy": policy.as_ref().map(|policy| policy.name.as_str()),
-            "operator_policy": null,
-            "effective_policy_definition": definition.unwrap_or_else(|| json!({})),
+            "operator_policy": operator_policy.as_ref().map(|policy| policy.name.as_str()),
+            "effective_policy_definition": values::object(&self.effective_policy_definition()),
             "type": "classic",
             "node": node,
             "state": "running",
@@ -128,9 +125,15 @@ impl Listed for Arc<QueueHandle> {
             "messages_dead_letter_pending": self.dead_letters_pending(),
             "message_bytes_ready": self.ready_bytes(),
             "consumers": self.consumers(),
+            "single_active_consumer_tag": shared.broker.active_consumer_tag(self),
         });
-        if self.options().kind == QueueKind::Quorum {
-            object["type"] = json!("quorum");
+        let replicated = match self.kind() {
+            QueueKind::Classic => None,
+            QueueKind::Quorum => Some("quorum"),
+            QueueKind::Stream => Some("stream"),
+        };
+        if let Some(kind) = replicated {
+            object["type"] = json!(kind);
             object["leader"] = json!(node);
             object["members"] = json!([node]);
             object["online"] = json!([node]);

@@ -6,6 +6,7 @@
 //! - A family is written once, with all its samples together.
 
 mod node;
+mod rules;
 mod text;
 
 use std::sync::Arc;

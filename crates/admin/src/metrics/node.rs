@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use ferry_broker::{BlockReason, Metrics};
 
+use super::rules;
 use super::text::{Family, Text};
 use crate::process;
 use crate::shared::Shared;
@@ -15,6 +16,9 @@ pub(super) fn write(shared: &Shared, text: &mut Text) {
     messages(shared.broker.metrics(), text);
     own_messages(shared.broker.metrics(), text);
     by_settings(shared.broker.metrics(), text);
+    gathered(shared.broker.metrics(), text);
+    rules::write(shared.broker.metrics(), text);
+    throttled(shared, text);
     resources(shared, text);
     alarms(shared, text);
     log(shared, text);
@@ -265,6 +269,66 @@ fn by_settings(metrics: &Metrics, text: &mut Text) {
             ),
         ],
     );
+}
+
+/// What was gathered, and what is told of traces.
+fn gathered(metrics: &Metrics, text: &mut Text) {
+    counters(
+        text,
+        [
+            (
+                Family("ferrymq_gathers_begun_total", "Gatherings that began"),
+                &metrics.gathers_begun,
+            ),
+            (
+                Family(
+                    "ferrymq_gathers_answered_total",
+                    "Gatherings that were answered",
+                ),
+                &metrics.gathers_answered,
+            ),
+            (
+                Family(
+                    "ferrymq_gather_replies_late_total",
+                    "Replies that came after their gathering had ended",
+                ),
+                &metrics.gather_replies_late,
+            ),
+            (
+                Family(
+                    "ferrymq_spans_dropped_total",
+                    "Hops of traces that could not be sent to the collector",
+                ),
+                &metrics.spans_dropped,
+            ),
+        ],
+    );
+}
+
+/// Waits for the sake of rates, by whose rate it was.
+fn throttled(shared: &Shared, text: &mut Text) {
+    let counts = shared.broker.throttled();
+    for (family, waits) in [
+        (
+            Family(
+                "ferrymq_publishes_throttled_total",
+                "Waits of publishers for a rate",
+            ),
+            counts.map(|count| count.publishes),
+        ),
+        (
+            Family(
+                "ferrymq_deliveries_throttled_total",
+                "Waits of deliveries for a rate",
+            ),
+            counts.map(|count| count.deliveries),
+        ),
+    ] {
+        text.open(family, "counter");
+        for (count, waits) in counts.iter().zip(waits) {
+            text.sample(family, &[("limit", count.limit)], waits as f64);
+        }
+    }
 }
 
 fn resources(shared: &Shared, text: &mut Text) {

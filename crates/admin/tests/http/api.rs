@@ -89,14 +89,21 @@ async fn a_queue_is_shown_with_what_it_was_declared_with() {
         "policy": null, "operator_policy": null, "effective_policy_definition": {},
         "messages": 0, "messages_ready": 0, "messages_unacknowledged": 0,
         "messages_delayed": 0, "messages_dead_letter_pending": 0,
-        "message_bytes_ready": 0, "consumers": 0,
+        "message_bytes_ready": 0, "consumers": 0, "single_active_consumer_tag": null,
     });
     assert_eq!(queue, expected);
-    let queue = door.get("/api/queues/%2F/safe").await.json();
-    assert_eq!(
-        (&queue["type"], &queue["leader"]),
-        (&json!("quorum"), &json!("ferrymq@test"))
-    );
+    door.declare("log", Arguments::from_iter([("x-queue-type", "stream")]));
+    for (name, kind) in [("safe", "quorum"), ("log", "stream")] {
+        let queue = door.get(&format!("/api/queues/%2F/{name}")).await.json();
+        assert_eq!(
+            (&queue["type"], &queue["leader"]),
+            (&json!(kind), &json!("ferrymq@test"))
+        );
+    }
+    let purged = door
+        .change("DELETE", "/api/queues/%2F/log/contents", "")
+        .await;
+    assert_eq!(purged.status, 400, "a stream is not emptied");
 }
 
 #[tokio::test]

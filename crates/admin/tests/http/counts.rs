@@ -123,6 +123,7 @@ async fn leases_that_end_by_themselves_are_counted() {
         ("ferrymq_leases_expired_total", 1.0),
         ("ferrymq_messages_settled_late_total", 1.0),
         ("ferrymq_messages_duplicate_total", 0.0),
+        ("ferrymq_gathers_begun_total", 0.0),
         ("ferrymq_messages_delay_ignored_total", 0.0),
         ("ferrymq_messages_woken_total", 0.0),
     ] {

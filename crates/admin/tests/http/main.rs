@@ -5,5 +5,7 @@
 mod api;
 mod counts;
 mod door;
+mod limits;
+mod passport;
 mod policies;
 mod support;

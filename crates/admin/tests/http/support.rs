@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use ferry_admin::{Admin, Listener, Node};
 use ferry_broker::{
     BindingSpec, Broker, Burst, Clock, ConnectionId, ConnectionInfo, Exchange, ExchangeKind,
-    Formats, NoHeaders, Options, Publisher, QueueSpec, SyncPolicy,
+    NoView, Options, Publisher, QueueSpec, SyncPolicy,
 };
 use ferry_core::arguments::Arguments;
 use ferry_core::message::{Draft, FORMAT_AMQP091};
@@ -75,7 +75,7 @@ impl Door {
             disk: Arc::clone(&disk) as Arc<dyn ferry_log::Disk>,
             log: ferry_log::Options::default(),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
-            formats: Formats::default(),
+            formats: crate::passport::formats(),
             sync: SyncPolicy::Sync,
             memory_high_bytes: 1 << 20,
             disk_free_bytes_min: 0,
@@ -143,7 +143,7 @@ impl Door {
         let mut publisher = Publisher::new(self.broker.vhost("/").unwrap());
         let mut burst = Burst::new();
         burst
-            .publish(&self.broker, &mut publisher, &draft, &NoHeaders, None)
+            .publish(&self.broker, &mut publisher, &draft, &NoView, None)
             .unwrap();
         burst.submit(&self.broker);
     }

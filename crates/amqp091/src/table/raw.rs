@@ -253,6 +253,14 @@ pub struct Entries<'a> {
     reader: Reader<'a>,
 }
 
+impl<'a> Entries<'a> {
+    /// What is left, as it is on the wire.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &'a [u8] {
+        self.reader.rest()
+    }
+}
+
 impl<'a> Iterator for Entries<'a> {
     type Item = Result<(ShortStr<'a>, RawValue<'a>), TableError>;
 

@@ -8,6 +8,7 @@
 //! Not here: which policy is in force for a queue (`policies`).
 
 mod settings;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -16,7 +17,8 @@ use ferry_core::arguments::{Arguments, Value};
 use ferry_core::limits::QUEUE_PRIORITY_MAX;
 use ferry_core::queue::{DeadLetterStrategy, Options, QueueKind, SyncPolicy};
 
-pub(crate) use settings::{KEYS, Settings};
+pub(crate) use settings::{KEYS, Key, Settings};
+pub use values::age_ms;
 use values::{Checked, count, flag, text};
 
 /// Arguments that two declarations of a queue must agree on.
@@ -44,6 +46,17 @@ pub(crate) const COMPARED: &[&str] = &[
     "x-message-deduplication",
     "x-cache-size",
     "x-cache-ttl",
+    "x-shards",
+    "x-shard-key-header",
+    "x-max-age",
+    "x-stream-max-segment-size-bytes",
+    "x-initial-cluster-size",
+    "x-queue-leader-locator",
+    "x-publish-rate",
+    "x-publish-byte-rate",
+    "x-deliver-rate",
+    "x-deliver-byte-rate",
+    "x-passport",
 ];
 
 /// What was refused, and why.
@@ -74,7 +87,7 @@ pub(crate) struct Declared {
 }
 
 impl Declared {
-    /// Classic or quorum.
+    /// Classic, quorum or stream.
     pub fn kind(&self) -> QueueKind {
         self.fixed.kind
     }
@@ -85,7 +98,11 @@ impl Declared {
             Some(policy) => self.settings.over(policy),
             None => self.settings.clone(),
         };
-        settings.fill(self.fixed.clone())
+        let options = settings.fill(self.fixed.clone());
+        match options.kind {
+            QueueKind::Stream => stream::fit(options),
+            QueueKind::Classic | QueueKind::Quorum => options,
+        }
     }
 }
 
@@ -115,6 +132,7 @@ pub(crate) fn declared(arguments: &Arguments, flags: Flags) -> Result<Declared, 
     let durable = flags.durable && !flags.exclusive;
     let kind = kind(&reader)?;
     fits(&reader, kind, flags)?;
+    stream::check_leader(&reader)?;
     let mut settings = Settings::default();
     for key in KEYS {
         reader.read(key.argument, |value| key.read(&mut settings, value))?;
@@ -127,7 +145,10 @@ pub(crate) fn declared(arguments: &Arguments, flags: Flags) -> Result<Declared, 
         single_active_consumer: reader
             .read("x-single-active-consumer", flag)?
             .unwrap_or(false),
-        sync: sync(&reader)?.unwrap_or(flags.sync_default),
+        sync: match kind {
+            QueueKind::Stream => stream::check(&reader, flags.sync_default)?,
+            _ => sync(&reader)?.unwrap_or(flags.sync_default),
+        },
         ..Options::default()
     };
     Ok(Declared { settings, fixed })
@@ -145,6 +166,7 @@ fn sensible(settings: &Settings, durable: bool) -> Result<(), Refused> {
     }
     let retried = settings.retry_delay_ms.is_some();
     let deduplicated = settings.deduplication == Some(true);
+    let sharded = settings.shards.is_some();
     for (argument, set, needed, there) in [
         (
             "x-retry-factor",
@@ -176,6 +198,12 @@ fn sensible(settings: &Settings, durable: bool) -> Result<(), Refused> {
             "x-message-deduplication",
             deduplicated,
         ),
+        (
+            "x-shard-key-header",
+            settings.shard_key_header.is_some(),
+            "x-shards",
+            sharded,
+        ),
     ] {
         if set && !there {
             return Err(refused(argument, format!("it needs {needed}")));
@@ -187,14 +215,17 @@ fn sensible(settings: &Settings, durable: bool) -> Result<(), Refused> {
     }
 }
 
+/// The kind of queue that is asked for, if it is one that no broker makes up a name for.
+pub(crate) fn replicated_kind(arguments: &Arguments) -> Option<QueueKind> {
+    let kind = kind(&Reader(arguments)).ok()?;
+    (kind != QueueKind::Classic).then_some(kind)
+}
+
 fn kind(reader: &Reader<'_>) -> Result<QueueKind, Refused> {
     match reader.read("x-queue-type", text)?.as_deref() {
         None | Some("classic") => Ok(QueueKind::Classic),
         Some("quorum") => Ok(QueueKind::Quorum),
-        Some("stream") => Err(refused(
-            "x-queue-type",
-            "queue type 'stream' is not supported yet",
-        )),
+        Some("stream") => Ok(QueueKind::Stream),
         Some(other) => Err(refused(
             "x-queue-type",
             format!("\"unsupported queue type '{other}'\""),
@@ -205,9 +236,26 @@ fn kind(reader: &Reader<'_>) -> Result<QueueKind, Refused> {
 fn fits(reader: &Reader<'_>, kind: QueueKind, flags: Flags) -> Result<(), Refused> {
     let unfit: &[&str] = match kind {
         // On a durable one it means what it means on a quorum queue.
-        QueueKind::Classic if !flags.durable => &["x-dead-letter-strategy"],
-        QueueKind::Classic => &[],
-        QueueKind::Quorum => &["x-max-priority", "x-queue-mode", "x-queue-version"],
+        QueueKind::Classic if !flags.durable => &[
+            "x-dead-letter-strategy",
+            "x-max-age",
+            "x-stream-max-segment-size-bytes",
+            "x-initial-cluster-size",
+        ],
+        QueueKind::Classic => &[
+            "x-max-age",
+            "x-stream-max-segment-size-bytes",
+            "x-initial-cluster-size",
+        ],
+        QueueKind::Quorum => &[
+            "x-max-priority",
+            "x-queue-mode",
+            "x-queue-version",
+            "x-max-age",
+            "x-stream-max-segment-size-bytes",
+            "x-initial-cluster-size",
+        ],
+        QueueKind::Stream => stream::UNFIT,
     };
     if let Some(argument) = unfit.iter().find(|argument| reader.0.contains(argument)) {
         return Err(Refused::ArgumentOfKind {
@@ -215,7 +263,7 @@ fn fits(reader: &Reader<'_>, kind: QueueKind, flags: Flags) -> Result<(), Refuse
             kind,
         });
     }
-    if kind == QueueKind::Quorum {
+    if kind != QueueKind::Classic {
         for (property, set) in [
             ("auto-delete", flags.auto_delete),
             ("exclusive-owner", flags.exclusive),

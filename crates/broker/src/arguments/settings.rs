@@ -8,13 +8,16 @@
 use ferry_core::arguments::Value;
 use ferry_core::limits::{
     DEDUPLICATION_IDS_DEFAULT, DEDUPLICATION_IDS_MAX, DEDUPLICATION_TTL_MS_DEFAULT, DELAY_MS_MAX,
-    QUORUM_DELIVERY_LIMIT, TTL_MS_MAX,
+    QUORUM_DELIVERY_LIMIT, RATE_MAX, SHARDS_MAX, SHARDS_MIN, STREAM_SEGMENT_BYTES_MAX, TTL_MS_MAX,
 };
 use ferry_core::queue::{
-    DeadLetterStrategy, DeadLetterTarget, Deduplication, Options, Overflow, QueueKind, Retry,
+    DeadLetterStrategy, DeadLetterTarget, Deduplication, Options, Overflow, QueueKind, Rate,
+    Retention, Retry, Shards,
 };
 
-use super::values::{Checked, choice, count, integer, name, positive, thousandths, truth, within};
+use super::values::{
+    Checked, age, choice, count, integer, name, positive, thousandths, truth, within,
+};
 
 /// What each wait is longer than the one before by, if nothing is said, in thousandths.
 const RETRY_FACTOR_MILLI_DEFAULT: u32 = 2000;
@@ -51,6 +54,13 @@ pub(crate) struct Settings {
     pub dead_letter_exchange: Option<String>,
     pub dead_letter_routing_key: Option<String>,
     pub dead_letter_strategy: Option<DeadLetterStrategy>,
+    pub shards: Option<u16>,
+    pub shard_key_header: Option<String>,
+    pub max_age_ms: Option<u64>,
+    pub segment_bytes: Option<u64>,
+    pub publish_rate: Rate,
+    pub deliver_rate: Rate,
+    pub passport: Option<bool>,
 }
 
 /// One setting by its name.
@@ -170,6 +180,33 @@ pub(crate) const KEYS: &[Key] = &[
     ours("x-cache-ttl", "cache TTL", |s, v| {
         put(&mut s.cache_ttl_ms, within(v, 1..=DELAY_MS_MAX))
     }),
+    ours("x-shards", "number of shards", |s, v| {
+        put(&mut s.shards, within(v, SHARDS_MIN..=SHARDS_MAX))
+    }),
+    ours("x-shard-key-header", "shard key header", |s, v| {
+        put(&mut s.shard_key_header, name(v))
+    }),
+    known("x-max-age", "max age", |s, v| {
+        put(&mut s.max_age_ms, age(v))
+    }),
+    known("x-stream-max-segment-size-bytes", "segment size", |s, v| {
+        put(&mut s.segment_bytes, count(v, STREAM_SEGMENT_BYTES_MAX))
+    }),
+    ours("x-publish-rate", "publish rate", |s, v| {
+        put(&mut s.publish_rate.messages, within(v, 1..=RATE_MAX))
+    }),
+    ours("x-publish-byte-rate", "publish byte rate", |s, v| {
+        put(&mut s.publish_rate.bytes, within(v, 1..=RATE_MAX))
+    }),
+    ours("x-deliver-rate", "deliver rate", |s, v| {
+        put(&mut s.deliver_rate.messages, within(v, 1..=RATE_MAX))
+    }),
+    ours("x-deliver-byte-rate", "deliver byte rate", |s, v| {
+        put(&mut s.deliver_rate.bytes, within(v, 1..=RATE_MAX))
+    }),
+    ours("x-passport", "passport value", |s, v| {
+        put(&mut s.passport, truth(v))
+    }),
 ];
 
 fn strategy(value: &Value) -> Checked<DeadLetterStrategy> {
@@ -222,6 +259,13 @@ fn lower<T: Ord + Copy>(own: Option<T>, policy: Option<T>) -> Option<T> {
     }
 }
 
+fn lower_rate(own: Rate, policy: Rate) -> Rate {
+    Rate {
+        messages: lower(own.messages, policy.messages),
+        bytes: lower(own.bytes, policy.bytes),
+    }
+}
+
 impl Settings {
     /// What is wrong with settings that were made together.
     pub fn contradiction(&self) -> Option<String> {
@@ -255,6 +299,15 @@ impl Settings {
                 .dead_letter_routing_key
                 .or_else(|| policy.dead_letter_routing_key.clone()),
             dead_letter_strategy: own.dead_letter_strategy.or(policy.dead_letter_strategy),
+            shards: own.shards.or(policy.shards),
+            shard_key_header: own
+                .shard_key_header
+                .or_else(|| policy.shard_key_header.clone()),
+            max_age_ms: lower(own.max_age_ms, policy.max_age_ms),
+            segment_bytes: own.segment_bytes.or(policy.segment_bytes),
+            publish_rate: lower_rate(own.publish_rate, policy.publish_rate),
+            deliver_rate: lower_rate(own.deliver_rate, policy.deliver_rate),
+            passport: own.passport.or(policy.passport),
         };
         if both.contradiction().is_some() {
             match self.retry_delay_ms {
@@ -284,6 +337,7 @@ impl Settings {
             ttl_ms: Some(self.cache_ttl_ms.unwrap_or(DEDUPLICATION_TTL_MS_DEFAULT)),
         };
         let routing_key = self.dead_letter_routing_key;
+        let key_header = self.shard_key_header;
         Options {
             message_ttl_ms: self.message_ttl_ms,
             expires_ms: self.expires_ms,
@@ -309,6 +363,14 @@ impl Settings {
                 routing_key,
             }),
             dead_letter_strategy: strategy,
+            shards: self.shards.map(|count| Shards { count, key_header }),
+            retention: Retention {
+                max_age_ms: self.max_age_ms,
+                segment_bytes: self.segment_bytes,
+            },
+            publish_rate: self.publish_rate,
+            deliver_rate: self.deliver_rate,
+            passport: self.passport == Some(true),
             ..fixed
         }
     }

@@ -7,7 +7,7 @@
 use std::ops::RangeInclusive;
 
 use ferry_core::arguments::Value;
-use ferry_core::limits::NAME_BYTES_MAX;
+use ferry_core::limits::{NAME_BYTES_MAX, TTL_MS_MAX};
 
 /// A value as it is used, or what is wrong with it.
 pub(super) type Checked<T> = Result<T, String>;
@@ -89,6 +89,31 @@ pub(super) fn name(value: &Value) -> Checked<String> {
         0..=NAME_BYTES_MAX => Ok(name),
         bytes => Err(format!("its {bytes} bytes are not in 0..{NAME_BYTES_MAX}")),
     }
+}
+
+/// An age of messages.
+pub(super) fn age(value: &Value) -> Checked<u64> {
+    age_ms(&text(value)?).ok_or_else(|| "invalid_max_age".to_owned())
+}
+
+/// An age as RabbitMQ writes it: a number and one of the units `Y M D h m s`, in milliseconds.
+pub fn age_ms(text: &str) -> Option<u64> {
+    let seconds: u64 = match text.chars().next_back()? {
+        'Y' => 365 * 86_400,
+        'M' => 30 * 86_400,
+        'D' => 86_400,
+        'h' => 3_600,
+        'm' => 60,
+        's' => 1,
+        _ => return None,
+    };
+    let number = &text[..text.len() - 1];
+    if !number.bytes().all(|digit| digit.is_ascii_digit()) {
+        return None;
+    }
+    let number: u64 = number.parse().ok()?;
+    let age_ms = number.checked_mul(seconds * 1000)?;
+    (1..=TTL_MS_MAX).contains(&age_ms).then_some(age_ms)
 }
 
 /// A flag as RabbitMQ checks it.

@@ -118,6 +118,16 @@ enum Way {
     None,
 }
 
+impl Way {
+    fn queues(&self) -> impl Iterator<Item = &QueueId> {
+        let (now, later): (&[QueueId], &[QueueId]) = match self {
+            Way::Queues(now, later) => (now, later),
+            Way::None => (&[], &[]),
+        };
+        now.iter().chain(later)
+    }
+}
+
 impl Broker {
     /// Does what was left while a partition was held, a bounded part of it if there is much: the
     /// rest is for the background. Called with nothing held.
@@ -158,6 +168,7 @@ impl Broker {
                     self.retry_stuck_for(line);
                 }
             }
+            After::Gathered(answer) => self.send_answer(*answer),
             After::Room { queue } => self.retry_stuck_for(queue),
             After::Expired { queue } => {
                 let now = self.now();
@@ -178,6 +189,7 @@ impl Broker {
         };
         let mut burst = Burst::new();
         let staged = self.stage_dead_letter(&mut burst, &departure, &target, &message);
+        self.note_dead_letter(&departure, &target, &message, staged.queues());
         let Way::Queues(tried, full) = staged else {
             return self.nowhere(departure);
         };
@@ -351,19 +363,35 @@ impl Died<'_> {
             expiration: format.expiration(message.properties()),
         };
         death.write(&mut headers);
-        let mut queues = Vec::new();
-        let exchange = &self.target.exchange;
-        vhost.route(exchange, &keys, &headers, &mut queues).ok()?;
         let letter = Letter {
             properties: format.rewrite(message.properties(), &headers, true),
             key: key.to_vec(),
             headers,
         };
+        let mut queues = Vec::new();
+        let draft = letter.draft(message, self.target);
+        let exchange = &self.target.exchange;
+        vhost
+            .route_draft(exchange, &keys, &draft, &mut queues)
+            .ok()?;
         Some((letter, queues))
     }
 }
 
 impl Letter {
+    fn draft<'a>(&'a self, message: &Message<'a>, target: &'a DeadLetterTarget) -> Draft<'a> {
+        Draft {
+            exchange: target.exchange.as_bytes(),
+            routing_key: &self.key,
+            properties: &self.properties,
+            ttl_ms: None,
+            dead_lettered: true,
+            deliver_at: None,
+            id: None,
+            ..message.draft()
+        }
+    }
+
     /// Stages a copy for each queue.
     pub(crate) fn stage(
         &self,
@@ -373,16 +401,6 @@ impl Letter {
         queues: &[Arc<QueueHandle>],
         confirm: impl Fn(usize) -> Option<ConfirmTag>,
     ) {
-        let draft = Draft {
-            exchange: target.exchange.as_bytes(),
-            routing_key: &self.key,
-            properties: &self.properties,
-            ttl_ms: None,
-            dead_lettered: true,
-            deliver_at: None,
-            id: None,
-            ..message.draft()
-        };
-        burst.stage(&draft, queues, confirm);
+        burst.stage(&self.draft(message, target), queues, confirm);
     }
 }

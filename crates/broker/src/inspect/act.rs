@@ -25,6 +25,7 @@ impl Broker {
         let cx = self.context();
         self.partition(queue).call(&cx, |state| {
             let lease = state.borrow(&cx, self.run, queue, name)?;
+            state.note_cancelled(&cx, queue, lease, actor);
             state.settle_borrowed(&cx, queue, lease, Outcome::Accept);
             Ok::<(), OperateError>(())
         })?;
@@ -146,6 +147,9 @@ impl State {
         let spot = match name.spot {
             Spot::Leased(_) => return Err(OperateError::Leased),
             // What is past its time is on its way out already.
+            Spot::Ready { .. } if queue.check_taking().is_err() => {
+                return Err(OperateError::Stream);
+            }
             Spot::Ready { .. } if entry.expired(cx.now) => return Err(OperateError::NotFound),
             spot => spot,
         };

@@ -38,6 +38,9 @@ pub enum OperateError {
     /// Nobody outside has it, so there is no lease to extend or end.
     #[error("the message is not leased to a consumer")]
     NotLeased,
+    /// It is in a stream, which keeps its messages until they are too old or too many.
+    #[error("messages do not leave a stream one by one")]
+    Stream,
     /// No queue would get it.
     #[error("the message would go to no queue: bind one, or name a queue")]
     NotRouted,

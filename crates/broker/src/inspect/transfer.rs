@@ -11,7 +11,7 @@
 
 use ferry_core::facts::Facts;
 use ferry_core::message::{Draft, Message};
-use ferry_core::queue::{LeaseId, Outcome, Prepared};
+use ferry_core::queue::{Enqueued, LeaseId, Outcome, Prepared};
 use ferry_log::Need;
 
 use super::act::audit;
@@ -19,6 +19,7 @@ use super::reference::MessageRef;
 use super::way::{Way, check_key};
 use super::{MoveTo, OperateError};
 use crate::partition::{Command, State, StateContext};
+use crate::passport::Act;
 use crate::{Broker, Burst, Promise, QueueHandle};
 
 /// A message that is held to be moved.
@@ -40,8 +41,13 @@ impl Broker {
     ) -> Result<Promise, OperateError> {
         let borrowed = self.borrow_message(queue, name)?;
         let promise = self.move_borrowed(queue, &borrowed, |message| {
-            let way = self.way(queue, to, &message, (None, None))?;
-            self.transfer(queue, borrowed.lease, &way, &message.draft())
+            let draft = message.draft();
+            let way = self.way(queue, to, &message, &draft, None)?;
+            let act = Act {
+                by: actor,
+                what: "moved",
+            };
+            self.transfer(queue, &borrowed, act, &way, &draft)
         });
         self.after_act();
         let promise = promise?;
@@ -90,10 +96,12 @@ impl Broker {
     pub(crate) fn transfer(
         &self,
         queue: &QueueHandle,
-        lease: LeaseId,
+        borrowed: &Borrowed,
+        act: Act<'_>,
         way: &Way,
         draft: &Draft<'_>,
     ) -> Result<Promise, OperateError> {
+        let lease = borrowed.lease;
         check_key(&way.routing_key)?;
         let draft = Draft {
             exchange: &way.exchange,
@@ -118,6 +126,8 @@ impl Broker {
             true => Promise::Now,
             false => self.write_transaction(&facts, Need::Sync)?,
         };
+        let before = Message::parse(&borrowed.stored).expect("what a queue had is a message");
+        self.note_moved(queue, act, &before, &draft, &way.queues);
         self.apply_arrival(&mut burst);
         let cx = self.context();
         self.partition(queue).call(&cx, |state| {
@@ -208,7 +218,7 @@ impl State {
         };
         let prepared = self.with_queue(cx, *queue, staged, |core, context| {
             let room = core.would_take(incoming.size);
-            room.then(|| core.prepare(incoming, context.staged, context.now, facts))
+            room.then(|| core.prepare(incoming, context.staged, context.lens, context.now, facts))
         });
         let prepared = prepared.flatten();
         incoming.recorded = prepared == Some(Prepared::Stored);
@@ -225,6 +235,7 @@ impl State {
         };
         let entered = self.with_queue(cx, *queue, staged, |core, context| {
             core.enqueue_moved(incoming, context);
+            core.note_arrival(incoming, Enqueued::Taken, context);
         });
         if entered.is_none() {
             self.give_back(queue.id, incoming);

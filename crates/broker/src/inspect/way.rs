@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use ferry_core::arguments::{Arguments, Value};
 use ferry_core::limits::NAME_BYTES_MAX;
-use ferry_core::message::Message;
+use ferry_core::message::{Draft, Message};
 
 use super::{MoveTo, OperateError};
 use crate::{Broker, QueueHandle, Vhost};
@@ -29,20 +29,23 @@ struct Origin {
 }
 
 impl Broker {
-    /// The queues that a message of `queue` goes to, by another routing key and other headers
-    /// than it has if there are any.
+    /// The queues that a message of `queue` goes to, as the copy that it will be, and by another
+    /// routing key if there is one.
     pub(crate) fn way(
         &self,
         queue: &QueueHandle,
         to: &MoveTo,
         message: &Message<'_>,
-        (new_key, new_headers): (Option<&[u8]>, Option<&Arguments>),
+        copy: &Draft<'_>,
+        new_key: Option<&[u8]>,
     ) -> Result<Way, OperateError> {
         let vhost = self.vhost_of(queue)?;
-        let format = self.options.formats.get(message.format());
-        let before = format.map(|format| format.headers(message.properties()));
-        let before = before.unwrap_or_default();
-        let headers = new_headers.unwrap_or(&before);
+        let headers = |properties: &[u8]| {
+            let format = self.options.formats.get(message.format());
+            format
+                .map(|format| format.headers(properties))
+                .unwrap_or_default()
+        };
         match to {
             MoveTo::Queue(name) => Ok(Way {
                 queues: vec![find_queue(&vhost, name)?],
@@ -55,16 +58,17 @@ impl Broker {
                     Some(key) => vec![key.to_vec()],
                     None => {
                         let mut keys = vec![message.routing_key().to_vec()];
-                        keys.extend(texts(headers, "CC"));
+                        keys.extend(texts(&headers(copy.properties), "CC"));
                         keys
                     }
                 };
-                through(&vhost, name, keys, headers)
+                through(&vhost, name, keys, copy)
             }
             MoveTo::Origin => {
-                let origin = message.dead_lettered().then(|| Origin::of(&before));
+                let dead = message.dead_lettered();
+                let origin = dead.then(|| Origin::of(&headers(message.properties())));
                 let origin = origin.flatten().ok_or(OperateError::NoOrigin)?;
-                origin.way(&vhost, headers, new_key)
+                origin.way(&vhost, copy, new_key)
             }
         }
     }
@@ -92,7 +96,7 @@ impl Origin {
     fn way(
         self,
         vhost: &Vhost,
-        headers: &Arguments,
+        copy: &Draft<'_>,
         new_key: Option<&[u8]>,
     ) -> Result<Way, OperateError> {
         let Origin {
@@ -107,7 +111,7 @@ impl Origin {
         let key = keys.first().cloned().unwrap_or_default();
         check_key(&key)?;
         if !exchange.is_empty() {
-            match through(vhost, &exchange, keys, headers) {
+            match through(vhost, &exchange, keys, copy) {
                 Err(OperateError::NoSuchExchange { .. } | OperateError::NotRouted) => {}
                 found => return found,
             }
@@ -138,18 +142,27 @@ fn through(
     vhost: &Vhost,
     exchange: &str,
     mut keys: Vec<Vec<u8>>,
-    headers: &Arguments,
+    copy: &Draft<'_>,
 ) -> Result<Way, OperateError> {
     if let Some(first) = keys.first() {
         check_key(first)?;
     }
-    let mut queues = Vec::new();
-    let slices: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
-    let routed = vhost.route(exchange, &slices, headers, &mut queues);
-    routed.map_err(|_| OperateError::NoSuchExchange {
+    let unknown = || OperateError::NoSuchExchange {
         name: exchange.to_owned(),
         vhost: vhost.name().to_owned(),
-    })?;
+    };
+    if exchange.len() > NAME_BYTES_MAX {
+        return Err(unknown());
+    }
+    let mut queues = Vec::new();
+    let slices: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
+    let copy = Draft {
+        exchange: exchange.as_bytes(),
+        routing_key: slices.first().copied().unwrap_or_default(),
+        ..*copy
+    };
+    let routed = vhost.route_draft(exchange, &slices, &copy, &mut queues);
+    routed.map_err(|_| unknown())?;
     if queues.is_empty() {
         return Err(OperateError::NotRouted);
     }

@@ -8,10 +8,11 @@
 use std::sync::Arc;
 
 use ferry_core::message::Message;
-use ferry_core::queue::{BodyRef, ConsumerId, Effect, LeaseId, Outgoing};
+use ferry_core::queue::{BodyRef, ConsumerId, Effect, LeaseId, Outgoing, Reading};
 use ferry_log::{Position, ReadError, Reader};
 
 use super::state::{QueueSlot, State, StateContext};
+use super::trail::note_delivery;
 use super::{After, QueuePlace};
 use crate::dead_letter::Departure;
 use crate::{Delivery, Lease, Metrics, QueueHandle};
@@ -23,23 +24,75 @@ const BODIES_AT_ONCE_MAX: usize = 256;
 impl State {
     pub(super) fn carry_out(&mut self, cx: &StateContext<'_>, key: usize, staged: &[u8]) {
         let mut effects = std::mem::take(&mut self.effects);
-        for effect in effects.drain(..) {
+        // In place: an effect is large, and most are deliveries.
+        let mut rest = effects.as_slice();
+        while let Some((effect, after)) = rest.split_first() {
+            rest = after;
             match effect {
                 Effect::Deliver(consumer, outgoing) => {
-                    self.deliver(cx, key, staged, consumer, &outgoing);
+                    self.deliver(cx, key, staged, *consumer, outgoing);
                 }
+                Effect::Read(first) => {
+                    let readings = readings_of(first.offset, after);
+                    rest = &after[readings.len()..];
+                    self.hand_to_readers(cx, key, staged, first, readings);
+                }
+                Effect::Passed { body, step } => self.pass(cx, key, staged, body, *step),
                 Effect::DeadLetter {
                     lease,
                     body,
                     reason,
                 } => {
                     let queue = Arc::clone(&self.queues[key].handle);
-                    let departure = Departure::new(queue, lease, reason);
-                    self.dead_letter(cx, staged, departure, &body);
+                    let departure = Departure::new(queue, *lease, *reason);
+                    self.dead_letter(cx, staged, departure, body);
                 }
             }
         }
+        effects.clear();
         self.effects = effects;
+    }
+
+    /// Hands a message of a stream to everybody who reads there; its body is read once.
+    fn hand_to_readers(
+        &mut self,
+        cx: &StateContext<'_>,
+        key: usize,
+        staged: &[u8],
+        first: &Reading,
+        others: &[Effect],
+    ) {
+        let State {
+            queues,
+            targets,
+            reader,
+            ..
+        } = self;
+        let slot = &mut queues[key];
+        let result = with_body(reader, staged, &first.body, |message| {
+            let hand_to = |reading: &Reading| {
+                if let Some(target) = targets.get(&reading.consumer) {
+                    Metrics::add(&cx.metrics.messages_delivered, 1);
+                    let how = (false, reading.lease.is_none());
+                    note_delivery(cx, slot, Some(target), &message, how);
+                    target.outlet.deliver(read_by(slot, message, reading));
+                }
+            };
+            hand_to(first);
+            others.iter().filter_map(reading).for_each(hand_to);
+        });
+        let Err(error) = result else {
+            return;
+        };
+        damaged(cx, &slot.handle, &error);
+        let mut forgo = |reading: &Reading| {
+            slot.queue.pass_over(reading.lease);
+            if let Some(target) = targets.get(&reading.consumer) {
+                target.outlet.forgo(reading.admitted_bytes);
+            }
+        };
+        forgo(first);
+        others.iter().filter_map(reading).for_each(forgo);
     }
 
     fn dead_letter(
@@ -80,6 +133,7 @@ impl State {
         };
         let result = with_body(reader, staged, &outgoing.body, |message| {
             count(cx.metrics, outgoing);
+            note_delivery(cx, slot, Some(target), &message, how(outgoing));
             target.outlet.deliver(delivery(slot, message, outgoing));
         });
         if let Err(error) = result {
@@ -135,6 +189,7 @@ impl State {
             let slot = &queues[key];
             let result = with_body(reader, &[], &outgoing.body, |message| {
                 count(cx.metrics, &outgoing);
+                note_delivery(cx, slot, None, &message, how(&outgoing));
                 deliver(delivery(slot, message, &outgoing));
             });
             match result {
@@ -143,6 +198,25 @@ impl State {
             }
         }
     }
+}
+
+/// The effects at the front that hand the message of that offset to other readers.
+fn readings_of(offset: u64, effects: &[Effect]) -> &[Effect] {
+    let same = |effect: &Effect| reading(effect).is_some_and(|next| next.offset == offset);
+    let count = effects.iter().take_while(|effect| same(effect)).count();
+    &effects[..count]
+}
+
+fn reading(effect: &Effect) -> Option<&Reading> {
+    match effect {
+        Effect::Read(reading) => Some(reading),
+        _ => None,
+    }
+}
+
+/// Whether it is a redelivery, and whether it needs no settling.
+fn how(outgoing: &Outgoing) -> (bool, bool) {
+    (outgoing.redelivered, outgoing.lease.is_none())
 }
 
 fn count(metrics: &Metrics, outgoing: &Outgoing) {
@@ -162,10 +236,25 @@ fn delivery<'a>(slot: &'a QueueSlot, message: Message<'a>, outgoing: &Outgoing) 
         lease: outgoing.lease.map(|id: LeaseId| Lease(id)),
         queue: Some(&slot.handle),
         redelivered: outgoing.redelivered,
+        offset: None,
         delivery_count: outgoing.returns,
         stamp_count: outgoing.returns > 0,
         ready_left: slot.queue.ready_count(),
         admitted_bytes: outgoing.admitted_bytes,
+    }
+}
+
+fn read_by<'a>(slot: &'a QueueSlot, message: Message<'a>, reading: &Reading) -> Delivery<'a> {
+    Delivery {
+        message,
+        lease: reading.lease.map(Lease),
+        queue: Some(&slot.handle),
+        redelivered: false,
+        offset: Some(reading.offset),
+        delivery_count: 0,
+        stamp_count: false,
+        ready_left: 0,
+        admitted_bytes: reading.admitted_bytes,
     }
 }
 

@@ -15,7 +15,9 @@
 mod deadlines;
 mod effects;
 mod inbox;
+mod lens;
 mod state;
+mod trail;
 
 /// What the inbox is made of; a model checker puts its own in their place (`tests/loom_inbox.rs`).
 mod primitives {
@@ -33,6 +35,7 @@ use ferry_core::routing::QueueId;
 use parking_lot::Mutex;
 
 use crate::dead_letter::Departure;
+use crate::gather::Answer;
 use crate::{ConfirmTag, QueueHandle, Ticket};
 pub(crate) use effects::with_body;
 pub(crate) use inbox::Inbox;
@@ -84,6 +87,8 @@ pub(crate) enum After {
     Arrived { departure: Departure },
     /// A queue may take dead letters again that it refused.
     Room { queue: QueueId },
+    /// A gathering has ended.
+    Gathered(Box<Answer>),
     /// The queue has not been used for its time.
     Expired { queue: Arc<QueueHandle> },
 }

@@ -20,11 +20,14 @@ use ferry_core::routing::QueueId;
 use ferry_log::{Batch as LogBatch, Log, Need, Position, Reader, ReleaseBatch};
 use hashbrown::HashMap;
 
+use super::lens::BodyLens;
 use super::{After, Batch, Command, QueuePlace};
 use crate::background::Signals;
+use crate::connections::Connections;
 use crate::definitions::{KIND_FACTS, live_bytes};
 use crate::durability::Durability;
-use crate::{ConfirmTag, Metrics, Outlet, Pressure, Promise, QueueHandle, Ticket};
+use crate::passport::Passports;
+use crate::{ConfirmTag, Formats, Metrics, Outlet, Pressure, Promise, QueueHandle, Ticket};
 
 /// What a step needs of the broker.
 pub(crate) struct StateContext<'a> {
@@ -34,6 +37,9 @@ pub(crate) struct StateContext<'a> {
     pub metrics: &'a Metrics,
     pub afters: &'a parking_lot::Mutex<Vec<After>>,
     pub signals: &'a Signals,
+    pub formats: &'a Formats,
+    pub passports: &'a Passports,
+    pub connections: &'a Connections,
 }
 
 /// Where the deliveries of a consumer go.
@@ -139,13 +145,16 @@ impl State {
             facts,
             released,
             memory,
+            reader,
             ..
         } = self;
         let gate = OpenGate(targets);
+        let lens = BodyLens::new(reader, cx);
         let mut context = Context {
             now: cx.now,
             staged: &[],
             gate: &gate,
+            lens: &lens,
             effects,
             facts,
             released,
@@ -216,15 +225,18 @@ impl State {
             facts,
             released,
             memory,
+            reader,
             ..
         } = self;
         let slot = &mut queues[key];
         let gate = OpenGate(targets);
+        let lens = BodyLens::new(reader, cx);
         let now = cx.now;
         let mut context = Context {
             now,
             staged,
             gate: &gate,
+            lens: &lens,
             effects,
             facts,
             released,
@@ -298,7 +310,9 @@ impl State {
                 confirm,
             } => {
                 let enqueue = |queue: &mut Queue, context: &mut Context<'_>| {
-                    (queue.enqueue(&incoming, context), queue.options().sync)
+                    let enqueued = queue.enqueue(&incoming, context);
+                    queue.note_arrival(&incoming, enqueued, context);
+                    (enqueued, queue.options().sync)
                 };
                 match self.with_queue_copying(cx, queue, staged, copied, enqueue) {
                     Some((Enqueued::Taken, sync)) => {

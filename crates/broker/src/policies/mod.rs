@@ -1,28 +1,34 @@
-//! Policies: settings for all queues of a virtual host whose names match a pattern.
+//! Policies: settings for all queues and exchanges of a virtual host whose names match a pattern.
 //!
 //! Invariants
-//! - One policy at most is in force for a queue: of those that match, the one of the highest
-//!   priority, and of equals the first by name.
+//! - One policy at most is in force for a queue or an exchange: of those that match, the one of
+//!   the highest priority, and of equals the first by name. For a queue the same holds of operator
+//!   policies, beside it.
 //! - A queue's handle and its partition have the options that follow from the queue's arguments
 //!   and the policies, whenever the lock of definitions is free.
 //! - A policy is written before it is in force.
 //!
-//! Not here: which of argument and policy counts (`arguments::Settings`).
+//! Not here: which of argument and policy counts (`arguments::Settings`), what an exchange does
+//! with a message (`intercept`).
 
+mod exchanges;
 mod policy;
 mod rule;
 mod term;
 #[cfg(test)]
 mod tests;
+mod tier;
 
 use std::sync::Arc;
 
+use ferry_core::arguments::Arguments;
+
 pub use policy::{ApplyTo, Policy, PolicyError};
-pub(crate) use rule::{Policies, Rule};
+pub(crate) use rule::{Ranked, Rule};
+pub(crate) use term::Term;
+pub(crate) use tier::{Policies, Tier};
 
 use crate::arguments::{self, Declared, Flags};
-use crate::definitions::Definition;
-use crate::handle::Effective;
 use crate::vhost::Definitions;
 use crate::{Broker, Promise, QueueHandle, Vhost};
 
@@ -41,23 +47,41 @@ pub struct PolicySet {
 impl Broker {
     /// Sets a policy, in the place of one of the same name.
     pub fn set_policy(&self, policy: Policy) -> Result<PolicySet, PolicyError> {
-        let vhost = self.vhost_of_policy(&policy.vhost)?;
-        let set = vhost.set_policy(self, policy)?;
-        self.after_act();
-        Ok(set)
+        self.set_policy_of(Tier::User, policy)
     }
 
-    /// Clears a policy: the queues are as their arguments and the other policies say.
+    /// Sets a policy of the operator, which a user's policy can not go beyond.
+    pub fn set_operator_policy(&self, policy: Policy) -> Result<PolicySet, PolicyError> {
+        self.set_policy_of(Tier::Operator, policy)
+    }
+
+    /// Clears a policy: all is as the arguments and the other policies say.
     pub fn clear_policy(&self, vhost: &str, name: &str) -> Result<Promise, PolicyError> {
-        let vhost = self.vhost_of_policy(vhost)?;
-        let cleared = vhost.clear_policy(self, name)?;
-        self.after_act();
-        Ok(cleared)
+        self.clear_policy_of(Tier::User, vhost, name)
+    }
+
+    /// Clears a policy of the operator.
+    pub fn clear_operator_policy(&self, vhost: &str, name: &str) -> Result<Promise, PolicyError> {
+        self.clear_policy_of(Tier::Operator, vhost, name)
     }
 
     /// The policies of a virtual host, in order of their names.
     pub fn policies(&self, vhost: &str) -> Result<Vec<Arc<Policy>>, PolicyError> {
         Ok(self.vhost_of_policy(vhost)?.policies())
+    }
+
+    fn set_policy_of(&self, tier: Tier, policy: Policy) -> Result<PolicySet, PolicyError> {
+        let vhost = self.vhost_of_policy(&policy.vhost)?;
+        let set = vhost.set_policy(self, tier, policy)?;
+        self.after_act();
+        Ok(set)
+    }
+
+    fn clear_policy_of(&self, tier: Tier, vhost: &str, name: &str) -> Result<Promise, PolicyError> {
+        let vhost = self.vhost_of_policy(vhost)?;
+        let cleared = vhost.clear_policy(self, tier, name)?;
+        self.after_act();
+        Ok(cleared)
     }
 
     fn vhost_of_policy(&self, name: &str) -> Result<Arc<Vhost>, PolicyError> {
@@ -69,61 +93,99 @@ impl Broker {
 impl Vhost {
     /// Its policies, in order of their names.
     pub fn policies(&self) -> Vec<Arc<Policy>> {
+        self.policies_of(Tier::User)
+    }
+
+    /// Its operator policies, in order of their names.
+    pub fn operator_policies(&self) -> Vec<Arc<Policy>> {
+        self.policies_of(Tier::Operator)
+    }
+
+    fn policies_of(&self, tier: Tier) -> Vec<Arc<Policy>> {
         let definitions = self.definitions.read();
-        let mut policies: Vec<_> = definitions.policies.iter().cloned().collect();
+        let mut policies: Vec<_> = definitions.policies.of(tier).iter().cloned().collect();
         policies.sort_by(|a, b| a.name.cmp(&b.name));
         policies
     }
 
-    fn set_policy(&self, broker: &Broker, policy: Policy) -> Result<PolicySet, PolicyError> {
-        let rule = Rule::new(policy)?;
+    fn set_policy(
+        &self,
+        broker: &Broker,
+        tier: Tier,
+        policy: Policy,
+    ) -> Result<PolicySet, PolicyError> {
+        let rule = Rule::new(tier, policy)?;
         let mut definitions = self.definitions.write();
-        let created = !definitions.policies.contains(&rule.policy.name);
-        if created && definitions.policies.count() >= POLICIES_MAX {
+        let policies = definitions.policies.of_mut(tier);
+        let created = !policies.contains(&rule.policy.name);
+        if created && policies.count() >= POLICIES_MAX {
             return Err(PolicyError::TooMany);
         }
-        let definition = Definition::Policy((*rule.policy).clone());
+        let definition = tier.set((*rule.policy).clone());
         let durable_at = self.write(broker, &[definition])?;
         tracing::info!(
             policy = ?rule.policy.name,
             vhost = &*self.name,
             created,
-            "policy set"
+            "{} set",
+            tier.name()
         );
-        definitions.policies.set(rule);
-        apply(broker, &definitions);
+        policies.set(rule);
+        self.apply(broker, tier, &mut definitions);
         Ok(PolicySet {
             created,
             durable_at,
         })
     }
 
-    fn clear_policy(&self, broker: &Broker, name: &str) -> Result<Promise, PolicyError> {
+    fn clear_policy(
+        &self,
+        broker: &Broker,
+        tier: Tier,
+        name: &str,
+    ) -> Result<Promise, PolicyError> {
         let mut definitions = self.definitions.write();
-        if !definitions.policies.contains(name) {
+        let policies = definitions.policies.of_mut(tier);
+        if !policies.contains(name) {
             return Err(PolicyError::NotFound {
+                what: tier.name(),
                 name: name.to_owned(),
                 vhost: self.name.to_string(),
             });
         }
-        let definition = Definition::PolicyDeleted {
-            vhost: Arc::clone(&self.name),
-            name: name.into(),
-        };
+        let definition = tier.cleared(Arc::clone(&self.name), name.into());
         let promise = self.write(broker, &[definition])?;
-        tracing::info!(policy = ?name, vhost = &*self.name, "policy cleared");
-        definitions.policies.remove(name);
-        apply(broker, &definitions);
+        tracing::info!(policy = ?name, vhost = &*self.name, "{} cleared", tier.name());
+        policies.remove(name);
+        self.apply(broker, tier, &mut definitions);
         Ok(promise)
+    }
+
+    /// Has everything do what it should now.
+    fn apply(&self, broker: &Broker, tier: Tier, definitions: &mut Definitions) {
+        if tier == Tier::User {
+            definitions.apply_to_exchanges();
+            self.changed();
+        }
+        apply_to_queues(broker, definitions);
+    }
+}
+
+impl QueueHandle {
+    /// What its policy and its operator policy say together.
+    pub fn effective_policy_definition(&self) -> Arguments {
+        let (policy, operator) = (self.policy(), self.operator_policy());
+        tier::merged(policy.as_deref(), operator.as_deref())
     }
 }
 
 /// Gives every queue the options that it should have now.
-fn apply(broker: &Broker, definitions: &Definitions) {
+fn apply_to_queues(broker: &Broker, definitions: &Definitions) {
     let cx = broker.context();
     // In an order that a repetition has, too.
     let mut queues: Vec<_> = definitions.queues.values().collect();
     queues.sort_unstable_by_key(|queue| queue.id);
+    let mut rates_changed = false;
     for queue in queues {
         let new = definitions
             .policies
@@ -131,6 +193,7 @@ fn apply(broker: &Broker, definitions: &Definitions) {
         let same = *new.options == *queue.options();
         let options = Arc::clone(&new.options);
         queue.set_effective(new);
+        rates_changed |= queue.fit_meter(cx.now);
         if !same {
             broker.partition(queue).call(&cx, |state| {
                 state.with_queue(&cx, queue.place(), &[], |queue, context| {
@@ -138,6 +201,9 @@ fn apply(broker: &Broker, definitions: &Definitions) {
                 })
             });
         }
+    }
+    if rates_changed {
+        broker.limits.changed();
     }
 }
 
@@ -150,15 +216,4 @@ fn declared(queue: &QueueHandle) -> Declared {
         sync_default: queue.sync,
     };
     arguments::declared(&queue.arguments, flags).expect("they were read when it was declared")
-}
-
-impl Policies {
-    /// What a queue of that name does.
-    pub fn effective(&self, name: &str, declared: &Declared) -> Effective {
-        let rule = self.in_force(name, declared.kind());
-        Effective {
-            options: Arc::new(declared.options(rule.map(|rule| &rule.settings))),
-            policy: rule.map(|rule| Arc::clone(&rule.policy)),
-        }
-    }
 }

@@ -13,15 +13,19 @@ use crate::DefinitionError;
 /// Which objects a policy is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum ApplyTo {
-    /// All that a policy can be for: the default. These are queues so far.
+    /// All that a policy can be for, queues and exchanges: the default.
     #[default]
     All,
+    /// Exchanges.
+    Exchanges,
     /// Queues.
     Queues,
     /// Classic queues.
     ClassicQueues,
     /// Quorum queues.
     QuorumQueues,
+    /// Streams.
+    Streams,
 }
 
 impl ApplyTo {
@@ -29,18 +33,22 @@ impl ApplyTo {
     pub fn name(self) -> &'static str {
         match self {
             ApplyTo::All => "all",
+            ApplyTo::Exchanges => "exchanges",
             ApplyTo::Queues => "queues",
             ApplyTo::ClassicQueues => "classic_queues",
             ApplyTo::QuorumQueues => "quorum_queues",
+            ApplyTo::Streams => "streams",
         }
     }
 
     fn from_name(name: &str) -> Option<ApplyTo> {
         [
             ApplyTo::All,
+            ApplyTo::Exchanges,
             ApplyTo::Queues,
             ApplyTo::ClassicQueues,
             ApplyTo::QuorumQueues,
+            ApplyTo::Streams,
         ]
         .into_iter()
         .find(|apply_to| apply_to.name() == name)
@@ -54,11 +62,11 @@ pub struct Policy {
     pub vhost: String,
     /// Its name, unique there.
     pub name: String,
-    /// A regular expression that names of queues are compared with.
+    /// A regular expression that names of queues and exchanges are compared with.
     pub pattern: String,
     /// Which kinds of objects it is for.
     pub apply_to: ApplyTo,
-    /// Of those that match a queue the one with the highest priority is in force.
+    /// Of those that match a name the one with the highest priority is in force.
     pub priority: i64,
     /// Settings by name: the names of arguments without `x-`.
     pub definition: Arguments,
@@ -71,8 +79,10 @@ pub enum PolicyError {
     #[error("vhost '{0}' not found")]
     NoSuchVhost(String),
     /// There is none of that name.
-    #[error("no policy '{name}' in vhost '{vhost}'")]
+    #[error("no {what} '{name}' in vhost '{vhost}'")]
     NotFound {
+        /// `policy` or `operator policy`.
+        what: &'static str,
         /// The name.
         name: String,
         /// The virtual host.
@@ -162,11 +172,8 @@ fn apply_to(value: &Value) -> Result<ApplyTo, PolicyError> {
         Some(name) => name.to_owned(),
         None => Term(value).to_string(),
     };
-    let found = match name.as_str() {
-        "exchanges" | "streams" => "is not supported yet",
-        _ => "unrecognised",
-    };
     invalid(format!(
-        "apply-to '{name}' {found}; should be 'queues', 'classic_queues', 'quorum_queues' or 'all'"
+        "apply-to '{name}' unrecognised; should be 'queues', 'classic_queues', 'quorum_queues', \
+         'streams', 'exchanges' or 'all'"
     ))
 }

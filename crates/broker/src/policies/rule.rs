@@ -14,8 +14,12 @@ use ferry_core::queue::QueueKind;
 use regex::bytes::{Regex, RegexBuilder};
 
 use super::term::Term;
-use super::{ApplyTo, Policy, PolicyError};
-use crate::arguments::{KEYS, Settings};
+use super::{ApplyTo, Policy, PolicyError, Tier};
+use crate::arguments::{KEYS, Key, Settings};
+use crate::intercept::Interceptor;
+
+/// Where an exchange sends what it routes nowhere, by RabbitMQ's name.
+const ALTERNATE_EXCHANGE: &str = "alternate-exchange";
 
 /// Longest pattern.
 const PATTERN_BYTES_MAX: usize = 4096;
@@ -29,7 +33,16 @@ const PATTERN_DEPTH_MAX: u32 = 32;
 pub(crate) struct Rule {
     pub policy: Arc<Policy>,
     pub settings: Settings,
+    pub exchange: ForExchange,
     pattern: Regex,
+}
+
+/// What a policy says of an exchange.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ForExchange {
+    /// Where a message goes that it routes nowhere.
+    pub alternate: Option<Arc<str>>,
+    pub interceptor: Option<Arc<Interceptor>>,
 }
 
 fn invalid<T>(why: impl Into<String>) -> Result<T, PolicyError> {
@@ -38,7 +51,7 @@ fn invalid<T>(why: impl Into<String>) -> Result<T, PolicyError> {
 
 impl Rule {
     /// Checks a policy.
-    pub fn new(policy: Policy) -> Result<Rule, PolicyError> {
+    pub fn new(tier: Tier, policy: Policy) -> Result<Rule, PolicyError> {
         let bytes = policy.name.len();
         if !(1..=NAME_BYTES_MAX).contains(&bytes) {
             return invalid(format!(
@@ -46,10 +59,11 @@ impl Rule {
             ));
         }
         let pattern = compile(&policy.pattern)?;
-        let settings = settings(&policy.definition)?;
+        let (settings, exchange) = settings(tier, &policy.definition)?;
         Ok(Rule {
             policy: Arc::new(policy),
             settings,
+            exchange,
             pattern,
         })
     }
@@ -57,10 +71,17 @@ impl Rule {
     fn applies_to(&self, name: &str, kind: QueueKind) -> bool {
         let kinds = match self.policy.apply_to {
             ApplyTo::All | ApplyTo::Queues => true,
+            ApplyTo::Exchanges => false,
             ApplyTo::ClassicQueues => kind == QueueKind::Classic,
             ApplyTo::QuorumQueues => kind == QueueKind::Quorum,
+            ApplyTo::Streams => kind == QueueKind::Stream,
         };
         kinds && self.pattern.is_match(name.as_bytes())
+    }
+
+    fn applies_to_exchange(&self, name: &str) -> bool {
+        matches!(self.policy.apply_to, ApplyTo::All | ApplyTo::Exchanges)
+            && self.pattern.is_match(name.as_bytes())
     }
 
     fn rank(&self) -> (Reverse<i64>, &str) {
@@ -86,32 +107,24 @@ fn compile(pattern: &str) -> Result<Regex, PolicyError> {
 }
 
 /// Reads a definition, with RabbitMQ's words for what is wrong with it.
-fn settings(definition: &Arguments) -> Result<Settings, PolicyError> {
+fn settings(tier: Tier, definition: &Arguments) -> Result<(Settings, ForExchange), PolicyError> {
     if definition.is_empty() {
         return invalid("no policy provided");
     }
     let mut settings = Settings::default();
+    let mut exchange = ForExchange::default();
+    let mut interceptor = Interceptor::default();
     let mut unknown: Vec<(&str, &Value)> = Vec::new();
     for (name, value) in definition.iter() {
-        let Some(key) = KEYS.iter().find(|key| key.in_policy() == name) else {
+        if !tier.allows(name) {
             unknown.push((name, value));
-            continue;
-        };
-        if let Err(why) = key.read(&mut settings, value) {
-            let refusal = format!("{} is not a valid {}", Term(value), key.words);
-            return invalid(match key.known {
-                true => refusal,
-                false => format!("{refusal}: {why}"),
-            });
+        } else if let Some(key) = KEYS.iter().find(|key| key.in_policy() == name) {
+            read_setting(key, &mut settings, value)?;
+        } else if name == ALTERNATE_EXCHANGE {
+            exchange.alternate = Some(alternate(value)?);
+        } else if !interceptor.read(name, value).or_else(invalid)? {
+            unknown.push((name, value));
         }
-    }
-    if let Some((name, _)) = unknown
-        .iter()
-        .find(|(name, _)| *name == "alternate-exchange")
-    {
-        return invalid(format!(
-            "{name} is not supported in a policy yet: it is an argument of exchanges"
-        ));
     }
     if !unknown.is_empty() {
         let terms: Vec<String> = unknown
@@ -121,17 +134,42 @@ fn settings(definition: &Arguments) -> Result<Settings, PolicyError> {
         let terms = terms.join(",");
         return invalid(format!("[{terms}] are not recognised policy settings"));
     }
-    match settings.contradiction() {
-        Some(why) => invalid(format!("retry-max-delay is not valid: {why}")),
-        None => Ok(settings),
+    if let Some(why) = settings.contradiction() {
+        return invalid(format!("retry-max-delay is not valid: {why}"));
+    }
+    if let Some(why) = interceptor.contradiction() {
+        return invalid(why);
+    }
+    exchange.interceptor = interceptor.acts().then(|| Arc::new(interceptor));
+    Ok((settings, exchange))
+}
+
+fn read_setting(key: &Key, settings: &mut Settings, value: &Value) -> Result<(), PolicyError> {
+    key.read(settings, value).or_else(|why| {
+        let refusal = format!("{} is not a valid {}", Term(value), key.words);
+        invalid(match key.known {
+            true => refusal,
+            false => format!("{refusal}: {why}"),
+        })
+    })
+}
+
+fn alternate(value: &Value) -> Result<Arc<str>, PolicyError> {
+    let name = value.as_str().filter(|name| name.len() <= NAME_BYTES_MAX);
+    match name {
+        Some(name) => Ok(name.into()),
+        None => invalid(format!(
+            "{} is not a valid alternate exchange name",
+            Term(value)
+        )),
     }
 }
 
-/// The policies of a virtual host.
+/// Policies in the order in which they count.
 #[derive(Debug, Default)]
-pub(crate) struct Policies(Vec<Rule>);
+pub(crate) struct Ranked(Vec<Rule>);
 
-impl Policies {
+impl Ranked {
     /// Adds a rule, in the place of one of the same name.
     pub fn set(&mut self, rule: Rule) {
         self.remove(&rule.policy.name);
@@ -160,5 +198,11 @@ impl Policies {
     /// The one in force for a queue.
     pub fn in_force(&self, queue: &str, kind: QueueKind) -> Option<&Rule> {
         self.0.iter().find(|rule| rule.applies_to(queue, kind))
+    }
+
+    /// The one in force for an exchange.
+    pub fn in_force_for_exchange(&self, exchange: &str) -> Option<&Rule> {
+        let mut rules = self.0.iter();
+        rules.find(|rule| rule.applies_to_exchange(exchange))
     }
 }

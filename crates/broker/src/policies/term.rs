@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Formatter};
 use ferry_core::arguments::Value;
 
 /// Prints a value. How deep it is has been bounded by whoever read it.
-pub(super) struct Term<'a>(pub &'a Value);
+pub(crate) struct Term<'a>(pub &'a Value);
 
 impl Display for Term<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {

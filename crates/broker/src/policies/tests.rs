@@ -19,7 +19,7 @@ fn of(key: &str, value: impl Into<Value>) -> Value {
 }
 
 fn refusal(said: &[(&str, Value)]) -> String {
-    match policy("p", said).and_then(|policy| Rule::new(policy).map(|_| ())) {
+    match policy("p", said).and_then(|policy| Rule::new(Tier::User, policy).map(|_| ())) {
         Ok(()) => String::new(),
         Err(PolicyError::Invalid(why)) => why,
         Err(other) => other.to_string(),
@@ -112,10 +112,11 @@ fn settings_of_ours_are_refused_with_their_range_and_unknown_ones_by_name() {
             Value::Array(vec![of("a", true), Value::Void]),
             "[{<<\"t\">>,[#{<<\"a\">> => true},null]}] are not recognised policy settings",
         ),
+        ("alternate-exchange", "".into(), ""),
         (
             "alternate-exchange",
-            "x".into(),
-            "alternate-exchange is not supported in a policy yet: it is an argument of exchanges",
+            Value::I64(5),
+            "5 is not a valid alternate exchange name",
         ),
     ] {
         assert_eq!(refusal(&[("definition", of(key, value))]), why, "{key}");
@@ -160,14 +161,9 @@ fn what_makes_no_policy_is_refused() {
             "apply-to",
             Value::from("bogus"),
             "apply-to 'bogus' unrecognised; should be 'queues', 'classic_queues', \
-             'quorum_queues' or 'all'",
+             'quorum_queues', 'streams', 'exchanges' or 'all'",
         ),
-        (
-            "apply-to",
-            Value::from("exchanges"),
-            "apply-to 'exchanges' is not supported yet; should be 'queues', 'classic_queues', \
-             'quorum_queues' or 'all'",
-        ),
+        ("apply-to", Value::from("exchanges"), ""),
         ("unheard-of", Value::I64(5), ""),
     ] {
         assert_eq!(refusal(&[(key, value)]), why, "{key}");
@@ -177,7 +173,7 @@ fn what_makes_no_policy_is_refused() {
         none.to_string(),
         "[{key_missing,pattern},{key_missing,definition}]"
     );
-    let invalid = Rule::new(policy("", &[]).unwrap()).unwrap_err();
+    let invalid = Rule::new(Tier::User, policy("", &[]).unwrap()).unwrap_err();
     assert_eq!(
         invalid.to_string(),
         "Validation failed\n\nthe name should have 1 to 255 bytes but has 0\n"
@@ -217,11 +213,12 @@ fn names_and_kinds_match_as_a_policy_says() {
         ("^q$", "quorum_queues", "q", classic, false),
         (r"^\w+\.(eu|us)$", "all", "orders.eu", classic, true),
         ("é", "all", "café", classic, true),
+        ("q", "exchanges", "q", classic, false),
         ("(?i)^Q", "all", "q", classic, true),
     ] {
         let said = [("pattern", pattern.into()), ("apply-to", apply_to.into())];
-        let mut policies = Policies::default();
-        policies.set(Rule::new(policy("p", &said).unwrap()).unwrap());
+        let mut policies = Ranked::default();
+        policies.set(Rule::new(Tier::User, policy("p", &said).unwrap()).unwrap());
         let found = policies.in_force(name, kind).is_some();
         assert_eq!(found, expected, "{pattern} {apply_to} {name}");
     }
@@ -229,10 +226,10 @@ fn names_and_kinds_match_as_a_policy_says() {
 
 #[test]
 fn the_highest_priority_is_in_force_and_of_equals_the_first_by_name() {
-    let mut policies = Policies::default();
+    let mut policies = Ranked::default();
     let mut set = |name: &str, pattern: &str, priority: i64| {
         let said = [("pattern", pattern.into()), ("priority", priority.into())];
-        policies.set(Rule::new(policy(name, &said).unwrap()).unwrap());
+        policies.set(Rule::new(Tier::User, policy(name, &said).unwrap()).unwrap());
         let rule = policies.in_force("q", QueueKind::Classic);
         rule.map(|rule| rule.policy.name.clone())
     };
@@ -249,5 +246,106 @@ fn the_highest_priority_is_in_force_and_of_equals_the_first_by_name() {
             Some(in_force),
             "{name}"
         );
+    }
+}
+
+#[test]
+fn exchanges_match_as_a_policy_says_the_default_one_by_the_empty_name() {
+    for (pattern, apply_to, name, expected) in [
+        ("^orders", "exchanges", "orders.eu", true),
+        ("^orders", "all", "orders.eu", true),
+        ("^orders", "queues", "orders.eu", false),
+        ("^orders", "classic_queues", "orders.eu", false),
+        ("^orders", "exchanges", "", false),
+        ("^$", "exchanges", "", true),
+        (".*", "all", "", true),
+        ("^$", "all", "amq.topic", false),
+    ] {
+        let said = [("pattern", pattern.into()), ("apply-to", apply_to.into())];
+        let mut policies = Ranked::default();
+        policies.set(Rule::new(Tier::User, policy("p", &said).unwrap()).unwrap());
+        let found = policies.in_force_for_exchange(name).is_some();
+        assert_eq!(found, expected, "{pattern} {apply_to} '{name}'");
+    }
+}
+
+#[test]
+fn an_operator_policy_takes_limits_alone() {
+    let limits = [
+        "expires",
+        "message-ttl",
+        "max-length",
+        "max-length-bytes",
+        "delivery-limit",
+        "retry-limit",
+        "lease-timeout",
+        "publish-rate",
+        "publish-byte-rate",
+        "deliver-rate",
+        "deliver-byte-rate",
+    ];
+    let others = [
+        "dead-letter-exchange",
+        "dead-letter-strategy",
+        "queue-mode",
+        "max-age",
+        "alternate-exchange",
+        "set-headers",
+        "kind-strict",
+        "bogus",
+    ];
+    let refusal = |key: &str, value: i64| {
+        let said = [("definition", of(key, value))];
+        let rule = Rule::new(Tier::Operator, policy("p", &said).unwrap());
+        rule.err().map(|error| error.to_string())
+    };
+    for key in limits {
+        assert_eq!(refusal(key, 5), None, "{key}");
+    }
+    for key in others {
+        let why = format!("[{{<<\"{key}\">>,5}}] are not recognised policy settings");
+        let expected = format!("Validation failed\n\n{why}\n");
+        assert_eq!(refusal(key, 5), Some(expected), "{key}");
+    }
+}
+
+#[test]
+fn of_the_limits_of_user_and_operator_the_lower_one_is_shown() {
+    let definition = |settings: &[(&str, i32)]| Policy {
+        definition: settings.iter().copied().collect(),
+        ..policy("p", &[]).unwrap()
+    };
+    for (user, operator, expected) in [
+        (
+            Some(&[("max-length", 5)][..]),
+            None,
+            &[("max-length", 5)][..],
+        ),
+        (None, Some(&[("max-length", 4)][..]), &[("max-length", 4)]),
+        (
+            Some(&[("max-length", 5), ("expires", 1)]),
+            Some(&[("max-length", 4), ("expires", 2)]),
+            &[("max-length", 4), ("expires", 1)],
+        ),
+        (
+            Some(&[("retry-delay", 5)]),
+            Some(&[("max-length", 4)]),
+            &[("retry-delay", 5), ("max-length", 4)],
+        ),
+        (
+            Some(&[("delivery-limit", -1)]),
+            Some(&[("delivery-limit", 7)]),
+            &[("delivery-limit", 7)],
+        ),
+        (
+            Some(&[("delivery-limit", 7)]),
+            Some(&[("delivery-limit", -1)]),
+            &[("delivery-limit", 7)],
+        ),
+        (None, None, &[]),
+    ] {
+        let (user, operator) = (user.map(definition), operator.map(definition));
+        let merged = tier::merged(user.as_ref(), operator.as_ref());
+        assert_eq!(merged, Arguments::from_iter(expected.iter().copied()));
     }
 }

@@ -123,7 +123,7 @@ pub(super) struct Task {
     pub spec: ReplaySpec,
     /// Messages that the queue had at the start have a `seq` below.
     pub below: u64,
-    actor: String,
+    pub actor: String,
     started_at: Millis,
 }
 
@@ -306,6 +306,7 @@ impl Broker {
             let range = format!("at most {REFS_MAX}");
             return Err(OperateError::out_of_range("the number of messages", range));
         }
+        queue.check_taking()?;
         self.check_target(queue, &spec.to)?;
         let cx = self.context();
         let below = self

@@ -27,6 +27,7 @@ pub(crate) use jobs::Replays;
 pub use jobs::{JobId, JobState, Progress, ReplayJob, ReplaySpec, Selection};
 
 use crate::inspect::audit;
+use crate::passport::Act;
 use crate::{Broker, MessageRef, MoveTo, OperateError, Promise, QueueHandle};
 
 /// Longest body that an edit may give a message, in bytes.
@@ -58,14 +59,15 @@ impl Broker {
         edit: Option<&Edit>,
         actor: &str,
     ) -> Result<Promise, OperateError> {
-        let promise = self.replay_once(queue, name, to, edit);
-        self.after_act();
-        let promise = promise?;
-        let act = match edit {
+        let what = match edit {
             Some(_) => "edited and replayed",
             None => "replayed",
         };
-        audit(actor, queue, act, 1);
+        let act = Act { by: actor, what };
+        let promise = self.replay_once(queue, name, to, edit, act);
+        self.after_act();
+        let promise = promise?;
+        audit(actor, queue, what, 1);
         Ok(promise)
     }
 
@@ -75,6 +77,7 @@ impl Broker {
         name: &MessageRef,
         to: &MoveTo,
         edit: Option<&Edit>,
+        act: Act<'_>,
     ) -> Result<Promise, OperateError> {
         if let Some(edit) = edit {
             edit.check()?;
@@ -83,7 +86,6 @@ impl Broker {
         self.move_borrowed(queue, &borrowed, |message| {
             let new_key = edit.and_then(|edit| edit.routing_key.as_deref());
             let copy = self.replayed(queue, &message, edit)?;
-            let way = self.way(queue, to, &message, (new_key, Some(&copy.headers)))?;
             let draft = Draft {
                 properties: &copy.properties,
                 body: edit_body(edit, &message),
@@ -92,7 +94,8 @@ impl Broker {
                 ttl_ms: copy.ttl_ms,
                 ..message.draft()
             };
-            self.transfer(queue, borrowed.lease, &way, &draft)
+            let way = self.way(queue, to, &message, &draft, new_key)?;
+            self.transfer(queue, &borrowed, act, &way, &draft)
         })
     }
 }

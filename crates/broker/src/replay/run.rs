@@ -13,6 +13,7 @@ use ferry_log::Reader;
 use super::jobs::{Cursor, JobId, JobState, Selection, Task, Turn};
 use crate::inspect::{Found, list_ready};
 use crate::partition::State;
+use crate::passport::Act;
 use crate::{Broker, Filter, MessageRef, OperateError, QueueHandle, Standing};
 
 /// Messages that are replayed in one turn.
@@ -117,7 +118,11 @@ impl Broker {
         name: &MessageRef,
         turn: &mut Turn,
     ) -> Result<(), OperateError> {
-        match self.replay_once(&task.queue, name, &task.spec.to, None) {
+        let act = Act {
+            by: &task.actor,
+            what: "replayed",
+        };
+        match self.replay_once(&task.queue, name, &task.spec.to, None, act) {
             Ok(_promise) => {
                 turn.sent += 1;
                 turn.progress.done += 1;

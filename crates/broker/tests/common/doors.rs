@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use ferry_broker::{
     Basics, BindingSpec, Burst, CommitError, ConfirmTag, Exchange, ExchangeKind, MessageFormat,
-    MessageId, Outcome, Promise, Published, Publisher, QueueHandle, Ticket,
+    MessageId, MessageView, Outcome, Promise, Published, Publisher, QueueHandle, Ticket,
 };
 use ferry_core::arguments::{Arguments, Value};
-use ferry_core::message::Draft;
+use ferry_core::message::{Draft, Message};
 use ferry_log::Disk;
 use ferry_log::testing::FaultyDisk;
 
@@ -32,6 +32,10 @@ impl MessageFormat for Carried {
             message_id: carried(properties).0,
             ..Basics::default()
         })
+    }
+
+    fn view(&self, message: &Message<'_>, look: &mut dyn FnMut(&dyn MessageView)) {
+        look(&self.headers(message.properties()));
     }
 
     fn headers(&self, properties: &[u8]) -> Arguments {

@@ -9,12 +9,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ferry_broker::{
-    Basics, Broker, Burst, Clock, ConfirmTag, ConnectionId, ConnectionInfo, ConsumerHandle,
-    ConsumerSpec, Delivery, Formats, Lease, MessageFormat, MessageId, NoHeaders, Options, Outcome,
-    Outlet, Published, Publisher, QueueDeclared, QueueHandle, QueueSpec, SyncPolicy, Ticket, Vhost,
+    Basics, Broker, Burst, Choice, Clock, ConfirmTag, ConnectionId, ConnectionInfo, ConsumerHandle,
+    ConsumerSpec, Delivery, Formats, Lease, MessageFormat, MessageId, MessageView, NoView, Options,
+    Outcome, Outlet, Published, Publisher, QueueDeclared, QueueHandle, QueueSpec, SyncPolicy,
+    Ticket, Vhost,
 };
 use ferry_core::arguments::{Arguments, Value};
-use ferry_core::message::{Draft, FORMAT_AMQP091};
+use ferry_core::message::{Draft, FORMAT_AMQP091, Message};
 use ferry_log::testing::FaultyDisk;
 use std::sync::Mutex;
 
@@ -36,6 +37,11 @@ impl MessageFormat for Bare {
             message_id: id,
             ..Basics::default()
         })
+    }
+
+    fn view(&self, message: &Message<'_>, look: &mut dyn FnMut(&dyn MessageView)) {
+        let _nothing_in_it = message;
+        look(&NoView);
     }
 
     fn headers(&self, _properties: &[u8]) -> Arguments {
@@ -71,6 +77,7 @@ pub struct Node {
 pub struct Seen {
     pub body: Vec<u8>,
     pub redelivered: bool,
+    pub offset: Option<u64>,
     pub count: u32,
     pub lease: Option<Lease>,
     pub queue: Option<Arc<QueueHandle>>,
@@ -88,6 +95,7 @@ pub fn see(delivery: &Delivery<'_>) -> Seen {
     Seen {
         body: delivery.message.body().to_vec(),
         redelivered: delivery.redelivered,
+        offset: delivery.offset,
         count: delivery.delivery_count,
         lease: delivery.lease,
         queue: delivery.queue.cloned(),
@@ -240,7 +248,7 @@ impl Node {
             ..
         } = self;
         burst
-            .publish(broker, publisher, &draft, &NoHeaders, Some(tag))
+            .publish(broker, publisher, &draft, &NoView, Some(tag))
             .unwrap()
     }
 
@@ -265,6 +273,7 @@ impl Node {
             exclusive: false,
             priority: 0,
             prefetch,
+            choice: Choice::default(),
             outlet: sink.clone(),
         };
         self.broker.consume(queue, spec, &mut || ()).unwrap()

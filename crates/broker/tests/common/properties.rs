@@ -1,7 +1,11 @@
 //! Properties with headers, written down with serde.
 
-use ferry_broker::{Basics, MessageFormat, MessageId};
+use std::borrow::Cow;
+
+use ferry_broker::{Basics, MessageFormat, MessageId, MessageView};
 use ferry_core::arguments::{Arguments, Value};
+use ferry_core::message::Message;
+use ferry_core::view::{Operand, Property};
 use serde::{Deserialize, Serialize};
 
 /// The tag of the format in messages.
@@ -39,6 +43,26 @@ impl Full {
     }
 }
 
+impl MessageView for Full {
+    fn headers(&self) -> Cow<'_, Arguments> {
+        Cow::Borrowed(&self.headers)
+    }
+
+    fn header(&self, name: &str) -> Option<Operand<'_>> {
+        self.headers.header(name)
+    }
+
+    fn property(&self, property: Property) -> Option<Operand<'_>> {
+        match property {
+            Property::MessageId => {
+                let id = self.message_id.as_ref()?;
+                Some(Operand::Text(id.as_bytes()))
+            }
+            _ => None,
+        }
+    }
+}
+
 pub struct FullFormat;
 
 impl MessageFormat for FullFormat {
@@ -50,6 +74,10 @@ impl MessageFormat for FullFormat {
             ttl_ms: full.ttl_ms,
             message_id: full.message_id,
         })
+    }
+
+    fn view(&self, message: &Message<'_>, look: &mut dyn FnMut(&dyn MessageView)) {
+        look(&Full::read(message.properties()).unwrap_or_default());
     }
 
     fn headers(&self, properties: &[u8]) -> Arguments {

@@ -7,7 +7,7 @@
 //!   its time.
 
 use super::deduplicate::{MessageId, Window};
-use super::effect::{Context, Effect, Incoming, Special};
+use super::effect::{Context, Effect, Incoming, Lens, Special};
 use super::entry::{Body, BodyRef, Entry};
 use super::{Enqueued, Options, Overflow, Queue};
 use crate::Millis;
@@ -69,6 +69,15 @@ impl Queue {
             return Enqueued::Rejected;
         }
         self.note_id(id, incoming, cx);
+        if self.is_stream() {
+            self.append_incoming(incoming, cx);
+            return Enqueued::Taken;
+        }
+        if self.is_choosy() {
+            let key = self.key_of(incoming, cx.lens, cx.staged);
+            self.take_in_chosen(incoming, key, cx);
+            return Enqueued::Taken;
+        }
         self.expire_front(cx);
         if self.ready.count() == 0 && self.pass_through(incoming, cx) {
             return Enqueued::Taken;
@@ -86,6 +95,7 @@ impl Queue {
         &mut self,
         incoming: &Incoming,
         staged: &[u8],
+        lens: &dyn Lens,
         now: Millis,
         facts: &mut Facts,
     ) -> Prepared {
@@ -106,12 +116,16 @@ impl Queue {
         if incoming.position == NOT_LOGGED {
             return Prepared::Transient;
         }
-        let wakes_at = deliver_at.filter(|at| *at > now).unwrap_or(0);
-        facts.entered.push(self.entered(incoming, wakes_at, now));
+        let at_once = self.announced_until(now);
+        let wakes_at = deliver_at.filter(|at| *at > now).unwrap_or(at_once);
+        let key = self.key_of(incoming, lens, staged);
+        facts
+            .entered
+            .push(self.entered(incoming, key, wakes_at, now));
         Prepared::Stored
     }
 
-    fn entered(&self, incoming: &Incoming, wakes_at: Millis, now: Millis) -> Entered {
+    fn entered(&self, incoming: &Incoming, key: u32, wakes_at: Millis, now: Millis) -> Entered {
         Entered {
             queue: self.id,
             position: incoming.position,
@@ -119,6 +133,7 @@ impl Queue {
             priority: self.options.level(incoming.priority),
             expires_at: self.options.expires_at(incoming.ttl_ms, now.max(wakes_at)),
             wakes_at,
+            key,
         }
     }
 
@@ -129,9 +144,21 @@ impl Queue {
         wakes_at: Millis,
         cx: &mut Context<'_>,
     ) -> Entry {
-        let seq = self.take_seq();
+        let key = self.key_of(incoming, cx.lens, cx.staged);
+        self.admit_keyed(incoming, key, wakes_at, cx)
+    }
+
+    /// The same for a message whose key is known.
+    pub(super) fn admit_keyed(
+        &mut self,
+        incoming: &Incoming,
+        key: u32,
+        wakes_at: Millis,
+        cx: &mut Context<'_>,
+    ) -> Entry {
+        let seq = self.take_place(wakes_at != 0);
         let durable = incoming.position != NOT_LOGGED;
-        let entered = self.entered(incoming, wakes_at, cx.now);
+        let entered = self.entered(incoming, key, wakes_at, cx.now);
         if durable && !incoming.recorded {
             cx.facts.entered.push(entered);
         }
@@ -146,6 +173,7 @@ impl Queue {
             size: incoming.size,
             returns: 0,
             returned_by: 0,
+            key,
             priority: entered.priority,
             redelivered: false,
             durable,

@@ -3,18 +3,27 @@
 //! Of the willing consumers of the highest priority the one with the fewest unsettled messages
 //! is served; equals take turns. The others wait until those are not willing. A consumer is
 //! willing while its prefetch and its outlet have room and, in a queue with a single active
-//! consumer, while it is the active one.
+//! consumer, while it is the active one. Who wants some messages only does not stand in line
+//! (`choice`).
 //!
 //! Invariants
-//! - Who stands in line is willing, and who is willing stands in line.
+//! - Who stands in line is willing, and who is willing and wants everything stands in line.
 //! - Unsettled messages are counted up by `served` and down by `settled`, and nowhere else.
 //! - In a queue with a single active consumer the active one is the longest subscribed of the
 //!   highest priority.
 //!
 //! Not here: connections, channels, consumer tags (the broker's table of outlets).
 
-use super::effect::ConsumerId;
+use std::sync::Arc;
+
+use super::choice::{Choosers, Found, Rank, Search, Work, wants};
+use super::effect::{ConsumerId, Context};
+use super::entry::BodyRef;
 use super::line::{Line, Turn};
+use super::ready::Levels;
+use crate::Millis;
+use crate::filter::Filter;
+use crate::view::MessageView;
 
 /// Place of a consumer in its queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +36,11 @@ impl ConsumerSlot {
     /// The consumer.
     pub fn id(self) -> ConsumerId {
         self.id
+    }
+
+    /// Its place, which another one may have after it.
+    pub(super) fn index(self) -> u32 {
+        self.index
     }
 
     /// What a message keeps of the consumer that gave it back, to go to another one first:
@@ -51,9 +65,37 @@ pub struct Subscription {
     pub prefetch: u32,
 }
 
+/// Where the reader of a stream begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum StreamOffset {
+    /// At the oldest message that is kept.
+    First,
+    /// At the last part that was appended.
+    Last,
+    /// With what is appended from now on.
+    #[default]
+    Next,
+    /// At that place; messages are counted from 0.
+    Offset(u64),
+    /// At the first message that was appended at that time or later.
+    Timestamp(Millis),
+}
+
+/// Which messages a consumer wants.
+#[derive(Debug, Clone, Default)]
+pub struct Choice {
+    /// What they must satisfy; none for all.
+    pub filter: Option<Arc<Filter>>,
+    /// Where it begins, in a stream.
+    pub offset: StreamOffset,
+}
+
 #[derive(Debug)]
 struct Consumer {
     subscription: Subscription,
+    choice: Choice,
+    /// Where it is in looking for what it wants, if it does not want everything.
+    search: Option<Box<Search>>,
     unsettled: u32,
     /// Its prefetch; all there is if it has none.
     unsettled_max: u32,
@@ -76,12 +118,39 @@ impl Consumer {
     }
 
     /// Takes its place in line, or leaves the line.
-    fn line_up(&self, index: u32, line: &mut Line) {
-        if self.willing() {
+    fn line_up(&mut self, index: u32, line: &mut Line, choosers: &mut Option<Box<Choosers>>) {
+        let willing = self.willing();
+        if self.search.is_some() {
+            self.line_up_chooser(index, choosers);
+        } else if willing {
             line.put(index, self.turn());
         } else {
             line.remove(index);
         }
+    }
+
+    #[inline(never)]
+    fn line_up_chooser(&mut self, index: u32, choosers: &mut Option<Box<Choosers>>) {
+        let (willing, turn) = (self.willing(), self.turn());
+        if let (Some(search), Some(choosers)) = (&mut self.search, choosers) {
+            choosers.line_up(index, willing, turn, search);
+        }
+    }
+
+    fn is_caught_up(&self) -> bool {
+        let search = self.search.as_ref();
+        search.is_some_and(|search| search.is_caught_up())
+    }
+
+    fn slot(&self, index: u32) -> ConsumerSlot {
+        let id = self.subscription.id;
+        ConsumerSlot { index, id }
+    }
+
+    /// Whose turn it is, those last who had the message of `avoid` before.
+    fn rank(&self, avoid: u32) -> Rank {
+        let had_it = avoid != 0 && self.slot(0).preference() == avoid;
+        (had_it, self.turn())
     }
 }
 
@@ -90,6 +159,8 @@ impl Consumer {
 pub struct Consumers {
     slots: Vec<Option<Consumer>>,
     line: Line,
+    /// Those who want some messages only, if there are such.
+    pub(super) choosers: Option<Box<Choosers>>,
     count: u32,
     /// Grows with each arrival, service and resumption.
     moments: u64,
@@ -123,7 +194,11 @@ impl Consumers {
     }
 
     /// Lets a consumer in.
-    pub fn add(&mut self, subscription: Subscription) -> Result<ConsumerSlot, SubscribeError> {
+    pub fn add(
+        &mut self,
+        subscription: Subscription,
+        choice: Choice,
+    ) -> Result<ConsumerSlot, SubscribeError> {
         if self.iter().any(|consumer| consumer.subscription.exclusive) {
             return Err(SubscribeError::ExclusiveHeld);
         }
@@ -134,6 +209,8 @@ impl Consumers {
         let unlimited = subscription.no_ack || subscription.prefetch == 0;
         let consumer = Consumer {
             subscription,
+            choice,
+            search: None,
             unsettled: 0,
             unsettled_max: if unlimited {
                 u32::MAX
@@ -156,6 +233,7 @@ impl Consumers {
         };
         self.count += 1;
         self.elect();
+        self.begin_search(index as u32);
         self.line_up(index as u32);
         Ok(ConsumerSlot {
             index: index as u32,
@@ -165,8 +243,14 @@ impl Consumers {
 
     /// Lets a consumer go; what it holds stays leased.
     pub fn remove(&mut self, slot: ConsumerSlot) -> bool {
-        if find(&mut self.slots, slot).is_none() {
+        let Some(consumer) = find(&mut self.slots, slot) else {
             return false;
+        };
+        if let (Some(filter), Some(choosers)) = (&consumer.choice.filter, &mut self.choosers) {
+            choosers.remove(slot.index, filter);
+            if choosers.is_empty() {
+                self.choosers = None;
+            }
         }
         self.slots[slot.index as usize] = None;
         self.count -= 1;
@@ -206,7 +290,7 @@ impl Consumers {
         Some(self.standing(self.line.second().unwrap_or(first)))
     }
 
-    fn standing(&self, index: u32) -> (ConsumerSlot, Subscription) {
+    pub(super) fn standing(&self, index: u32) -> (ConsumerSlot, Subscription) {
         let consumer = self.slots[index as usize]
             .as_ref()
             .expect("who stands in line is here");
@@ -223,14 +307,14 @@ impl Consumers {
             .expect("who is served is here");
         consumer.unsettled += u32::from(!consumer.subscription.no_ack);
         consumer.waiting_since = self.moments;
-        consumer.line_up(slot.index, &mut self.line);
+        consumer.line_up(slot.index, &mut self.line, &mut self.choosers);
     }
 
     /// The outlet of the consumer has no room until `resume`.
     pub fn gate(&mut self, slot: ConsumerSlot) {
         if let Some(consumer) = find(&mut self.slots, slot) {
             consumer.gated = true;
-            self.line.remove(slot.index);
+            consumer.line_up(slot.index, &mut self.line, &mut self.choosers);
         }
     }
 
@@ -251,7 +335,7 @@ impl Consumers {
         if let Some(consumer) = find(&mut self.slots, slot) {
             consumer.unsettled -= 1;
             if serves {
-                consumer.line_up(slot.index, &mut self.line);
+                consumer.line_up(slot.index, &mut self.line, &mut self.choosers);
             }
         }
     }
@@ -263,9 +347,9 @@ impl Consumers {
     fn line_up(&mut self, index: u32) {
         if self.serves(index) {
             let consumer = self.slots[index as usize]
-                .as_ref()
+                .as_mut()
                 .expect("who lines up is here");
-            consumer.line_up(index, &mut self.line);
+            consumer.line_up(index, &mut self.line, &mut self.choosers);
         }
     }
 
@@ -290,6 +374,115 @@ impl Consumers {
 
     fn iter(&self) -> impl Iterator<Item = &Consumer> {
         self.slots.iter().flatten()
+    }
+
+    fn at(&self, index: u32) -> Option<&Consumer> {
+        self.slots.get(index as usize)?.as_ref()
+    }
+
+    /// The consumer of that place, if it is willing.
+    pub fn willing_at(&self, index: u32) -> Option<(ConsumerSlot, Subscription)> {
+        let consumer = self.at(index)?;
+        let willing = consumer.willing() && self.serves(index);
+        willing.then(|| (consumer.slot(index), consumer.subscription))
+    }
+
+    /// Those of the highest priority, or the active one where only one is served.
+    pub fn leading(&self) -> Vec<ConsumerSlot> {
+        let highest = self.iter().map(|consumer| consumer.subscription.priority);
+        let highest = highest.max();
+        let leads = |(index, consumer): (usize, &Option<Consumer>)| {
+            let (index, consumer) = (index as u32, consumer.as_ref()?);
+            let leads = match self.single_active {
+                true => self.active == Some(index),
+                false => Some(consumer.subscription.priority) == highest,
+            };
+            leads.then(|| consumer.slot(index))
+        };
+        self.slots.iter().enumerate().filter_map(leads).collect()
+    }
+
+    /// Whether the consumer of that place wants some messages only.
+    pub fn chooses(&self, index: u32) -> bool {
+        self.at(index)
+            .is_some_and(|consumer| consumer.search.is_some())
+    }
+
+    /// Whether the consumer wants the message of a body.
+    pub fn wants(&self, slot: ConsumerSlot, body: &BodyRef, cx: &Context<'_>) -> bool {
+        let filter = self
+            .at(slot.index)
+            .and_then(|consumer| consumer.choice.filter.as_ref());
+        filter.is_none_or(|filter| wants(filter, body, cx))
+    }
+
+    fn begin_search(&mut self, index: u32) {
+        if let Some(consumer) = &mut self.slots[index as usize]
+            && let Some(filter) = &consumer.choice.filter
+        {
+            let choosers = self.choosers.get_or_insert_default();
+            consumer.search = Some(Box::new(choosers.add(index, filter)));
+        }
+    }
+
+    /// Those who want some messages only look again at all that is ready from `first` on.
+    pub fn search_again(&mut self, first: u64) {
+        let Some(noted) = self.choosers.as_ref().map(|choosers| choosers.noted()) else {
+            return;
+        };
+        for index in 0..self.slots.len() as u32 {
+            let consumer = self.slots[index as usize].as_mut();
+            if let Some(search) = consumer.and_then(|consumer| consumer.search.as_mut()) {
+                search.go_back_to(first, noted);
+                self.line_up(index);
+            }
+        }
+    }
+
+    /// The first of those who are willing and have something left to look at.
+    pub fn first_behind(&self) -> Option<u32> {
+        self.choosers.as_ref()?.first_behind()
+    }
+
+    /// Lets the consumer of that place look for the first message of `store` that it wants.
+    pub fn search(
+        &mut self,
+        index: u32,
+        store: &Levels,
+        work: &mut Work,
+        cx: &Context<'_>,
+    ) -> Found {
+        let Some(choosers) = &mut self.choosers else {
+            return Found::Nothing;
+        };
+        let consumer = self.slots[index as usize].as_mut();
+        let Some(consumer) = consumer.filter(|consumer| !consumer.is_caught_up()) else {
+            return Found::Nothing;
+        };
+        let (Some(search), Some(filter)) = (&mut consumer.search, &consumer.choice.filter) else {
+            return Found::Nothing;
+        };
+        let found = search.go_on(filter, choosers, store, work, cx);
+        if found == Found::Nothing {
+            choosers.caught_up(index);
+        }
+        found
+    }
+
+    /// Whose turn it is of those who want everything.
+    pub fn next_ranked(&self, avoid: u32) -> Option<(Rank, u32)> {
+        let (slot, _) = self.next(avoid)?;
+        let consumer = self.at(slot.index)?;
+        Some((consumer.rank(avoid), slot.index))
+    }
+
+    /// Whose turn it is of those who are caught up and want the message.
+    pub fn best_chooser(&self, message: &dyn MessageView, avoid: u32) -> Option<(Rank, u32)> {
+        let rank = |index| {
+            let consumer = self.at(index).filter(|consumer| consumer.is_caught_up())?;
+            Some(consumer.rank(avoid))
+        };
+        self.choosers.as_ref()?.best(message, rank)
     }
 }
 

@@ -10,6 +10,7 @@
 use super::Queue;
 use super::effect::Context;
 use super::entry::Entry;
+use super::passport::Step;
 use super::schedule::Schedule;
 use crate::Millis;
 use crate::facts::Change;
@@ -30,6 +31,7 @@ impl Queue {
             0 => at,
             expires_at => at.min(expires_at),
         };
+        self.key_waits(&entry);
         self.waiting().insert(at, entry);
         at
     }
@@ -40,6 +42,7 @@ impl Queue {
             let change = Change::Delayed(mark, at, entry.expires_at);
             cx.facts.changes.push(change);
         }
+        self.note(&entry, Step::Delayed(at), cx);
         self.wait(entry, at)
     }
 
@@ -67,10 +70,15 @@ impl Queue {
     }
 
     fn wake_one(&mut self, at: Millis, mut entry: Entry, cx: &mut Context<'_>) {
+        self.key_waited(&entry);
+        self.note(&entry, Step::Awake, cx);
+        if self.is_stream() {
+            return self.append_awake(entry, cx);
+        }
         if entry.was_out() {
             match entry.expired(cx.now) {
                 true => self.dead_letter(entry, DeadLetterReason::Expired, cx),
-                false => self.ready.put_back(entry),
+                false => self.put_back(entry),
             }
             return;
         }
@@ -81,7 +89,7 @@ impl Queue {
             let change = Change::Awake(mark, entry.expires_at);
             cx.facts.changes.push(change);
         }
-        self.ready.push_back(entry);
+        self.append(entry);
     }
 
     /// Gives a message that waits another time. Says until when it waits now; none if there is no
@@ -94,6 +102,7 @@ impl Queue {
         cx: &mut Context<'_>,
     ) -> Option<Millis> {
         let mut entry = self.schedule.as_mut()?.take(at, seq)?;
+        self.key_waited(&entry);
         if !entry.was_out() {
             entry.shift_expiry(at, new_at);
         }
@@ -106,7 +115,12 @@ impl Queue {
             return 0;
         };
         let count = schedule.count();
-        schedule.drain(|_, entry| self.gone(&entry, cx));
+        schedule.drain(|_, entry| {
+            self.key_waited(&entry);
+            self.gone(&entry, cx);
+        });
+        // Keys that waited with them go on.
+        self.deliver_ready(cx);
         count
     }
 }

@@ -11,18 +11,24 @@ use super::entry::{BodyRef, Entry};
 use super::lease::Holder;
 
 /// Bytes that a delivery takes on its way besides its body, for the room of an outlet.
-const DELIVERY_OVERHEAD_BYTES: usize = 256;
+pub const DELIVERY_OVERHEAD_BYTES: usize = 256;
 
 /// What a delivery takes of an outlet's room.
-fn way_bytes(size: u32) -> usize {
+pub(super) fn way_bytes(size: u32) -> usize {
     size as usize + DELIVERY_OVERHEAD_BYTES
 }
 
 impl Queue {
     /// Hands ready messages out until none is left or nobody is willing.
     pub fn deliver_ready(&mut self, cx: &mut Context<'_>) {
+        if self.is_choosy() {
+            return self.deliver_chosen(cx);
+        }
         if self.ready.count() == 0 || self.consumers.count() == 0 {
             return;
+        }
+        if self.is_stream() {
+            return self.read_on(None, cx);
         }
         while self.expire_front(cx)
             && let Some(entry) = self.ready.front()
@@ -32,12 +38,25 @@ impl Queue {
                 return;
             };
             let entry = self.ready.pop_front().expect("the front was just there");
-            let holder = Holder::Consumer(slot);
-            let mut outgoing = self.hand_out(entry, subscription.no_ack, holder, cx);
-            outgoing.admitted_bytes = way_bytes(size);
-            cx.effects.push(Effect::Deliver(subscription.id, outgoing));
-            self.consumers.served(slot);
+            self.hand_to(slot, subscription, entry, cx);
         }
+    }
+
+    /// Hands a message that left the ready ones to a consumer that has room for it.
+    pub(super) fn hand_to(
+        &mut self,
+        slot: ConsumerSlot,
+        subscription: Subscription,
+        entry: Entry,
+        cx: &mut Context<'_>,
+    ) {
+        let holder = Holder::Consumer(slot);
+        let admitted_bytes = way_bytes(entry.size);
+        self.pace_spend(entry.size, cx.now);
+        let mut outgoing = self.hand_out(entry, subscription.no_ack, holder, cx);
+        outgoing.admitted_bytes = admitted_bytes;
+        cx.effects.push(Effect::Deliver(subscription.id, outgoing));
+        self.consumers.served(slot);
     }
 
     /// Hands an arriving message straight to a consumer. False if nobody is willing.
@@ -45,6 +64,20 @@ impl Queue {
         let Some((slot, subscription)) = self.willing(incoming.size, 0, cx) else {
             return false;
         };
+        self.pass_to(slot, subscription, incoming, 0, cx);
+        true
+    }
+
+    /// Hands an arriving message to a consumer that has room for it.
+    pub(super) fn pass_to(
+        &mut self,
+        slot: ConsumerSlot,
+        subscription: Subscription,
+        incoming: &Incoming,
+        key: u32,
+        cx: &mut Context<'_>,
+    ) {
+        self.pace_spend(incoming.size, cx.now);
         let body = BodyRef::Staged {
             offset: incoming.offset,
             len: incoming.len,
@@ -53,11 +86,12 @@ impl Queue {
             self.release(incoming, cx);
             None
         } else {
-            let entry = self.admit(incoming, 0, cx);
+            let entry = self.admit_keyed(incoming, key, 0, cx);
             *cx.memory += entry.memory_bytes() as i64;
             cx.facts.delivered.extend(self.durable_mark(&entry));
             let deadline = self.lease_deadline(cx.now);
             let holder = Holder::Consumer(slot);
+            self.key_out(key, holder);
             Some(self.leases.open(entry, holder, cx.now, deadline))
         };
         let outgoing = Outgoing {
@@ -69,17 +103,19 @@ impl Queue {
         };
         cx.effects.push(Effect::Deliver(subscription.id, outgoing));
         self.consumers.served(slot);
-        true
     }
 
     /// The consumer whose turn it is and that can take a message of `size`; the one of the
-    /// preference `avoid` only if nobody else can.
-    fn willing(
+    /// preference `avoid` only if nobody else can. None in a pause for the sake of the rate.
+    pub(super) fn willing(
         &mut self,
         size: u32,
         avoid: u32,
         cx: &mut Context<'_>,
     ) -> Option<(ConsumerSlot, Subscription)> {
+        if !self.pace_allows(cx.now) {
+            return None;
+        }
         while let Some((slot, subscription)) = self.consumers.next(avoid) {
             if cx.gate.admit(subscription.id, way_bytes(size)) {
                 return Some((slot, subscription));
@@ -106,6 +142,7 @@ impl Queue {
         } else {
             cx.facts.delivered.extend(self.durable_mark(&entry));
             let deadline = self.lease_deadline(cx.now);
+            self.key_out(entry.key, holder);
             Some(self.leases.open(entry, holder, cx.now, deadline))
         };
         Outgoing {

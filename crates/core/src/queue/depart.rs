@@ -10,6 +10,7 @@
 use super::effect::{Context, Effect};
 use super::entry::{BodyRef, Entry};
 use super::lease::{Holder, Lease, LeaseId};
+use super::passport::Step;
 use super::{Overflow, Queue};
 use crate::facts::{Change, Mark};
 use crate::reason::DeadLetterReason;
@@ -85,6 +86,9 @@ impl Queue {
 
     /// Makes room by dropping the oldest.
     pub(super) fn drop_overflow(&mut self, cx: &mut Context<'_>) {
+        if self.is_stream() {
+            return self.fit_stream(cx);
+        }
         if self.options.max_length.is_none() && self.options.max_length_bytes.is_none() {
             return;
         }
@@ -104,6 +108,7 @@ impl Queue {
         cx: &mut Context<'_>,
     ) {
         if self.options.dead_letter.is_none() {
+            self.note(&entry, Step::Dropped(reason), cx);
             self.gone(&entry, cx);
             return;
         }

@@ -8,11 +8,14 @@ use std::sync::Arc;
 
 use super::entry::BodyRef;
 use super::lease::LeaseId;
+use super::passport::Step;
+use super::stream::Reading;
 use crate::Millis;
 use crate::facts::{Facts, Mark};
 use crate::message::{IdBytes, Message, Position};
 use crate::reason::DeadLetterReason;
 use crate::routing::QueueId;
+use crate::view::MessageView;
 
 /// Names a consumer within its partition; never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -38,6 +41,8 @@ pub struct Outgoing {
 pub enum Effect {
     /// Hand the message to the consumer.
     Deliver(ConsumerId, Outgoing),
+    /// Hand the message of a stream to a reader. Those who get the same one follow each other.
+    Read(Reading),
     /// Route the message to the queue's dead-letter exchange. With a lease: settle that as
     /// accepted once the message is where it goes.
     DeadLetter {
@@ -48,12 +53,26 @@ pub enum Effect {
         /// Why.
         reason: DeadLetterReason,
     },
+    /// Note this step of a message's way.
+    Passed {
+        /// Its body.
+        body: BodyRef,
+        /// What happened to it.
+        step: Step,
+    },
 }
 
 /// Asks whether a consumer can take more, which only its connection knows.
 pub trait Gate {
     /// Whether `bytes` more may be handed to the consumer now; a yes reserves them.
     fn admit(&self, consumer: ConsumerId, bytes: usize) -> bool;
+}
+
+/// Shows what is in a message, which a queue itself does not keep.
+pub trait Lens {
+    /// Lets `look` see the message of `body`, which may point into `staged`. It is not called if
+    /// the body can not be read back or its format is not known.
+    fn show(&self, staged: &[u8], body: &BodyRef, look: &mut dyn FnMut(&dyn MessageView));
 }
 
 /// What one command is given: the time, the bytes that came with it, and where results go.
@@ -64,6 +83,8 @@ pub struct Context<'a> {
     pub staged: &'a [u8],
     /// Who can take more.
     pub gate: &'a dyn Gate,
+    /// What is in a message.
+    pub lens: &'a dyn Lens,
     /// What must happen outside.
     pub effects: &'a mut Vec<Effect>,
     /// What must be written down.
@@ -166,6 +187,8 @@ pub struct Ticked {
     pub woken: usize,
     /// Leases that ended by their deadline.
     pub leases_ended: usize,
+    /// Pauses for the sake of the deliver rate that were over.
+    pub pauses_ended: usize,
 }
 
 /// What a queue says of itself.

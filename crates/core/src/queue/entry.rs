@@ -60,6 +60,8 @@ pub struct Entry {
     /// Who gave it back last, as the low half of a consumer's id; 0 for nobody. Another willing
     /// consumer is preferred; not kept over a restart.
     pub returned_by: u32,
+    /// What it must stay in order with, in a queue with shards: a digest of its key; 0 for none.
+    pub key: u32,
     /// Its level, at most the queue's highest.
     pub priority: u8,
     /// Whether it may have been delivered before.

@@ -169,15 +169,22 @@ impl Queue {
         body: Option<Position>,
         cx: &mut Context<'_>,
     ) -> Option<Outgoing> {
+        if self.is_stream() && matches!(spot, Spot::Ready { .. }) {
+            return None; // What was appended stays where it is.
+        }
         self.find(spot, body)?;
         let (entry, from) = match spot {
             Spot::Ready { priority, seq } => (self.ready.take(priority, seq)?, None),
             Spot::Delayed { at, seq } => (self.schedule.as_mut()?.take(at, seq)?, Some(at)),
             Spot::Leased(_) => return None,
         };
+        if from.is_some() {
+            self.key_waited(&entry);
+        }
         let (body, redelivered, returns) =
             (BodyRef::from(&entry.body), entry.redelivered, entry.returns);
         let holder = Holder::Operator(from);
+        self.key_out(entry.key, holder);
         let lease = self.leases.open(entry, holder, cx.now, 0);
         Some(Outgoing {
             lease: Some(lease),
@@ -196,9 +203,12 @@ impl Queue {
     /// Takes a message that is moved here: that it entered is written already, and whoever moves
     /// it has asked for room before, so it is not refused any more.
     pub fn enqueue_moved(&mut self, incoming: &Incoming, cx: &mut Context<'_>) {
+        if self.is_stream() {
+            return self.append_incoming(incoming, cx);
+        }
         let entry = self.admit(incoming, 0, cx);
         *cx.memory += entry.memory_bytes() as i64;
-        self.ready.push_back(entry);
+        self.append(entry);
         self.deliver_ready(cx);
         self.fit_length(cx);
     }

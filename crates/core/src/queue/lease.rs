@@ -320,6 +320,7 @@ mod tests {
             size: 1,
             returns: 0,
             returned_by: 0,
+            key: 0,
             priority: 0,
             redelivered: false,
             durable: true,
@@ -387,7 +388,7 @@ mod tests {
             priority: 0,
             prefetch: 1,
         };
-        let slot = consumers.add(subscription).unwrap();
+        let slot = consumers.add(subscription, Default::default()).unwrap();
         let mut leases = Leases::default();
         let id = leases.open(entry(1), Holder::Consumer(slot), 100, 150);
         assert_eq!(leases.overdue(149), None);

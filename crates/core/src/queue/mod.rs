@@ -6,7 +6,9 @@
 //!
 //! Invariants
 //! - A message is in exactly one of ready, delayed, leased, gone.
-//! - Ready messages and a willing consumer never coexist when a command has ended.
+//! - A ready message and a willing consumer that may have it and wants it never coexist when a
+//!   command has ended, unless `work` says that there is more to look at, or in a pause for the
+//!   sake of the deliver rate.
 //! - The maximum length holds for ready messages when a command has ended.
 //! - Every durable message has one `entered` fact, and one `gone` fact once it is gone; a message
 //!   that passes through without a lease needs neither.
@@ -15,6 +17,7 @@
 //! Not here: names and bindings (`routing`), connections, the log.
 
 mod arrive;
+mod choice;
 mod consumer;
 mod deduplicate;
 mod delay;
@@ -26,12 +29,16 @@ mod inspect;
 mod lease;
 mod line;
 mod options;
+mod pace;
 mod page;
+mod passport;
 mod ready;
 mod recover;
 mod retry;
 mod schedule;
 mod settle;
+mod shards;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod upkeep;
@@ -39,28 +46,35 @@ mod upkeep;
 use std::sync::Arc;
 
 pub use arrive::Prepared;
-pub use consumer::{ConsumerSlot, SubscribeError, Subscription};
+pub use consumer::{Choice, ConsumerSlot, StreamOffset, SubscribeError, Subscription};
 pub use deduplicate::{MessageId, Window};
+pub use deliver::DELIVERY_OVERHEAD_BYTES;
 pub use effect::{
-    ConsumerId, Context, Counts, Effect, Gate, Incoming, Outcome, Outgoing, Settled, Ticked,
+    ConsumerId, Context, Counts, Effect, Gate, Incoming, Lens, Outcome, Outgoing, Settled, Ticked,
 };
 pub use entry::{Body, BodyRef, Entry};
 pub use inspect::{Held, LeaseInfo, Spot};
 pub use lease::LeaseId;
 pub use options::{
-    DeadLetterStrategy, DeadLetterTarget, Deduplication, Options, Overflow, QueueKind, Retry,
-    SyncPolicy,
+    DeadLetterStrategy, DeadLetterTarget, Deduplication, Options, Overflow, QueueKind, Rate,
+    Retention, Retry, Shards, SyncPolicy,
 };
+pub use pace::{BURST_MS, Debt, went_back};
+pub use passport::Step;
 pub use recover::Recovering;
+pub use stream::Reading;
 
 pub use crate::reason::DeadLetterReason;
 
 use crate::Millis;
 use crate::routing::QueueId;
+use choice::Work;
 use consumer::Consumers;
 use lease::{Holder, Leases};
 use ready::Ready;
 use schedule::Schedule;
+use shards::Group;
+use stream::Stream;
 
 /// What became of a publish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,12 +95,19 @@ pub struct Queue {
     ready: Ready,
     /// What waits for its time; none if nothing does.
     schedule: Option<Box<Schedule>>,
+    /// What makes it a stream, if it is one.
+    stream: Option<Box<Stream>>,
     leases: Leases,
     /// Departing messages that could not arrive at their last attempt.
     stuck: u64,
     consumers: Consumers,
+    /// Who gets which keys, if the queue keeps them apart.
+    shards: Option<Box<Group>>,
+    work: Work,
     /// The ids that were seen, if the queue wants to know.
     window: Option<Box<Window>>,
+    /// How fast it delivers, if that is bound.
+    pace: Option<Box<pace::Pace>>,
     next_seq: u64,
     /// Messages before this place were here when the broker crashed.
     suspect_below: u64,
@@ -98,15 +119,27 @@ pub struct Queue {
 impl Queue {
     /// An empty queue.
     pub fn new(id: QueueId, options: impl Into<Arc<Options>>, now: Millis) -> Queue {
+        let mut queue = Queue::undivided(id, options, now);
+        queue.fit_shards();
+        queue
+    }
+
+    /// An empty queue without shards, whatever its options say.
+    fn undivided(id: QueueId, options: impl Into<Arc<Options>>, now: Millis) -> Queue {
         let options = options.into();
         let mut queue = Queue {
             id,
             ready: Ready::default(),
             schedule: None,
+            stream: (options.kind == QueueKind::Stream)
+                .then(|| Box::new(Stream::new(options.retention))),
             leases: Leases::default(),
             stuck: 0,
             consumers: Consumers::new(options.single_active_consumer),
+            shards: None,
+            work: Work::default(),
             window: None,
+            pace: None,
             options,
             next_seq: 1,
             suspect_below: 0,
@@ -114,6 +147,7 @@ impl Queue {
             used_at: now,
         };
         queue.fit_window();
+        queue.fit_pace(now);
         queue
     }
 
@@ -139,7 +173,10 @@ impl Queue {
         self.options = options;
         self.touch(cx.now);
         self.fit_window();
+        self.fit_shards();
         self.fit_length(cx);
+        self.fit_pace(cx.now);
+        self.deliver_ready(cx);
     }
 
     /// Somebody took notice of it: its own expiry starts again.
@@ -151,15 +188,23 @@ impl Queue {
     pub fn subscribe(
         &mut self,
         subscription: Subscription,
+        choice: Choice,
         now: Millis,
     ) -> Result<ConsumerSlot, SubscribeError> {
         self.touch(now);
-        self.consumers.add(subscription)
+        if self.is_stream() {
+            return self.subscribe_reader(subscription, choice);
+        }
+        let slot = self.consumers.add(subscription, choice)?;
+        self.share_out();
+        Ok(slot)
     }
 
     /// A consumer goes; what it holds stays leased. False if it had gone before.
     pub fn unsubscribe(&mut self, slot: ConsumerSlot, cx: &mut Context<'_>) -> bool {
         let was_here = self.consumers.remove(slot);
+        self.unsubscribe_reader(slot.id());
+        self.share_out();
         self.touch(cx.now);
         self.deliver_ready(cx);
         was_here
@@ -168,6 +213,8 @@ impl Queue {
     /// The outlet of a consumer has room again.
     pub fn resume(&mut self, slot: ConsumerSlot, cx: &mut Context<'_>) {
         self.consumers.resume(slot);
+        self.resume_reader(slot.id());
+        self.call(slot);
         self.deliver_ready(cx);
     }
 
@@ -181,18 +228,30 @@ impl Queue {
         self.consumers.active()
     }
 
-    /// Takes one message, for somebody who asks for just one.
+    /// Takes one message, for somebody who asks for just one. A stream gives none away.
     pub fn get(&mut self, no_ack: bool, cx: &mut Context<'_>) -> Option<Outgoing> {
         self.touch(cx.now);
-        while !self.expire_front(cx) {}
-        let entry = self.ready.pop_front()?;
+        if self.is_stream() {
+            return None;
+        }
+        let entry = match self.shards {
+            Some(_) => self.first_free(cx)?,
+            None => {
+                while !self.expire_front(cx) {}
+                self.ready.pop_front()?
+            }
+        };
+        self.pace_spend(entry.size, cx.now);
         Some(self.hand_out(entry, no_ack, Holder::Get, cx))
     }
 
-    /// Drops all ready messages and says how many.
+    /// Drops all ready messages and says how many. A stream keeps them.
     pub fn purge(&mut self, cx: &mut Context<'_>) -> u64 {
-        let count = self.ready.count();
-        let mut ready = std::mem::take(&mut self.ready);
+        if self.is_stream() {
+            return 0;
+        }
+        let mut ready = self.ready.take_all();
+        let count = ready.count();
         ready.drain(|entry| self.gone(&entry, cx));
         count
     }
@@ -201,10 +260,11 @@ impl Queue {
     pub fn delete(mut self, cx: &mut Context<'_>) -> u64 {
         let count = self.ready.count();
         let mut facts = std::mem::take(cx.facts);
-        let mut ready = std::mem::take(&mut self.ready);
+        let mut ready = self.ready.take_all();
         let mut leases = std::mem::take(&mut self.leases);
         ready.drain(|entry| self.gone(&entry, cx));
         leases.drain().for_each(|lease| self.gone(&lease.entry, cx));
+        self.shards = None;
         self.purge_delayed(cx);
         facts.gone.retain(|mark| mark.queue != self.id);
         *cx.facts = facts;
@@ -213,22 +273,38 @@ impl Queue {
 
     /// Time has passed: what is overdue happens, a bounded part of it at once.
     pub fn tick(&mut self, cx: &mut Context<'_>) -> Ticked {
+        self.work.tick(cx.now);
         self.expire(cx);
         let woken = self.wake(cx);
+        self.fit_stream(cx);
         let leases_ended = self.end_overdue(cx);
+        let pauses_ended = usize::from(self.pace_resumes(cx.now) && self.pace_allows(cx.now));
         self.deliver_ready(cx);
         Ticked {
             woken,
             leases_ended,
+            pauses_ended,
         }
     }
 
-    /// When `tick` is due.
+    /// When `tick` is due. Asked after every command, so what a queue does not have costs a look.
+    #[inline]
     pub fn next_deadline(&self) -> Option<Millis> {
-        let wakes_at = self.schedule.as_ref().and_then(|waiting| waiting.next_at());
-        let lease_ends = self.leases.next_deadline();
-        let times = [self.ready.next_expiry(), wakes_at, lease_ends];
-        times.into_iter().flatten().min()
+        let mut next = Millis::MAX;
+        let mut at = |time: Option<Millis>| next = next.min(time.unwrap_or(Millis::MAX));
+        at(self.ready.next_expiry());
+        at(self.leases.next_deadline());
+        at(self.work.next());
+        if let Some(waiting) = &self.schedule {
+            at(waiting.next_at());
+        }
+        if let Some(stream) = &self.stream {
+            at(stream.next_deadline());
+        }
+        if self.pace.is_some() {
+            at(self.pace_deadline());
+        }
+        (next != Millis::MAX).then_some(next)
     }
 
     /// When the queue itself expires if nobody uses it until then.

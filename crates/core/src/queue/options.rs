@@ -30,6 +30,8 @@ pub enum QueueKind {
     Classic,
     /// A quorum queue: always durable, counts deliveries.
     Quorum,
+    /// A stream: always durable, keeps what was read.
+    Stream,
 }
 
 /// When a durable message counts as safe, and so when it is confirmed.
@@ -59,6 +61,40 @@ impl SyncPolicy {
         [SyncPolicy::Sync, SyncPolicy::Written, SyncPolicy::Memory]
             .into_iter()
             .find(|policy| policy.name() == name)
+    }
+}
+
+/// How a queue keeps the messages of one key in order among several consumers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shards {
+    /// Into how many parts the keys are divided.
+    pub count: u16,
+    /// The header that has the key where a message has none of the usual name.
+    pub key_header: Option<String>,
+}
+
+/// How long a stream keeps messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Retention {
+    /// Age after which they go, in milliseconds; none for never.
+    pub max_age_ms: Option<u64>,
+    /// Length of the parts that go at once, in bytes of bodies.
+    pub segment_bytes: Option<u64>,
+}
+
+/// How much may pass in a second; none for any amount.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Rate {
+    /// Messages.
+    pub messages: Option<u64>,
+    /// Bytes of bodies.
+    pub bytes: Option<u64>,
+}
+
+impl Rate {
+    /// Whether there is a bound.
+    pub fn is_bound(&self) -> bool {
+        self.messages.is_some() || self.bytes.is_some()
     }
 }
 
@@ -114,7 +150,7 @@ pub struct DeadLetterTarget {
 pub struct Options {
     /// Whether messages may outlive the broker.
     pub durable: bool,
-    /// Classic or quorum.
+    /// Classic, quorum or stream.
     pub kind: QueueKind,
     /// Time to live of every message, in milliseconds.
     pub message_ttl_ms: Option<u64>,
@@ -144,6 +180,16 @@ pub struct Options {
     pub dead_letter_strategy: DeadLetterStrategy,
     /// When a message is safe.
     pub sync: SyncPolicy,
+    /// Order per key; none for order of the whole queue.
+    pub shards: Option<Shards>,
+    /// How long messages are kept, in a stream.
+    pub retention: Retention,
+    /// How much may be published to it in a second.
+    pub publish_rate: Rate,
+    /// How much it delivers in a second.
+    pub deliver_rate: Rate,
+    /// Whether the path of its messages is noted.
+    pub passport: bool,
 }
 
 impl Options {
@@ -154,6 +200,9 @@ impl Options {
             (Some(ttl), None) | (None, Some(ttl)) => ttl,
             (None, None) => return 0,
         };
+        if self.kind == QueueKind::Stream {
+            return 0; // Its messages leave by its retention.
+        }
         now.saturating_add(ttl_ms).max(1)
     }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  entry: | seq delta | rest |
-//!  rest:  | position delta (zigzag) | size | flags | expiry ms? | returns? | level? |
+//!  rest:  | position delta (zigzag) | size | flags | expiry ms? | returns? | level? | key? |
 //! ```
 //!
 //! Invariants
@@ -22,6 +22,7 @@ const REDELIVERED: u8 = 2;
 const HAS_EXPIRY: u8 = 4;
 const HAS_RETURNS: u8 = 8;
 const HAS_LEVEL: u8 = 16;
+const HAS_KEY: u8 = 32;
 
 /// A run of entries of one level, in order.
 #[derive(Debug)]
@@ -282,6 +283,7 @@ pub fn put_rest(out: &mut Vec<u8>, entry: &Entry, last: Position, priority: u8) 
         (HAS_EXPIRY, entry.expires_at != 0),
         (HAS_RETURNS, entry.returns != 0),
         (HAS_LEVEL, entry.priority != priority),
+        (HAS_KEY, entry.key != 0),
     ] {
         if set {
             flags |= flag;
@@ -296,6 +298,9 @@ pub fn put_rest(out: &mut Vec<u8>, entry: &Entry, last: Position, priority: u8) 
     }
     if entry.priority != priority {
         out.push(entry.priority);
+    }
+    if entry.key != 0 {
+        put_varint(out, u64::from(entry.key));
     }
 }
 
@@ -331,6 +336,11 @@ pub fn read_rest(
         } else {
             priority
         },
+        key: if flags & HAS_KEY != 0 {
+            cursor.varint()? as u32
+        } else {
+            0
+        },
     })
 }
 
@@ -351,6 +361,7 @@ mod tests {
                 size: 128 + i as u32,
                 returns: (i % 4) as u32,
                 returned_by: 0,
+                key: (i % 6) as u32 * 800_000_000,
                 priority: 3,
                 redelivered: i % 2 == 0,
                 durable: i % 3 == 0,
@@ -377,6 +388,7 @@ mod tests {
                 size: 128,
                 returns: 0,
                 returned_by: 0,
+                key: 0,
                 priority: 0,
                 redelivered: false,
                 durable: true,

@@ -1,49 +1,55 @@
-//! Messages that wait for a consumer: one level per priority, each in order of arrival.
+//! The messages that wait for a consumer, wherever they stand.
 //!
-//! A level is a head and a tail of unpacked entries with packed pages between them, so that a
-//! long queue costs a few bytes a message and a short one no packing at all. What comes back
-//! from a consumer is put at its old place.
+//! In a queue without shards they are one [`Levels`]. With shards they are divided into [`Parts`],
+//! and everything that is asked here is asked of all of them.
 //!
 //! Invariants
-//! - Within a level entries leave in the order of their `seq`, returned ones included.
-//! - Every entry of a higher level leaves before any of a lower one.
-//! - `count`, `bytes` and `expiring` are those of all entries in all levels.
-//! - No entry expires before `due`.
-//! - A level above the lowest is there while it has entries, so the last one is the next to be
-//!   served, and those that are not used cost nothing.
+//! - The order of leaving is that of [`Place`] over all parts: higher levels first, then by `seq`.
+//! - Counts are those of all entries, and no entry expires before `next_expiry`.
 //!
-//! Not here: who gets the next message (`consumer`), what is made of an expired one (`Queue`).
+//! Not here: who gets the next message (`consumer`, `shards`, `choice`).
 
 mod level;
+mod levels;
+mod merge;
+mod parts;
 #[cfg(test)]
 mod tests;
+
+use std::cmp::Reverse;
 
 use super::entry::Entry;
 use super::page::Packed;
 use crate::Millis;
-use level::{Level, NEVER};
+use level::NEVER;
+pub use levels::Levels;
+pub use merge::{Merged, merge};
+pub use parts::{Parts, Pile, Source};
 
-/// All levels of one queue.
-#[derive(Debug)]
-pub struct Ready {
-    /// Priority 0.
-    lowest: Level,
-    /// The other priorities that have entries, in ascending order.
-    upper: Vec<(u8, Box<Level>)>,
-    /// The last level that became empty, to be used again.
-    spare: Option<Box<Level>>,
-    count: u64,
-    bytes: u64,
+/// Where an entry stands in the order of leaving.
+pub type Place = (Reverse<u8>, u64);
+
+/// The place of an entry.
+pub fn place(entry: &Entry) -> Place {
+    (Reverse(entry.priority), entry.seq)
+}
+
+/// What entries come to.
+#[derive(Debug, Clone)]
+pub struct Sums {
+    /// How many they are.
+    pub count: u64,
+    /// Length of their bodies, in bytes.
+    pub bytes: u64,
+    /// How many of them can expire.
     expiring: u64,
+    /// None of them expires earlier.
     due: Millis,
 }
 
-impl Default for Ready {
-    fn default() -> Ready {
-        Ready {
-            lowest: Level::default(),
-            upper: Vec::new(),
-            spare: None,
+impl Default for Sums {
+    fn default() -> Sums {
+        Sums {
             count: 0,
             bytes: 0,
             expiring: 0,
@@ -52,17 +58,7 @@ impl Default for Ready {
     }
 }
 
-impl Ready {
-    /// How many messages wait.
-    pub fn count(&self) -> u64 {
-        self.count
-    }
-
-    /// Length of their bodies, in bytes.
-    pub fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
+impl Sums {
     /// No message expires earlier; none if none can expire. Just after `take_expired` it is later
     /// than its `now`, unless there was more than it might take.
     pub fn next_expiry(&self) -> Option<Millis> {
@@ -89,147 +85,153 @@ impl Ready {
         }
     }
 
-    /// The level of a priority, made if it is not there.
-    #[inline]
-    fn level(&mut self, priority: u8) -> &mut Level {
-        match priority {
-            0 => &mut self.lowest,
-            _ => self.upper_level(priority),
-        }
-    }
-
-    #[inline(never)]
-    fn upper_level(&mut self, priority: u8) -> &mut Level {
-        let at = match self.upper_at(priority) {
-            Ok(at) => at,
-            Err(at) => {
-                let level = self.spare.take().unwrap_or_default();
-                self.upper.insert(at, (priority, level));
-                at
-            }
+    /// A part of what is summed up here has changed.
+    fn changed(&mut self, before: &Sums, after: &Sums) {
+        self.count = self.count - before.count + after.count;
+        self.bytes = self.bytes - before.bytes + after.bytes;
+        self.expiring = self.expiring - before.expiring + after.expiring;
+        self.due = match self.expiring {
+            0 => NEVER,
+            _ => self.due.min(after.due),
         };
-        &mut self.upper[at].1
     }
+}
 
-    fn upper_at(&self, priority: u8) -> Result<usize, usize> {
-        self.upper
-            .binary_search_by_key(&priority, |(level, _)| *level)
+/// All ready messages of one queue.
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the usual one is where its queue is"
+)]
+pub enum Ready {
+    /// One order for all.
+    Plain(Levels),
+    /// An order for each key.
+    Sharded(Box<Parts>),
+}
+
+impl Default for Ready {
+    fn default() -> Ready {
+        Ready::Plain(Levels::default())
     }
+}
 
-    /// Drops level `at` of the upper ones if it is empty.
-    fn drop_empty(&mut self, at: usize) {
-        if self.upper[at].1.is_empty() {
-            self.spare = Some(self.upper.remove(at).1);
+impl Ready {
+    fn sums(&self) -> &Sums {
+        match self {
+            Ready::Plain(levels) => levels.sums(),
+            Ready::Sharded(parts) => parts.sums(),
         }
     }
 
-    fn drop_all_empty(&mut self) {
-        self.upper.retain(|(_, level)| !level.is_empty());
+    /// How many messages wait.
+    pub fn count(&self) -> u64 {
+        self.sums().count
     }
 
-    /// All levels with their priorities, in the order of leaving.
-    fn levels(&self) -> impl DoubleEndedIterator<Item = (u8, &Level)> {
-        let upper = self
-            .upper
-            .iter()
-            .map(|(priority, level)| (*priority, &**level));
-        std::iter::once((0, &self.lowest)).chain(upper).rev()
+    /// Length of their bodies, in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.sums().bytes
     }
 
-    fn levels_mut(&mut self) -> impl Iterator<Item = &mut Level> {
-        let upper = self.upper.iter_mut().rev().map(|(_, level)| &mut **level);
-        upper.chain([&mut self.lowest])
+    /// No message expires earlier; none if none can expire.
+    pub fn next_expiry(&self) -> Option<Millis> {
+        self.sums().next_expiry()
+    }
+
+    /// The parts, in a queue with shards.
+    pub fn parts(&mut self) -> Option<&mut Parts> {
+        match self {
+            Ready::Plain(_) => None,
+            Ready::Sharded(parts) => Some(parts),
+        }
+    }
+
+    /// Those that may go to anyone.
+    pub fn common(&self) -> &Levels {
+        match self {
+            Ready::Plain(levels) => levels,
+            Ready::Sharded(parts) => parts.common(),
+        }
+    }
+
+    /// The first of those that may go to anyone.
+    pub fn common_front(&mut self) -> Option<&Entry> {
+        match self {
+            Ready::Plain(levels) => levels.front(),
+            Ready::Sharded(parts) => parts.front(Source::Common),
+        }
+    }
+
+    /// Takes one of those that may go to anyone.
+    pub fn take_common(&mut self, (Reverse(priority), seq): Place) -> Option<Entry> {
+        match self {
+            Ready::Plain(levels) => levels.take(priority, seq),
+            Ready::Sharded(parts) => parts.take_from(Source::Common, priority, seq),
+        }
     }
 
     /// Adds a message at the end of its level; its `seq` is above all before it.
     pub fn push_back(&mut self, entry: Entry) {
-        self.added(&entry);
-        self.level(entry.priority).push_back(entry);
+        match self {
+            Ready::Plain(levels) => levels.push_back(entry),
+            Ready::Sharded(parts) => parts.push_back(entry),
+        }
     }
 
     /// Puts a message that was out back at its place.
     pub fn put_back(&mut self, entry: Entry) {
-        self.added(&entry);
-        let vacant = self.level(entry.priority).put_back(entry);
-        assert!(vacant, "a message is in one place only");
+        match self {
+            Ready::Plain(levels) => levels.put_back(entry),
+            Ready::Sharded(parts) => parts.put_back(entry),
+        }
     }
 
     /// The message that leaves next.
     pub fn front(&mut self) -> Option<&Entry> {
-        if self.count == 0 {
-            return None;
-        }
-        match self.upper.last_mut() {
-            Some((_, level)) => level.front(),
-            None => self.lowest.front(),
+        match self {
+            Ready::Plain(levels) => levels.front(),
+            Ready::Sharded(parts) => {
+                let source = parts.first()?;
+                parts.front(source)
+            }
         }
     }
 
     /// Takes the message that leaves next.
     pub fn pop_front(&mut self) -> Option<Entry> {
-        if self.count == 0 {
-            return None;
+        match self {
+            Ready::Plain(levels) => levels.pop_front(),
+            Ready::Sharded(parts) => {
+                let source = parts.first()?;
+                parts.pop(source)
+            }
         }
-        let entry = if self.upper.is_empty() {
-            self.lowest.pop_front()
-        } else {
-            self.pop_upper()
-        };
-        if let Some(entry) = &entry {
-            self.removed(entry);
-        }
-        entry
-    }
-
-    #[inline(never)]
-    fn pop_upper(&mut self) -> Option<Entry> {
-        let (_, level) = self.upper.last_mut()?;
-        let entry = level.pop_front();
-        self.drop_empty(self.upper.len() - 1);
-        entry
     }
 
     /// The message at a place.
     pub fn get(&self, priority: u8, seq: u64) -> Option<Entry> {
-        if priority == 0 {
-            return self.lowest.get(seq);
+        match self {
+            Ready::Plain(levels) => levels.get(priority, seq),
+            Ready::Sharded(parts) => parts.get(priority, seq),
         }
-        let at = self.upper_at(priority).ok()?;
-        self.upper[at].1.get(seq)
     }
 
     /// Takes the message at a place.
     pub fn take(&mut self, priority: u8, seq: u64) -> Option<Entry> {
-        let entry = if priority == 0 {
-            self.lowest.take(seq)?
-        } else {
-            let at = self.upper_at(priority).ok()?;
-            let entry = self.upper[at].1.take(seq)?;
-            self.drop_empty(at);
-            entry
-        };
-        self.removed(&entry);
-        Some(entry)
+        match self {
+            Ready::Plain(levels) => levels.take(priority, seq),
+            Ready::Sharded(parts) => parts.take(priority, seq),
+        }
     }
 
     /// Takes up to `max` expired messages, wherever they stand, and adds them to `out` in the
     /// order of their `seq`.
     pub fn take_expired(&mut self, now: Millis, max: usize, out: &mut Vec<Entry>) {
-        if self.next_expiry().is_none_or(|at| at > now) {
-            return;
+        match self {
+            Ready::Plain(levels) => levels.take_expired(now, max, out),
+            Ready::Sharded(parts) => parts.take_expired(now, max, out),
         }
-        let (before, mut due) = (out.len(), NEVER);
-        let out_max = before.saturating_add(max);
-        for level in self.levels_mut() {
-            if level.due() <= now {
-                level.take_expired(now, out_max, out);
-            }
-            due = due.min(level.due());
-        }
-        self.due = due;
-        self.drop_all_empty();
-        out[before..].iter().for_each(|entry| self.removed(entry));
-        out[before..].sort_unstable_by_key(|entry| entry.seq);
     }
 
     /// Lets `each` change every entry and drops those that it does not want to keep. Packed pages
@@ -239,64 +241,38 @@ impl Ready {
         touched: impl Fn(&Packed) -> bool,
         mut each: impl FnMut(&mut Entry) -> bool,
     ) {
-        let mut lowest = std::mem::take(&mut self.lowest);
-        let mut upper = std::mem::take(&mut self.upper);
-        let mut keep = |entry: &mut Entry| {
-            self.removed(entry);
-            let kept = each(entry);
-            if kept {
-                self.added(entry);
+        match self {
+            Ready::Plain(levels) => levels.retain(touched, each),
+            Ready::Sharded(parts) => {
+                parts.change_all(|levels| levels.retain(&touched, &mut each));
             }
-            kept
-        };
-        lowest.retain(&touched, &mut keep);
-        for (_, level) in &mut upper {
-            level.retain(&touched, &mut keep);
-        }
-        (self.lowest, self.upper) = (lowest, upper);
-        self.drop_all_empty();
-    }
-
-    /// Takes everything, handing each entry to `each` in the order of leaving.
-    pub fn drain(&mut self, mut each: impl FnMut(Entry)) {
-        while let Some(entry) = self.pop_front() {
-            each(entry);
         }
     }
 
-    /// The waiting messages that outlive the broker, as pages in order of their levels.
-    pub fn durable_pages(&self, mut each: impl FnMut(Packed)) {
-        for (_, level) in self.levels().rev() {
-            level.durable_pages(&mut each);
+    /// Takes everything, in one order.
+    pub fn take_all(&mut self) -> Levels {
+        match self {
+            Ready::Plain(levels) => std::mem::take(levels),
+            Ready::Sharded(parts) => parts.take_all(),
         }
     }
 
-    /// The messages that came back.
-    pub fn returned(&self) -> impl Iterator<Item = &Entry> {
-        self.levels().rev().flat_map(|(_, level)| level.returned())
-    }
-
-    /// Adds a packed page of a checkpoint behind all that its level has. False if a place is
-    /// taken twice: then this is no queue to go on with.
-    pub fn push_page(&mut self, page: Packed) -> bool {
-        self.count += page.len() as u64;
-        self.bytes += page.body_bytes();
-        self.expiring += page.expiring();
-        self.due = self.due.min(page.earliest().unwrap_or(NEVER));
-        self.level(page.priority()).push_page(page)
+    /// All levels that there are.
+    pub fn all_levels(&self) -> Vec<&Levels> {
+        match self {
+            Ready::Plain(levels) => vec![levels],
+            Ready::Sharded(parts) => parts.all_levels(),
+        }
     }
 
     /// Visits the waiting messages that leave after the place `after`, a priority and a `seq`,
     /// in the order of leaving, until `each` returns false. The place may be vacant.
     pub fn visit_after(&self, after: Option<(u8, u64)>, mut each: impl FnMut(&Entry) -> bool) {
-        for (priority, level) in self.levels() {
-            let from = match after {
-                Some((highest, _)) if priority > highest => continue,
-                Some((highest, seq)) if priority == highest => seq.saturating_add(1),
-                _ => 0,
-            };
-            if !level.visit_from(from, &mut each) {
-                return;
+        match self {
+            Ready::Plain(levels) => levels.visit_after(after, each),
+            Ready::Sharded(parts) => {
+                let mut merged = Merged::new(parts.all_levels(), after);
+                while merged.next().is_some_and(&mut each) {}
             }
         }
     }

@@ -1,15 +1,17 @@
 //! A queue as it is written to a checkpoint and put together again from facts.
 //!
 //! ```text
-//!  image: | next seq | suspect below | pages of what is out or came back |
-//!         | pages of what is ready | schedule |
+//!  image: | next seq | suspect below | of a stream (`stream::recover`) |
+//!         | pages of what is out or came back |
+//!         | count | pages of a part of what is ready | ... | schedule |
 //!         | count | what is on its way as a dead letter: reason (u8) and a page of one | ids? |
 //!  pages: | count | page | ... |
 //! ```
 //!
 //! Invariants
-//! - The durable messages of an image are those of the queue, in the order of leaving; a leased
-//!   message stands at its place, with what it was delivered before counted.
+//! - The durable messages of an image are those of the queue, each part in the order of leaving; a
+//!   leased message stands at its place, with what it was delivered before counted.
+//! - Shards are divided at the end: until then all that is ready is one part.
 //! - Facts are applied at the end, in one pass: a gone message never costs a search of its own.
 //! - After a crash every message that was there before may have been delivered: a delivery can
 //!   leave the broker before its fact is written, so all are marked redelivered. What still waits
@@ -17,15 +19,16 @@
 //!
 //! Not here: reading and writing files (`ferry-log`), transient messages (they do not survive).
 
+mod story;
+
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-
-use hashbrown::{HashMap, HashSet};
 
 use super::deduplicate::{MessageId, Window};
 use super::entry::{Body, Entry};
 use super::lease::{Holder, Lease};
 use super::page::Packed;
+use super::ready::{Levels, Ready, merge};
 use super::schedule::Schedule;
 use super::{Deduplication, Options, Queue};
 use crate::Millis;
@@ -35,22 +38,27 @@ use crate::message::Position;
 use crate::reason::DeadLetterReason;
 use crate::routing::QueueId;
 use crate::wire::{Cursor, Truncated, put_varint};
+use story::{Note, PositionMap, Positions, Story};
 
 /// More messages than a queue can ever see: a number beyond is not one that was written.
-const SEQ_MAX: u64 = u64::MAX / 2;
-
-type Positions = HashSet<Position, foldhash::fast::FixedState>;
-type PositionMap<T> = HashMap<Position, T, foldhash::fast::FixedState>;
+pub(super) const SEQ_MAX: u64 = u64::MAX / 2;
 
 impl Queue {
     /// Appends the durable part of the queue to a checkpoint.
     pub fn write_image(&self, out: &mut Vec<u8>) {
         put_varint(out, self.next_seq);
         put_varint(out, self.suspect_below);
+        if let Some(stream) = &self.stream {
+            stream.write(out);
+        }
         write_pages(out, &self.out_of_place());
-        let mut pages = Vec::new();
-        self.ready.durable_pages(|page| pages.push(page));
-        write_pages(out, &pages);
+        let parts = self.ready.all_levels();
+        put_varint(out, parts.len() as u64);
+        for part in parts {
+            let mut pages = Vec::new();
+            part.durable_pages(|page| pages.push(page));
+            write_pages(out, &pages);
+        }
         self.write_waiting(out);
         let departing = |(_, lease): (_, &'_ Lease)| match lease.holder {
             Holder::Departing(reason) if lease.entry.durable => Some((lease.entry.clone(), reason)),
@@ -70,8 +78,9 @@ impl Queue {
 
     /// What stands at no place of its level: what came back, and what is out.
     fn out_of_place(&self) -> Vec<Packed> {
-        let returned = self.ready.returned().filter(|entry| entry.durable).cloned();
-        let mut entries: Vec<Entry> = returned.collect();
+        let parts = self.ready.all_levels().into_iter();
+        let returned = parts.flat_map(|part| part.returned());
+        let mut entries: Vec<Entry> = returned.filter(|entry| entry.durable).cloned().collect();
         for (_, lease) in self.leases.iter().filter(|(_, lease)| lease.entry.durable) {
             let mut entry = lease.entry.clone();
             match lease.holder {
@@ -119,17 +128,6 @@ fn write_pages(out: &mut Vec<u8>, pages: &[Packed]) {
     pages.iter().for_each(|page| page.write(out));
 }
 
-/// What facts say of one message besides that it was delivered, moved or is gone.
-#[derive(Debug, Clone, Copy, Default)]
-struct Note {
-    /// Its place, if it got another one when it woke.
-    seq: Option<u64>,
-    /// Until when it waits; 0 if it woke.
-    waits_until: Option<Millis>,
-    expires_at: Option<Millis>,
-    departed: Option<DeadLetterReason>,
-}
-
 /// A queue between the start of a replay and its end.
 #[derive(Debug)]
 pub struct Recovering {
@@ -138,17 +136,20 @@ pub struct Recovering {
     moved: PositionMap<Position>,
     delivered: PositionMap<u32>,
     notes: PositionMap<Note>,
+    /// Level and place of what was out at the checkpoint, or came back before it.
+    tried: Vec<(u8, u64)>,
 }
 
 impl Recovering {
     /// A queue without messages so far.
     pub fn new(id: QueueId, options: impl Into<Arc<Options>>, now: Millis) -> Recovering {
         Recovering {
-            queue: Queue::new(id, options, now),
+            queue: Queue::undivided(id, options, now),
             gone: Positions::default(),
             moved: PositionMap::default(),
             delivered: PositionMap::default(),
             notes: PositionMap::default(),
+            tried: Vec::new(),
         }
     }
 
@@ -159,27 +160,25 @@ impl Recovering {
         if self.queue.next_seq > SEQ_MAX {
             return Err(Truncated);
         }
+        if let Some(stream) = &mut self.queue.stream {
+            stream.read(cursor)?;
+        }
         for _ in 0..cursor.varint()? {
             let page = self.read_page(cursor)?;
             for entry in page.entries() {
                 if self.queue.ready.get(entry.priority, entry.seq).is_some() {
                     return Err(Truncated);
                 }
-                match self.queue.options.is_tried_out(entry.returns) {
-                    true => self.depart(entry, DeadLetterReason::DeliveryLimit),
-                    false => self.queue.ready.put_back(entry),
-                }
+                self.tried.push((entry.priority, entry.seq));
+                self.queue.ready.put_back(entry);
             }
         }
-        for _ in 0..cursor.varint()? {
-            let page = self.read_page(cursor)?;
-            if !self.queue.ready.push_page(page) {
-                return Err(Truncated);
-            }
-        }
-        let (next_seq, level_max) = (self.queue.next_seq, self.queue.options.max_priority);
+        self.read_ready(cursor)?;
+        let stream = self.queue.stream.as_ref();
+        let waiting_below = stream.map_or(self.queue.next_seq, |stream| stream.waiting_below());
+        let level_max = self.queue.options.max_priority;
         let schedule = Schedule::read(cursor, |_, entry| {
-            entry.seq < next_seq && entry.priority <= level_max
+            entry.seq < waiting_below && entry.priority <= level_max
         })?;
         self.queue.schedule = (schedule.count() > 0).then(|| Box::new(schedule));
         for _ in 0..cursor.varint()? {
@@ -191,6 +190,26 @@ impl Recovering {
         if cursor.u8()? != 0 {
             self.queue.window = Some(Box::new(Window::read(cursor, self.remembered())?));
         }
+        Ok(())
+    }
+
+    fn read_ready(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Truncated> {
+        let mut first = self.queue.ready.take_all();
+        let mut others = Vec::new();
+        for number in 0..cursor.varint()? {
+            let mut other = Levels::default();
+            let part = if number == 0 { &mut first } else { &mut other };
+            for _ in 0..cursor.varint()? {
+                if !part.push_page(self.read_page(cursor)?) {
+                    return Err(Truncated);
+                }
+            }
+            if other.count() > 0 {
+                others.push(other);
+            }
+        }
+        others.insert(0, first);
+        self.queue.ready = Ready::Plain(merge(others).map_err(|_| Truncated)?);
         Ok(())
     }
 
@@ -238,12 +257,13 @@ impl Recovering {
     /// A message entered.
     pub fn entered(&mut self, entered: &Entered) {
         let entry = Entry {
-            seq: self.queue.take_seq(),
+            seq: self.queue.take_place(entered.wakes_at != 0),
             body: Body::Log(entered.position),
             expires_at: entered.expires_at,
             size: entered.size,
             returns: 0,
             returned_by: 0,
+            key: entered.key,
             priority: self.queue.options.level(entered.priority),
             redelivered: false,
             durable: true,
@@ -298,14 +318,22 @@ impl Recovering {
             Change::Forgotten(_, id) => {
                 self.window().remove(MessageId::from_bytes(*id));
             }
+            Change::Stream(_, fact) => {
+                if let Some(stream) = &mut self.queue.stream {
+                    stream.found(fact);
+                }
+            }
         }
     }
 
     /// The queue as it was, after a `clean` stop or a crash. `keep` is told of every message.
     pub fn finish(mut self, clean: bool, mut keep: impl FnMut(Mark)) -> Queue {
+        self.let_tried_out_depart();
         self.apply_facts();
         let mut queue = self.queue;
         queue.fit_window();
+        queue.fit_pace(queue.used_at);
+        queue.recover_stream();
         if !clean {
             queue.suspect_below = queue.next_seq;
             queue.suspect_until = queue.used_at;
@@ -317,7 +345,19 @@ impl Recovering {
         queue.ready.visit_after(None, &mut tell);
         queue.visit_delayed(None, |_, entry| tell(entry));
         queue.visit_leased(None, |_, entry, _| tell(entry));
+        queue.fit_shards();
         queue
+    }
+
+    /// The limit of tries that counts is the one in force now, not that of the checkpoint.
+    fn let_tried_out_depart(&mut self) {
+        for (priority, seq) in std::mem::take(&mut self.tried) {
+            let entry = self.queue.ready.get(priority, seq);
+            let out = entry.is_some_and(|entry| self.queue.options.is_tried_out(entry.returns));
+            if out && let Some(entry) = self.queue.ready.take(priority, seq) {
+                self.depart(entry, DeadLetterReason::DeliveryLimit);
+            }
+        }
     }
 
     fn apply_facts(&mut self) {
@@ -327,6 +367,7 @@ impl Recovering {
             moved,
             delivered,
             notes,
+            ..
         } = self;
         let facts = gone.iter().chain(moved.keys()).chain(delivered.keys());
         let mut touched: Vec<Position> = facts.chain(notes.keys()).copied().collect();
@@ -344,7 +385,7 @@ impl Recovering {
             delivered,
             notes,
         };
-        let options = Arc::clone(&queue.options);
+        let (options, is_stream) = (Arc::clone(&queue.options), queue.is_stream());
         let mut displaced = Vec::new();
         let mut apply = |waits: Option<Millis>, entry: &mut Entry| {
             let Some(mut note) = story.of(entry) else {
@@ -354,7 +395,8 @@ impl Recovering {
             if options.is_tried_out(entry.returns) {
                 note.departed.get_or_insert(DeadLetterReason::DeliveryLimit);
             }
-            let moves = note.moves(waits);
+            // What was appended to a stream stays.
+            let moves = note.moves(waits) && !(is_stream && waits.is_none());
             if moves {
                 displaced.push((waits, entry.clone(), note));
             }
@@ -400,65 +442,18 @@ impl Recovering {
         }
         // Merged page by page with what was ready, so that many cost no more than few.
         awake.sort_unstable_by_key(|entry| (std::cmp::Reverse(entry.priority), entry.seq));
+        // Damaged facts may have a message enter twice.
+        awake.dedup_by_key(|entry| (entry.priority, entry.seq));
         let mut awake = awake.into_iter().peekable();
-        let mut merged = super::Ready::default();
+        let mut merged = Levels::default();
         let order = |entry: &Entry| (std::cmp::Reverse(entry.priority), entry.seq);
-        self.queue.ready.drain(|entry| {
+        self.queue.ready.take_all().drain(|entry| {
             while let Some(earlier) = awake.next_if(|woken| order(woken) < order(&entry)) {
                 merged.push_back(earlier);
             }
             merged.push_back(entry);
         });
         awake.for_each(|entry| merged.push_back(entry));
-        self.queue.ready = merged;
-    }
-}
-
-/// What all facts together say of a message.
-struct Story<'a> {
-    gone: &'a Positions,
-    moved: &'a PositionMap<Position>,
-    delivered: &'a PositionMap<u32>,
-    notes: &'a PositionMap<Note>,
-}
-
-impl Story<'_> {
-    /// Follows a message to where its body is now, counting what happened to it on the way. None
-    /// if it is gone.
-    fn of(&self, entry: &mut Entry) -> Option<Note> {
-        let mut position = entry.position().expect("a recovered body is in the log");
-        let mut note = Note::default();
-        let mut count = 0;
-        loop {
-            count += self.delivered.get(&position).copied().unwrap_or(0);
-            if let Some(later) = self.notes.get(&position) {
-                note = Note {
-                    seq: later.seq.or(note.seq),
-                    waits_until: later.waits_until.or(note.waits_until),
-                    expires_at: later.expires_at.or(note.expires_at),
-                    departed: later.departed.or(note.departed),
-                };
-            }
-            if self.gone.contains(&position) {
-                return None;
-            }
-            match self.moved.get(&position) {
-                Some(next) => position = *next,
-                None => break,
-            }
-        }
-        entry.body = Body::Log(position);
-        entry.returns = entry.returns.saturating_add(count);
-        entry.redelivered |= count > 0;
-        Some(note)
-    }
-}
-
-impl Note {
-    /// Whether a message that waits until `waits`, or is ready, belongs elsewhere.
-    fn moves(&self, waits: Option<Millis>) -> bool {
-        self.departed.is_some()
-            || self.waits_until.is_some_and(|until| Some(until) != waits)
-            || self.seq.is_some()
+        self.queue.ready = Ready::Plain(merged);
     }
 }

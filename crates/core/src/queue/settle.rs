@@ -8,6 +8,7 @@ use super::Queue;
 use super::effect::{Context, Outcome, Settled};
 use super::entry::Entry;
 use super::lease::{Ended, Holder, Lease, LeaseId};
+use super::passport::Step;
 use crate::Millis;
 use crate::facts::{Change, Facts};
 use crate::reason::DeadLetterReason;
@@ -18,11 +19,15 @@ const OVERDUE_MAX: usize = 4096;
 impl Queue {
     /// The holder ends its lease.
     pub fn settle(&mut self, id: LeaseId, outcome: Outcome, cx: &mut Context<'_>) -> Settled {
+        if let Some(settled) = self.settle_reading(id, cx) {
+            return settled;
+        }
         let ended = self.leases.end(id);
         if let Ended::Lease(Lease { holder, .. }) | Ended::Late(holder) = &ended
             && let Holder::Consumer(slot) = holder
         {
             self.consumers.settled(*slot);
+            self.call(*slot);
         }
         let settled = match ended {
             Ended::Lease(lease) => {
@@ -46,8 +51,11 @@ impl Queue {
     }
 
     /// Gives a lease so much time from now; without a number as much as the queue gives, and no
-    /// deadline if it gives none.
+    /// deadline if it gives none. Those who read a stream have all the time that they need.
     pub fn extend(&mut self, id: LeaseId, time_ms: Option<u64>, now: Millis) -> Settled {
+        if self.is_stream() {
+            return Settled::Done;
+        }
         let deadline = match time_ms {
             Some(time_ms) => now.saturating_add(time_ms).max(1),
             None => self.lease_deadline(now),
@@ -72,25 +80,41 @@ impl Queue {
             && let Some(lease) = self.leases.revoke(id)
         {
             count += 1;
+            self.note(&lease.entry, Step::LeaseExpired, cx);
             self.finish(lease, Outcome::Requeue, cx);
         }
         count
     }
 
     fn finish(&mut self, lease: Lease, outcome: Outcome, cx: &mut Context<'_>) {
+        self.note_end(&lease, outcome, cx);
         let Lease { entry, holder, .. } = lease;
-        match outcome {
-            Outcome::Accept => self.gone(&entry, cx),
-            Outcome::Reject => self.dead_letter(entry, DeadLetterReason::Rejected, cx),
+        let key = entry.key;
+        let back = match outcome {
+            Outcome::Accept => {
+                self.gone(&entry, cx);
+                false
+            }
+            Outcome::Reject => {
+                self.dead_letter(entry, DeadLetterReason::Rejected, cx);
+                false
+            }
             Outcome::Requeue => self.try_again(entry, holder, None, cx),
             Outcome::Delay(wait_ms) => self.try_again(entry, holder, wait_ms, cx),
-            Outcome::Release => match holder {
-                Holder::Operator(Some(at)) => self.waiting().insert(at, entry),
-                _ => {
-                    self.ready.put_back(entry);
-                    self.fit_length(cx);
+            Outcome::Release => {
+                match holder {
+                    Holder::Operator(Some(at)) => {
+                        self.key_waits(&entry);
+                        self.waiting().insert(at, entry);
+                    }
+                    _ => self.put_back(entry),
                 }
-            },
+                true
+            }
+        };
+        self.key_ended(key, holder, back);
+        if back {
+            self.fit_length(cx);
         }
     }
 
@@ -100,13 +124,14 @@ impl Queue {
         self.options.retry.wait_ms(failed, entry.seq)
     }
 
+    /// False if that was its last try.
     fn try_again(
         &mut self,
         mut entry: Entry,
         holder: Holder,
         wait_ms: Option<u64>,
         cx: &mut Context<'_>,
-    ) {
+    ) -> bool {
         let wait_ms = wait_ms.unwrap_or_else(|| self.retry_wait(&entry));
         entry.returns = entry.returns.saturating_add(1);
         entry.redelivered = true;
@@ -114,14 +139,15 @@ impl Queue {
             Holder::Consumer(slot) => slot.preference(),
             _ => 0,
         };
-        if self.options.is_tried_out(entry.returns) {
+        let tried_out = self.options.is_tried_out(entry.returns);
+        if tried_out {
             self.dead_letter(entry, DeadLetterReason::DeliveryLimit, cx);
         } else if wait_ms > 0 {
             self.delay(entry, cx.now.saturating_add(wait_ms), cx);
         } else {
-            self.ready.put_back(entry);
-            self.fit_length(cx);
+            self.put_back(entry);
         }
+        !tried_out
     }
 
     /// Writes down what a settle that is part of a transaction will do, before it is done.

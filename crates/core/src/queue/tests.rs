@@ -1,17 +1,26 @@
 //! What a queue does, command by command, seen through its effects and facts.
 
+mod choices;
 mod delays;
 mod departures;
 mod dispatch;
 mod duplicates;
 mod leases;
+mod numbered;
 mod operator;
+mod pace;
 mod retries;
+mod shards;
+mod streams;
+
+use std::cell::Cell;
 
 use super::*;
+use crate::arguments::Arguments;
 use crate::facts::{Fact, Facts, Mark};
 use crate::message::NOT_LOGGED;
 use crate::wire::Cursor;
+use numbered::{Shelf, number_of};
 
 struct Open(usize);
 
@@ -33,6 +42,10 @@ struct Bench {
     published: u64,
     history: Vec<Fact>,
     staged: Vec<u8>,
+    /// The headers of messages, by number.
+    messages: Vec<Arguments>,
+    /// How many messages were looked into.
+    looks: Cell<usize>,
 }
 
 impl Bench {
@@ -48,6 +61,8 @@ impl Bench {
             published: 0,
             history: Vec::new(),
             staged: b"0123456789".to_vec(),
+            messages: Vec::new(),
+            looks: Cell::new(0),
         }
     }
 
@@ -57,6 +72,7 @@ impl Bench {
             now: self.now,
             staged: &self.staged,
             gate: &gate,
+            lens: &Shelf(&self.messages, &self.looks),
             effects: &mut self.effects,
             facts: &mut self.facts,
             released: &mut self.released,
@@ -77,6 +93,16 @@ impl Bench {
     }
 
     fn publish_with(&mut self, durable: bool, priority: u8, ttl_ms: Option<u64>) -> Enqueued {
+        self.publish_at(0, durable, priority, ttl_ms)
+    }
+
+    fn publish_at(
+        &mut self,
+        offset: u32,
+        durable: bool,
+        priority: u8,
+        ttl_ms: Option<u64>,
+    ) -> Enqueued {
         self.published += 1;
         let position = if durable {
             (1 << 32) + self.published * 100
@@ -84,7 +110,7 @@ impl Bench {
             NOT_LOGGED
         };
         let incoming = Incoming {
-            offset: 0,
+            offset,
             len: 10,
             position,
             size: 10,
@@ -105,7 +131,8 @@ impl Bench {
             prefetch,
         };
         let now = self.now;
-        let slot = self.queue.subscribe(subscription, now).unwrap();
+        let choice = Choice::default();
+        let slot = self.queue.subscribe(subscription, choice, now).unwrap();
         self.run(|queue, cx| queue.deliver_ready(cx));
         slot
     }
@@ -113,7 +140,7 @@ impl Bench {
     fn deliveries(&mut self) -> Vec<(u64, Outgoing)> {
         let take = |effect| match effect {
             Effect::Deliver(consumer, outgoing) => Some((consumer.0, outgoing)),
-            Effect::DeadLetter { .. } => None,
+            _ => None,
         };
         self.effects.drain(..).filter_map(take).collect()
     }
@@ -160,7 +187,7 @@ fn dead_letters() -> Option<DeadLetterTarget> {
 fn reasons(effects: &[Effect]) -> Vec<&'static str> {
     let reason = |effect: &Effect| match effect {
         Effect::DeadLetter { reason, .. } => Some(reason.name()),
-        Effect::Deliver(..) => None,
+        _ => None,
     };
     effects.iter().filter_map(reason).collect()
 }

@@ -47,6 +47,9 @@ impl Queue {
                 |at: std::ops::RangeInclusive<Position>| at.start() < &to && at.end() >= &from;
             schedule.retain(inside, |_, entry| move_one(entry));
         }
+        if let Some(stream) = &mut self.stream {
+            stream.bodies_moved();
+        }
         for (moved, durable) in moves {
             cx.released.push(Mark {
                 queue: id,

@@ -2,7 +2,8 @@
 //!
 //! Invariants
 //! - Every binding is in the chain of its source, in that of its destination, and in its home:
-//!   the trie node, key group or header group that finds it. Chains keep the order of binding.
+//!   the trie node, key group, header group or member that finds it. Chains keep the order of
+//!   binding. A binding with a filter is at a site instead of in a home's chain (`filtered`).
 //! - `identities` holds each binding's place once, under the hash of its identity.
 //! - Adding and removing cost the same whatever the number of bindings.
 
@@ -12,6 +13,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 
 use super::ids::{BindingIx, ExchangeIx, place};
+use super::selection::Selection;
 use super::{BINDINGS_COUNT_MAX, QueueId};
 use crate::arguments::Arguments;
 
@@ -71,6 +73,7 @@ pub(super) struct Slot {
     pub(super) target: Target,
     pub(super) key: Box<[u8]>,
     arguments: Option<Box<Arguments>>,
+    pub(super) selection: Selection,
     pub(super) source: ExchangeIx,
     /// Which group of its exchange holds it, in that exchange's own terms.
     pub(super) home: u32,
@@ -150,13 +153,14 @@ impl Arena {
     }
 
     /// Adds a binding that is not there yet; it is in no chain.
-    pub(super) fn insert(&mut self, identity: Identity<'_>) -> BindingIx {
+    pub(super) fn insert(&mut self, identity: Identity<'_>, selection: Selection) -> BindingIx {
         debug_assert!(self.find(identity).is_none());
         let arguments = identity.arguments;
         let slot = Slot {
             target: identity.target,
             key: identity.key.into(),
             arguments: (!arguments.is_empty()).then(|| Box::new(arguments.clone())),
+            selection,
             source: identity.source,
             home: 0,
             links: [UNLINKED; 3],

@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BINDINGS_COUNT_MAX, InvalidXMatch, QueueId, ROUTING_KEY_BYTES_MAX};
+use super::{
+    BINDINGS_COUNT_MAX, InvalidFilter, InvalidWeight, InvalidXMatch, QueueId, ROUTING_KEY_BYTES_MAX,
+};
 use crate::arguments::Arguments;
 
 /// Where a binding leads.
@@ -72,6 +74,18 @@ pub enum BindError {
     /// The arguments are not what a headers exchange understands.
     #[error(transparent)]
     XMatch(#[from] InvalidXMatch),
+    /// The filter makes no sense.
+    #[error(transparent)]
+    Filter(#[from] InvalidFilter),
+    /// The key is not what a consistent hash exchange understands.
+    #[error(transparent)]
+    Weight(#[from] InvalidWeight),
+    /// A local random exchange has no use for keys.
+    #[error("Non empty binding '{0}' key not permitted")]
+    KeyNotEmpty(String),
+    /// A local random exchange leads to queues alone.
+    #[error("Destination not found")]
+    NotToQueue,
     /// The key is too long.
     #[error("routing key of {0} bytes is over the limit of {ROUTING_KEY_BYTES_MAX}")]
     RoutingKeyTooLong(usize),

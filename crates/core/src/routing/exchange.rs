@@ -11,7 +11,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::options::{ALTERNATE_EXCHANGE, COMPARED, DELAYED_TYPE, InvalidArgument};
+use super::options::{
+    ALTERNATE_EXCHANGE, COMPARED, DELAYED_TYPE, HASH_HEADER, HASH_PROPERTY, InvalidArgument,
+    InvalidHash,
+};
 use crate::arguments::{
     Arguments, Inequivalent, Resource, assert_equivalent, assert_field_equivalent,
 };
@@ -31,17 +34,29 @@ pub enum ExchangeKind {
     DelayedMessage,
     /// Always, and each message id once.
     MessageDeduplication,
+    /// To one destination, by a value of the message; binding keys are weights.
+    ConsistentHash,
+    /// To one destination, by the routing key modulo the number of bindings.
+    ModulusHash,
+    /// To one destination, by chance.
+    Random,
+    /// To one queue of this node, by chance.
+    LocalRandom,
 }
 
 impl ExchangeKind {
     /// All of them.
-    pub const ALL: [ExchangeKind; 6] = [
+    pub const ALL: [ExchangeKind; 10] = [
         ExchangeKind::Direct,
         ExchangeKind::Fanout,
         ExchangeKind::Topic,
         ExchangeKind::Headers,
         ExchangeKind::DelayedMessage,
         ExchangeKind::MessageDeduplication,
+        ExchangeKind::ConsistentHash,
+        ExchangeKind::ModulusHash,
+        ExchangeKind::Random,
+        ExchangeKind::LocalRandom,
     ];
 
     /// The name on the wire.
@@ -53,6 +68,10 @@ impl ExchangeKind {
             ExchangeKind::Headers => "headers",
             ExchangeKind::DelayedMessage => "x-delayed-message",
             ExchangeKind::MessageDeduplication => "x-message-deduplication",
+            ExchangeKind::ConsistentHash => "x-consistent-hash",
+            ExchangeKind::ModulusHash => "x-modulus-hash",
+            ExchangeKind::Random => "x-random",
+            ExchangeKind::LocalRandom => "x-local-random",
         }
     }
 }
@@ -124,10 +143,12 @@ impl Exchange {
         ] {
             assert_field_equivalent(resource, field, current, received)?;
         }
-        if self.kind == ExchangeKind::DelayedMessage {
-            let key = [DELAYED_TYPE];
-            assert_equivalent(resource, &self.arguments, &received.arguments, &key)?;
-        }
+        let own: &[&str] = match self.kind {
+            ExchangeKind::DelayedMessage => &[DELAYED_TYPE],
+            ExchangeKind::ConsistentHash => &[HASH_HEADER, HASH_PROPERTY],
+            _ => &[],
+        };
+        assert_equivalent(resource, &self.arguments, &received.arguments, own)?;
         assert_equivalent(resource, &self.arguments, &received.arguments, COMPARED)
     }
 }
@@ -156,4 +177,7 @@ pub enum DeclareExchangeError {
     /// Another argument makes no sense.
     #[error(transparent)]
     Argument(#[from] InvalidArgument),
+    /// What is to be hashed makes no sense.
+    #[error(transparent)]
+    Hash(#[from] InvalidHash),
 }

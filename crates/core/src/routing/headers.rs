@@ -4,10 +4,9 @@
 //! - A binding that needs all its criteria is grouped under one of them, the one whose group was
 //!   smallest at the time; only the groups of the headers that a message has are looked at.
 //! - A group is a hint by hash: every binding found is still compared in full.
-//! - `x-match` is never a criterion; other `x-` names are only in the `-with-x` modes. A void
-//!   criterion asks for presence alone.
+//! - `x-match` and `x-filter` are never criteria; other `x-` names are only in the `-with-x` modes.
+//!   A void criterion asks for presence alone.
 
-use std::borrow::Cow;
 use std::hash::{BuildHasher, Hash, Hasher};
 
 use foldhash::fast::FixedState;
@@ -15,36 +14,10 @@ use hashbrown::HashMap;
 
 use super::arena::{Arena, Chain, Ends};
 use super::ids::BindingIx;
+use super::selection::FILTER;
 use crate::arguments::{Arguments, Term, Value};
 
 const X_MATCH: &str = "x-match";
-
-/// A message's headers, decoded when a route needs them.
-pub trait HeaderView {
-    /// All headers. A route asks at most once, and only when it meets a headers exchange.
-    fn headers(&self) -> Cow<'_, Arguments>;
-
-    /// The first header of that name.
-    fn header(&self, name: &str) -> Option<Value> {
-        self.headers().get(name).cloned()
-    }
-}
-
-impl HeaderView for Arguments {
-    fn headers(&self) -> Cow<'_, Arguments> {
-        Cow::Borrowed(self)
-    }
-}
-
-/// A message without headers.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct NoHeaders;
-
-impl HeaderView for NoHeaders {
-    fn headers(&self) -> Cow<'_, Arguments> {
-        Cow::Owned(Arguments::new())
-    }
-}
 
 /// An `x-match` that means nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -105,7 +78,7 @@ impl Mode {
     }
 
     fn counts(self, name: &str) -> bool {
-        name != X_MATCH && (self.with_x || !name.starts_with("x-"))
+        name != X_MATCH && name != FILTER && (self.with_x || !name.starts_with("x-"))
     }
 }
 

@@ -67,6 +67,13 @@ impl Topology {
         self.views(Chain::Destination, ends.unwrap_or(Ends::EMPTY))
     }
 
+    /// The places of a queue's bindings.
+    pub(super) fn places_of_queue(&self, queue: QueueId) -> impl Iterator<Item = BindingIx> {
+        let ends = self.by_queue.get(&queue).copied();
+        let ends = ends.unwrap_or(Ends::EMPTY);
+        self.arena.walk(Chain::Destination, ends)
+    }
+
     fn places_by_name(&self) -> Vec<ExchangeIx> {
         let mut named: Vec<(&Arc<str>, ExchangeIx)> =
             self.by_name.iter().map(|(name, ix)| (name, *ix)).collect();

@@ -2,9 +2,11 @@
 //!
 //! Invariants
 //! - An argument that is known here is checked on every exchange, whether or not it has an effect
-//!   there; one that is not known is kept, as in RabbitMQ.
+//!   there, but for those of one type, which are checked there; one that is not known is kept, as
+//!   in RabbitMQ.
 //! - An exchange of a topology was checked: what is read from it later is what was asked for.
 
+use super::hashed::{HashOn, Pick};
 use super::{DeclareExchangeError, Exchange, ExchangeKind};
 use crate::arguments::{Resource, Value};
 use crate::limits::{
@@ -12,9 +14,12 @@ use crate::limits::{
     TTL_MS_MAX,
 };
 use crate::queue::{DeadLetterTarget, Deduplication};
+use crate::view::Property;
 
 pub(super) const ALTERNATE_EXCHANGE: &str = "alternate-exchange";
 pub(super) const DELAYED_TYPE: &str = "x-delayed-type";
+pub(super) const HASH_HEADER: &str = "hash-header";
+pub(super) const HASH_PROPERTY: &str = "hash-property";
 const DEAD_LETTER_EXCHANGE: &str = "x-dead-letter-exchange";
 const DEAD_LETTER_ROUTING_KEY: &str = "x-dead-letter-routing-key";
 const DEDUPLICATION: &str = "x-message-deduplication";
@@ -33,12 +38,13 @@ pub(super) const COMPARED: &[&str] = &[
 ];
 
 /// How the bindings of an exchange are matched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Rule {
     Direct,
     Fanout,
     Topic,
     Headers,
+    Hashed(Pick),
 }
 
 /// An argument that makes no sense, in the words of RabbitMQ's plug-ins.
@@ -49,6 +55,17 @@ pub struct InvalidArgument {
     pub argument: String,
     /// What it may be.
     pub expected: String,
+}
+
+/// What a consistent hash exchange can not hash, in RabbitMQ's words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidHash {
+    /// Both of a header and a property.
+    #[error("{HASH_HEADER} and {HASH_PROPERTY} are mutually exclusive")]
+    Both,
+    /// A property that messages are not told apart by.
+    #[error("Unsupported property: {0}")]
+    Property(String),
 }
 
 fn refused(argument: &str, expected: impl Into<String>) -> InvalidArgument {
@@ -92,15 +109,18 @@ impl Exchange {
         }
         self.read_dead_letter()?;
         self.read_deduplication()?;
-        Ok(self.rule()?)
+        self.rule()
     }
 
-    fn rule(&self) -> Result<Rule, InvalidArgument> {
+    fn rule(&self) -> Result<Rule, DeclareExchangeError> {
         match self.kind {
             ExchangeKind::Direct => Ok(Rule::Direct),
             ExchangeKind::Fanout | ExchangeKind::MessageDeduplication => Ok(Rule::Fanout),
             ExchangeKind::Topic => Ok(Rule::Topic),
             ExchangeKind::Headers => Ok(Rule::Headers),
+            ExchangeKind::ConsistentHash => Ok(Rule::Hashed(Pick::Consistent(self.hash_on()?))),
+            ExchangeKind::ModulusHash => Ok(Rule::Hashed(Pick::Modulus)),
+            ExchangeKind::Random | ExchangeKind::LocalRandom => Ok(Rule::Hashed(Pick::Random)),
             ExchangeKind::DelayedMessage => {
                 match self.arguments.get(DELAYED_TYPE).and_then(Value::as_bytes) {
                     Some(b"direct") => Ok(Rule::Direct),
@@ -110,9 +130,30 @@ impl Exchange {
                     _ => Err(refused(
                         DELAYED_TYPE,
                         "an existing exchange type: direct, fanout, topic or headers",
-                    )),
+                    )
+                    .into()),
                 }
             }
+        }
+    }
+
+    fn hash_on(&self) -> Result<HashOn, DeclareExchangeError> {
+        let header = self.arguments.get(HASH_HEADER);
+        let property = self.arguments.get(HASH_PROPERTY);
+        match (header, property) {
+            (None, None) => Ok(HashOn::RoutingKey),
+            (Some(name), None) => match name.as_str() {
+                Some(name) => Ok(HashOn::Header(name.into())),
+                None => Err(refused(HASH_HEADER, "text").into()),
+            },
+            (None, Some(property)) => match property.as_str() {
+                Some("correlation_id") => Ok(HashOn::Property(Property::CorrelationId)),
+                Some("message_id") => Ok(HashOn::Property(Property::MessageId)),
+                Some("timestamp") => Ok(HashOn::Property(Property::Timestamp)),
+                Some(other) => Err(InvalidHash::Property(other.to_owned()).into()),
+                None => Err(refused(HASH_PROPERTY, "text").into()),
+            },
+            (Some(_), Some(_)) => Err(InvalidHash::Both.into()),
         }
     }
 

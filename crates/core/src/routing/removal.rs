@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::arena::{Chain, Ends, Identity, Slot, Target};
 use super::ids::{BindingIx, ExchangeIx, QueueId};
-use super::topology::{Matcher, sorted, taken};
+use super::topology::{sorted, taken};
 use super::{Binding, Destination, Exchange, Topology};
 use crate::arguments::Arguments;
 
@@ -168,12 +168,7 @@ impl Topology {
         let (source, target) = (arena.slot(ix).source, arena.slot(ix).target);
         let node = taken(nodes, source);
         arena.unlink(Chain::Source, &mut node.outgoing, ix);
-        match &mut node.matcher {
-            Matcher::Direct(direct) => direct.remove(arena, hasher, ix),
-            Matcher::Fanout(all) => arena.unlink(Chain::Home, all, ix),
-            Matcher::Topic(topic) => topic.remove(arena, hasher, ix),
-            Matcher::Headers(headers) => headers.remove(arena, hasher, ix),
-        }
+        node.matcher.remove(arena, hasher, ix);
         match target {
             Target::Exchange(exchange) => {
                 arena.unlink(Chain::Destination, &mut taken(nodes, exchange).incoming, ix);

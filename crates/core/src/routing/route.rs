@@ -7,22 +7,23 @@
 //! - `out` holds each queue once, in ascending order.
 
 use std::borrow::Cow;
+use std::cell::{Cell, OnceCell};
 use std::sync::Arc;
 
 use super::Topology;
-use super::arena::{Chain, Ends, Target};
-use super::headers::{HeaderView, Sorted};
+use super::arena::Target;
 use super::ids::{BindingIx, ExchangeIx, QueueId};
 use super::inline::{PlaceSet, Places};
-use super::topology::{Matcher, Node};
+use super::topology::Node;
 use crate::arguments::Arguments;
+use crate::view::MessageView;
 
 /// What a route rested on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RouteInfo {
-    /// Whether a headers exchange was visited. If not, the result holds for every message with
-    /// the same exchange and keys until the epoch changes.
-    pub uses_headers: bool,
+    /// Whether exchange and keys alone decided. If so, the result holds for every message with
+    /// the same ones until the epoch changes.
+    pub by_keys_alone: bool,
 }
 
 /// The exchange that was published to does not exist.
@@ -35,16 +36,61 @@ pub struct NoSuchExchange {
     pub vhost: Arc<str>,
 }
 
+/// A message that is routed.
+pub(super) struct Message<'a> {
+    pub(super) keys: &'a [&'a [u8]],
+    view: &'a dyn MessageView,
+    chance: &'a dyn Fn() -> u64,
+    headers: OnceCell<Cow<'a, Arguments>>,
+    /// Whether nothing but the keys was asked for.
+    by_keys_alone: Cell<bool>,
+}
+
+impl<'a> Message<'a> {
+    pub(super) fn new(
+        keys: &'a [&'a [u8]],
+        view: &'a dyn MessageView,
+        chance: &'a dyn Fn() -> u64,
+    ) -> Message<'a> {
+        Message {
+            keys,
+            view,
+            chance,
+            headers: OnceCell::new(),
+            by_keys_alone: Cell::new(true),
+        }
+    }
+
+    /// What is known of it beside the keys.
+    pub(super) fn view(&self) -> &'a dyn MessageView {
+        self.by_keys_alone.set(false);
+        self.view
+    }
+
+    /// All headers, taken apart once.
+    pub(super) fn headers(&self) -> &Arguments {
+        self.headers.get_or_init(|| self.view().headers())
+    }
+
+    /// A number that is another one each time.
+    pub(super) fn chance(&self) -> u64 {
+        self.by_keys_alone.set(false);
+        (self.chance)()
+    }
+}
+
 impl Topology {
-    /// Replaces `out` by the queues that a message goes to.
+    /// Replaces `out` by the queues that a message goes to. `chance` gives another number for each
+    /// choice that is left to it; numbers in a row will do.
     pub fn route(
         &self,
         exchange: &str,
         routing_key: &[u8],
-        headers: &dyn HeaderView,
+        view: &dyn MessageView,
+        chance: &dyn Fn() -> u64,
         out: &mut Vec<QueueId>,
     ) -> Result<RouteInfo, NoSuchExchange> {
-        self.route_many(exchange, &[routing_key], headers, out)
+        self.route_many(exchange, &[routing_key], view, chance, out)
     }
 
     /// The same for a message with several keys (`CC`, `BCC`): whatever any of them matches.
@@ -52,7 +98,8 @@ impl Topology {
         &self,
         exchange: &str,
         routing_keys: &[&[u8]],
-        headers: &dyn HeaderView,
+        view: &dyn MessageView,
+        chance: &dyn Fn() -> u64,
         out: &mut Vec<QueueId>,
     ) -> Result<RouteInfo, NoSuchExchange> {
         out.clear();
@@ -66,18 +113,13 @@ impl Topology {
             ahead: Places::default(),
             visited: None,
         };
-        let mut decoded: Option<Cow<'_, Arguments>> = None;
+        let message = Message::new(routing_keys, view, chance);
         let mut next = Some(first);
         while let Some(ix) = next {
             let node = self.node(ix);
-            if matches!(node.matcher, Matcher::Headers(_)) && decoded.is_none() {
-                decoded = Some(headers.headers());
-            }
-            let matched = self.visit(node, routing_keys, decoded.as_deref(), &mut |binding| {
-                found.take(first, binding);
-            });
+            let matched = self.visit(node, &message, &mut |binding| found.take(first, binding));
             if !matched {
-                let alternate = node.exchange.alternate();
+                let alternate = node.alternate();
                 if let Some(ix) = alternate.and_then(|name| self.find_exchange(name)) {
                     found.visit_later(first, ix);
                 }
@@ -89,44 +131,24 @@ impl Topology {
             out.dedup();
         }
         Ok(RouteInfo {
-            uses_headers: decoded.is_some(),
+            by_keys_alone: message.by_keys_alone.get(),
         })
     }
 
     /// Hands the bindings of one exchange that match to `take`; false when there is none.
-    fn visit(
+    pub(super) fn visit(
         &self,
         node: &Node,
-        routing_keys: &[&[u8]],
-        headers: Option<&Arguments>,
+        message: &Message<'_>,
         take: &mut impl FnMut(BindingIx),
     ) -> bool {
-        let (arena, hasher) = (&self.arena, &self.hasher);
         let mut matched = false;
-        let mut take = |ix| {
+        let mut take = |binding| {
             matched = true;
-            take(ix);
+            take(binding);
         };
-        let mut take_all = |ends: Ends| arena.walk(Chain::Home, ends).for_each(&mut take);
-        match &node.matcher {
-            Matcher::Fanout(all) => take_all(*all),
-            Matcher::Direct(direct) => {
-                let groups = routing_keys
-                    .iter()
-                    .filter_map(|key| direct.find(arena, hasher, key));
-                groups.for_each(take_all);
-            }
-            Matcher::Topic(topic) => {
-                for key in routing_keys {
-                    topic.find(hasher, key, &mut take_all);
-                }
-            }
-            Matcher::Headers(matcher) => {
-                let none = Arguments::new();
-                let headers = Sorted::new(headers.unwrap_or(&none));
-                matcher.find(arena, hasher, &headers, &mut take);
-            }
-        }
+        node.matcher
+            .find(&self.arena, &self.hasher, message, &mut take);
         matched
     }
 }

@@ -1,6 +1,8 @@
 //! Tests of routing: tables by exchange type, removal, and a model that random changes are
 //! compared with.
 
+mod filters;
+mod hashed;
 mod headers;
 mod model;
 mod options;
@@ -10,6 +12,7 @@ mod routes;
 
 use super::*;
 use crate::arguments::{Arguments, Value};
+use crate::view::{MessageView, NoView};
 
 /// A topology with one exchange `x` of a kind.
 fn with_exchange(kind: ExchangeKind) -> Topology {
@@ -42,17 +45,17 @@ fn bind(topology: &mut Topology, source: &str, destination: &Destination, key: &
 }
 
 fn routed(topology: &Topology, exchange: &str, key: &str) -> Vec<u64> {
-    routed_with(topology, exchange, key, &NoHeaders)
+    routed_with(topology, exchange, key, &NoView)
 }
 
 fn routed_with(
     topology: &Topology,
     exchange: &str,
     key: &str,
-    headers: &dyn HeaderView,
+    headers: &dyn MessageView,
 ) -> Vec<u64> {
     let mut out = vec![QueueId(u64::MAX)];
-    let info = topology.route(exchange, key.as_bytes(), headers, &mut out);
+    let info = topology.route(exchange, key.as_bytes(), headers, &|| 0, &mut out);
     info.expect("the exchange exists");
     out.into_iter().map(|queue| queue.0).collect()
 }

@@ -12,27 +12,19 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use super::arena::{Arena, Chain, Ends, Identity, Target};
-use super::direct::Direct;
-use super::headers::{self, Headers};
+use super::hashed::{self, stable};
+use super::headers;
 use super::ids::{BindingIx, ExchangeIx, QueueId, place};
+use super::matcher::Matcher;
 use super::options::Rule;
-use super::topic::Topic;
+use super::selection::Selection;
 use super::{
-    BindError, DeclareExchangeError, Declared, Destination, Exchange, ExchangeKind,
-    ROUTING_KEY_BYTES_MAX, SETTLE_EXCHANGE,
+    BindError, Binding, DeclareExchangeError, Declared, Destination, Exchange, ExchangeKind,
+    InvalidFilter, ROUTING_KEY_BYTES_MAX, SETTLE_EXCHANGE,
 };
 use crate::arguments::Arguments;
 
 const SEED_DEFAULT: u64 = 0x6665_7272_796d_7100;
-
-/// What finds the bindings of one exchange for a message.
-#[derive(Clone, Debug)]
-pub(super) enum Matcher {
-    Direct(Direct),
-    Fanout(Ends),
-    Topic(Box<Topic>),
-    Headers(Headers),
-}
 
 /// One exchange with its bindings.
 #[derive(Clone, Debug)]
@@ -43,6 +35,8 @@ pub(super) struct Node {
     /// Bindings to it.
     pub(super) incoming: Ends,
     pub(super) matcher: Matcher,
+    /// Takes what it routes nowhere, unless its own argument says where that goes.
+    pub(super) policy_alternate: Option<Arc<str>>,
 }
 
 /// The exchanges and bindings of one virtual host.
@@ -118,18 +112,14 @@ impl Topology {
     }
 
     fn add_exchange(&mut self, exchange: Exchange, rule: Rule) {
-        let matcher = match rule {
-            Rule::Direct => Matcher::Direct(Direct::default()),
-            Rule::Fanout => Matcher::Fanout(Ends::EMPTY),
-            Rule::Topic => Matcher::Topic(Box::new(Topic::new())),
-            Rule::Headers => Matcher::Headers(Headers::new(self.hasher.clone())),
-        };
+        let matcher = Matcher::new(rule, &self.hasher);
         let name = Arc::clone(&exchange.name);
         let node = Node {
             exchange,
             outgoing: Ends::EMPTY,
             incoming: Ends::EMPTY,
             matcher,
+            policy_alternate: None,
         };
         let ix = match self.free.pop() {
             Some(ix) => {
@@ -153,6 +143,40 @@ impl Topology {
         routing_key: &[u8],
         arguments: &Arguments,
     ) -> Result<bool, BindError> {
+        self.add_binding(source, destination, routing_key, arguments, Selection::of)
+    }
+
+    /// Binds what was bound before a restart. A filter that is none any more is reported, and the
+    /// binding takes nothing.
+    pub fn restore_binding(
+        &mut self,
+        binding: &Binding,
+    ) -> Result<Option<InvalidFilter>, BindError> {
+        let mut refused = None;
+        let select = |arguments: &Arguments| {
+            Ok(Selection::of(arguments).unwrap_or_else(|invalid| {
+                refused = Some(invalid);
+                Selection::Nothing
+            }))
+        };
+        let Binding {
+            source,
+            destination,
+            routing_key,
+            arguments,
+        } = binding;
+        self.add_binding(source, destination, routing_key, arguments, select)?;
+        Ok(refused)
+    }
+
+    fn add_binding(
+        &mut self,
+        source: &str,
+        destination: &Destination,
+        routing_key: &[u8],
+        arguments: &Arguments,
+        select: impl FnOnce(&Arguments) -> Result<Selection, InvalidFilter>,
+    ) -> Result<bool, BindError> {
         if routing_key.len() > ROUTING_KEY_BYTES_MAX {
             return Err(BindError::RoutingKeyTooLong(routing_key.len()));
         }
@@ -161,9 +185,8 @@ impl Topology {
             Destination::Queue(queue) => Target::Queue(*queue),
             Destination::Exchange(name) => Target::Exchange(self.find_or_refuse(name)?),
         };
-        if matches!(self.node(source).matcher, Matcher::Headers(_)) {
-            headers::validate(arguments)?;
-        }
+        self.validate_binding(source, target, routing_key, arguments)?;
+        let selection = select(arguments)?;
         let arguments = &sorted(arguments);
         let identity = Identity {
             source,
@@ -177,13 +200,43 @@ impl Topology {
         if self.arena.is_full() {
             return Err(BindError::TooManyBindings);
         }
-        let ix = self.arena.insert(identity);
+        let ix = self.arena.insert(identity, selection);
         self.link(ix, source, target);
         self.epoch += 1;
         Ok(true)
     }
 
+    /// What the type of the exchange asks of its bindings.
+    fn validate_binding(
+        &self,
+        source: ExchangeIx,
+        target: Target,
+        key: &[u8],
+        arguments: &Arguments,
+    ) -> Result<(), BindError> {
+        let Node {
+            exchange, matcher, ..
+        } = self.node(source);
+        match exchange.kind {
+            ExchangeKind::ConsistentHash => hashed::validate_weight(key)?,
+            ExchangeKind::LocalRandom if !key.is_empty() => {
+                let key = String::from_utf8_lossy(key).into_owned();
+                return Err(BindError::KeyNotEmpty(key));
+            }
+            ExchangeKind::LocalRandom if matches!(target, Target::Exchange(_)) => {
+                return Err(BindError::NotToQueue);
+            }
+            _ if matcher.asks_headers() => headers::validate(arguments)?,
+            _ => {}
+        }
+        Ok(())
+    }
+
     fn link(&mut self, ix: BindingIx, source: ExchangeIx, target: Target) {
+        let destination = match target {
+            Target::Queue(queue) => stable::of_queue(queue.0),
+            Target::Exchange(exchange) => stable::of_exchange(&self.node(exchange).exchange.name),
+        };
         let Topology {
             arena,
             nodes,
@@ -193,12 +246,7 @@ impl Topology {
         } = self;
         let node = taken(nodes, source);
         arena.append(Chain::Source, &mut node.outgoing, ix);
-        match &mut node.matcher {
-            Matcher::Direct(direct) => direct.insert(arena, hasher, ix),
-            Matcher::Fanout(all) => arena.append(Chain::Home, all, ix),
-            Matcher::Topic(topic) => topic.insert(arena, hasher, ix),
-            Matcher::Headers(headers) => headers.insert(arena, hasher, ix),
-        }
+        node.matcher.insert(arena, hasher, ix, destination);
         let incoming = match target {
             Target::Queue(queue) => by_queue.entry(queue).or_insert(Ends::EMPTY),
             Target::Exchange(exchange) => &mut taken(nodes, exchange).incoming,

@@ -1,11 +1,12 @@
 //! What must hold for any bytes at all. Shared by the corpus test and the fuzz targets.
 
+use ferry_core::arguments::{Arguments, Value};
 use ferry_core::facts::{Entered, Fact, Facts, Mark, Moved};
+use ferry_core::filter::{Filter, FilterIndex};
 use ferry_core::message::Message;
-use ferry_core::queue::{Options, Queue, Recovering};
-use ferry_core::routing::{
-    Destination, Exchange, ExchangeKind, NoHeaders, QueueId, Topology, topic_matches,
-};
+use ferry_core::queue::{Options, Queue, QueueKind, Recovering, Shards};
+use ferry_core::routing::{Destination, Exchange, ExchangeKind, QueueId, Topology, topic_matches};
+use ferry_core::view::{MessageView, NoView};
 use ferry_core::wire::Cursor;
 
 const NOW: u64 = 1_700_000_000_000;
@@ -14,11 +15,26 @@ const WORDS_MAX: usize = 9;
 /// Next to the end of the numbers a queue can not go on.
 const SEQ_MAX: u64 = 1 << 62;
 
-fn options() -> Options {
+fn options(kind: QueueKind) -> Options {
     Options {
         durable: true,
-        max_priority: 9,
+        max_priority: if kind == QueueKind::Stream { 0 } else { 9 },
+        kind,
         ..Options::default()
+    }
+}
+
+const KINDS: [QueueKind; 2] = [QueueKind::Classic, QueueKind::Stream];
+
+/// The same, with shards.
+fn divided() -> Options {
+    let key_header = None;
+    Options {
+        shards: Some(Shards {
+            count: 4,
+            key_header,
+        }),
+        ..options(QueueKind::Classic)
     }
 }
 
@@ -37,8 +53,15 @@ pub fn check_facts(bytes: &[u8]) {
         Facts::decode(&encoded, |fact| again.push(fact)).expect("we encoded it");
     }
     assert_eq!(read, again);
-    let mut recovering = Recovering::new(QueueId(1), options(), NOW);
-    for fact in &read {
+    KINDS
+        .into_iter()
+        .for_each(|kind| check_history(&read, kind));
+}
+
+/// A queue can be made of any facts.
+fn check_history(read: &[Fact], kind: QueueKind) {
+    let mut recovering = Recovering::new(QueueId(1), options(kind), NOW);
+    for fact in read {
         match *fact {
             Fact::Entered(entered) => recovering.entered(&entered),
             Fact::Moved(_, from, to) if from < to => recovering.moved(from, to),
@@ -48,7 +71,7 @@ pub fn check_facts(bytes: &[u8]) {
             Fact::Changed(change) => recovering.changed(&change),
         }
     }
-    check_queue(&recovering.finish(false, |_| ()));
+    check_queue(&recovering.finish(false, |_| ()), kind);
 }
 
 /// A record with nothing but this fact.
@@ -76,13 +99,22 @@ fn alone(fact: &Fact) -> Facts {
 
 /// An image that reads gives a queue whose own image reads back to the same messages.
 pub fn check_image(bytes: &[u8]) {
-    let Some(messages) = messages_of(bytes) else {
+    for kind in KINDS {
+        check_image_of(bytes, kind);
+    }
+}
+
+fn check_image_of(bytes: &[u8], kind: QueueKind) {
+    let Some(messages) = messages_of(bytes, kind) else {
         return;
     };
     if Cursor::new(bytes).varint().is_ok_and(|seq| seq > SEQ_MAX) {
         return;
     }
-    let mut recovering = Recovering::new(QueueId(1), options(), NOW);
+    if kind == QueueKind::Classic {
+        check_divided(bytes, messages.len() as u64);
+    }
+    let mut recovering = Recovering::new(QueueId(1), options(kind), NOW);
     recovering
         .read_image(&mut Cursor::new(bytes))
         .expect("it was read before");
@@ -93,6 +125,7 @@ pub fn check_image(bytes: &[u8]) {
         priority: 1,
         expires_at: 0,
         wakes_at: 0,
+        key: 0,
     };
     recovering.entered(&entered);
     recovering.gone(entered.position);
@@ -100,12 +133,29 @@ pub fn check_image(bytes: &[u8]) {
     recovering.delivered(entered.position);
     let queue = recovering.finish(true, |_| ());
     assert!(messages_in(&queue) <= messages.len() as u64);
-    check_queue(&queue);
+    check_queue(&queue, kind);
+}
+
+/// The queue of an image has as many messages if it is divided, and so has its own image.
+fn check_divided(image: &[u8], messages: u64) {
+    let read = |image: &[u8], options| {
+        let mut recovering = Recovering::new(QueueId(1), options, NOW);
+        recovering
+            .read_image(&mut Cursor::new(image))
+            .expect("it is an image");
+        recovering.finish(true, |_| ())
+    };
+    let queue = read(image, divided());
+    assert_eq!(messages_in(&queue), messages);
+    let mut again = Vec::new();
+    queue.write_image(&mut again);
+    let durable = messages_in(&read(&again, options(QueueKind::Classic)));
+    assert_eq!(messages_in(&read(&again, divided())), durable);
 }
 
 /// The positions of an image's messages; none if it is not an image.
-fn messages_of(image: &[u8]) -> Option<Vec<u64>> {
-    let mut recovering = Recovering::new(QueueId(1), options(), NOW);
+fn messages_of(image: &[u8], kind: QueueKind) -> Option<Vec<u64>> {
+    let mut recovering = Recovering::new(QueueId(1), options(kind), NOW);
     recovering.read_image(&mut Cursor::new(image)).ok()?;
     let mut positions = Vec::new();
     let queue = recovering.finish(true, |mark| positions.push(mark.position));
@@ -120,10 +170,10 @@ fn messages_in(queue: &Queue) -> u64 {
 }
 
 /// What a queue writes of itself reads back, and is the same when it is written again.
-fn check_queue(queue: &Queue) {
+fn check_queue(queue: &Queue, kind: QueueKind) {
     let mut image = Vec::new();
     queue.write_image(&mut image);
-    let mut again = Recovering::new(QueueId(1), options(), NOW);
+    let mut again = Recovering::new(QueueId(1), options(kind), NOW);
     again
         .read_image(&mut Cursor::new(&image))
         .expect("a queue wrote it");
@@ -158,6 +208,41 @@ pub fn check_message(bytes: &[u8]) {
     );
 }
 
+/// A filter is refused at a place of its text, or else it decides: never as its contrary does, and
+/// an index of it finds what it lets through.
+pub fn check_filter(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let filter = match Filter::compile(&text) {
+        Ok(Some(filter)) => filter,
+        Ok(None) => return assert!(text.trim().is_empty()),
+        Err(error) => return assert!((1..=text.chars().count() + 1).contains(&error.at)),
+    };
+    let contrary = Filter::compile(&format!("NOT ({text})")).ok().flatten();
+    let mut index = FilterIndex::with_seed(1);
+    index.insert(&filter, ());
+    let full: Arguments = [
+        ("a", Value::Str(b"x".to_vec())),
+        ("b", Value::I64(i64::MIN)),
+        ("c", Value::Bool(true)),
+        ("s", Value::Str(b"aab%c\xF0\x9F\xA6\x80b\xFF".to_vec())),
+    ]
+    .into_iter()
+    .collect();
+    let few: Arguments = [("a", Value::I8(-1)), ("b", Value::F64(0.5))]
+        .into_iter()
+        .collect();
+    for message in [&full as &dyn MessageView, &few, &NoView] {
+        let matches = filter.matches(message);
+        let denied = contrary
+            .as_ref()
+            .is_some_and(|filter| filter.matches(message));
+        assert!(!(matches && denied), "{text}");
+        let mut found = false;
+        index.matching(message, |()| found = true);
+        assert_eq!(found, matches, "{text}");
+    }
+}
+
 /// Patterns, one per line, and a key in the last line: the routes are those of a plain matcher.
 pub fn check_topic(bytes: &[u8]) {
     let mut lines: Vec<&[u8]> = bytes.split(|byte| *byte == b'\n').take(12).collect();
@@ -170,7 +255,7 @@ pub fn check_topic(bytes: &[u8]) {
     topology
         .declare_exchange(Exchange::new("t", ExchangeKind::Topic))
         .expect("nothing is there yet");
-    let arguments = ferry_core::arguments::Arguments::new();
+    let arguments = Arguments::new();
     let mut expected = Vec::new();
     for (index, pattern) in lines.iter().enumerate() {
         let queue = QueueId(index as u64 + 1);
@@ -185,10 +270,76 @@ pub fn check_topic(bytes: &[u8]) {
     }
     let mut found = Vec::new();
     topology
-        .route("t", key, &NoHeaders, &mut found)
+        .route("t", key, &NoView, &|| 0, &mut found)
         .expect("the exchange is there");
     found.sort_unstable();
     assert_eq!(found, expected);
+}
+
+const HASHES: [(&str, ExchangeKind); 4] = [
+    ("hash", ExchangeKind::ConsistentHash),
+    ("modulus", ExchangeKind::ModulusHash),
+    ("random", ExchangeKind::Random),
+    ("all", ExchangeKind::Fanout),
+];
+
+fn hash_exchanges(seed: u64) -> Topology {
+    let mut topology = Topology::with_seed("/", seed);
+    for (name, kind) in HASHES {
+        topology
+            .declare_exchange(Exchange::new(name, kind))
+            .expect("nothing is there yet");
+    }
+    topology
+}
+
+/// Changes of three bytes each: a binding, or one that goes, with a queue, a key and a filter. The
+/// routes are those of a topology that has the same bindings, made in another order.
+pub fn check_routes(bytes: &[u8]) {
+    const KEYS: [&[u8]; 8] = [b"1", b"2", b"10", b"+3", b"999", b"0", b"", b"k"];
+    const FILTERS: [&str; 4] = ["", "a = 1", "a > 1 OR b IS NULL", "a ="];
+    let mut topology = hash_exchanges(1);
+    for change in bytes.as_chunks::<3>().0.iter().take(64) {
+        let [what, queue, how] = *change;
+        let (source, _) = HASHES[usize::from(what % 4)];
+        let queue = QueueId(u64::from(queue % 8));
+        let key = KEYS[usize::from(how % 8)];
+        let filter = FILTERS[usize::from(how >> 3) % 4];
+        let filter = (how >> 5 == 0).then_some(("x-filter", filter));
+        let arguments: Arguments = filter.into_iter().collect();
+        let to = Destination::Queue(queue);
+        match what >> 2 & 3 {
+            0 | 1 => drop(topology.bind(source, &to, key, &arguments)),
+            2 => drop(topology.unbind(source, &to, key, &arguments)),
+            _ => drop(topology.remove_queue(queue)),
+        }
+    }
+    let mut bindings: Vec<_> = topology.bindings().map(|view| view.to_binding()).collect();
+    bindings.reverse();
+    let mut fresh = hash_exchanges(2);
+    for binding in &bindings {
+        assert_eq!(fresh.restore_binding(binding), Ok(None), "{binding:?}");
+    }
+    for number in 0..8u8 {
+        let message: Arguments = [("a", i32::from(number % 3))].into_iter().collect();
+        for (name, kind) in HASHES {
+            let route = |topology: &Topology| {
+                let mut found = Vec::new();
+                let chance = || u64::from(number);
+                topology
+                    .route(name, &[number], &message, &chance, &mut found)
+                    .expect("the exchange is there");
+                found
+            };
+            let found = route(&topology);
+            assert_eq!(found, route(&fresh), "{name} {number}");
+            let own = bindings.iter().filter(|binding| *binding.source == *name);
+            let filtered = own.clone().any(|binding| !binding.arguments.is_empty());
+            let one = kind == ExchangeKind::Fanout || found.len() <= 1;
+            let some = !found.is_empty() || filtered || own.count() == 0;
+            assert!(one && some, "{name} {number} {found:?}");
+        }
+    }
 }
 
 fn words(text: &[u8]) -> Vec<&[u8]> {

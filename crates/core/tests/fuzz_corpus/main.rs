@@ -32,6 +32,14 @@ fn any_facts_are_read_or_refused() {
 }
 
 #[test]
+fn any_filter_is_compiled_or_refused() {
+    let words: [&[u8]; 12] = [
+        b"a", b" AND ", b" OR ", b"NOT ", b"(", b")", b"'", b"-", b"1", b"%", b" LIKE ", b" IN (",
+    ];
+    run("core_filter", &words, checks::check_filter);
+}
+
+#[test]
 fn any_image_of_a_queue_is_read_or_refused() {
     run("core_image", &NUMBERS, checks::check_image);
 }
@@ -39,6 +47,12 @@ fn any_image_of_a_queue_is_read_or_refused() {
 #[test]
 fn any_stored_message_is_read_or_refused() {
     run("core_message", &NUMBERS, checks::check_message);
+}
+
+#[test]
+fn routes_do_not_depend_on_the_order_of_bindings() {
+    let changes: [&[u8]; 4] = [b"\0\x01\x01", b"\x01\x02\0", b"\x08\x01\x01", b"\x0C\x01\0"];
+    run("core_routes", &changes, checks::check_routes);
 }
 
 #[test]

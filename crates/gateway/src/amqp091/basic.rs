@@ -12,8 +12,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use amqp091::method::basic;
 use amqp091::{Method, ShortStr};
-use ferry_broker::{ConsumeError, ConsumerSpec, Lease, Outcome, Promise};
-use ferry_core::arguments::Arguments;
+use ferry_broker::{Choice, ConsumeError, ConsumerSpec, Lease, Outcome, Promise, QueueHandle};
+use ferry_core::arguments::{Arguments, Value};
+use ferry_core::filter::Filter;
 
 use super::arguments;
 use super::channel::{Channel, Common, Consumer};
@@ -23,11 +24,12 @@ use super::errors::{
 };
 use super::lane::Unsettled;
 use super::reply_to::REPLY_TO;
+use super::streams;
 use super::turn::Turn;
 use super::tx::Noted;
 
 const PRIORITY: &str = "x-priority";
-const STREAM_OFFSET: &str = "x-stream-offset";
+const FILTER: &str = "x-filter";
 
 impl Channel {
     /// `basic.ack`, `basic.nack`, `basic.reject`
@@ -134,13 +136,18 @@ impl Channel {
             )));
         }
         if method.queue.as_bytes() == REPLY_TO.as_bytes() {
+            if method.arguments.get(FILTER.as_bytes()).is_some() {
+                return Err(precondition_failed("replies cannot be filtered"));
+            }
             return self.consume_replies(common, turn, method);
         }
         turn.submit(common);
         let name = self.queue_name(method.queue)?;
         let queue = common.vhost.queue(&name, common.connection)?;
         let arguments = arguments::read(method.arguments)?;
-        let priority = priority_of(&arguments, &name, common)?;
+        let offset = streams::offset_of(&arguments, &queue, common.broker.now())?;
+        let priority = priority_of(&arguments, &queue)?;
+        let filter = filter_of(&arguments, &queue)?;
         let tag = self.tag_for(method.consumer_tag);
         let slot = common.link.with(|state| {
             state
@@ -166,6 +173,7 @@ impl Channel {
             exclusive: method.exclusive,
             priority,
             prefetch: self.prefetch,
+            choice: Choice { filter, offset },
             outlet: outlet.clone(),
         };
         let mut started = || {
@@ -332,28 +340,37 @@ fn refuse(error: &ConsumeError) -> Refusal {
     match error {
         ConsumeError::Gone { .. } => not_found(error.to_string()),
         ConsumeError::ExclusiveUse { .. } => access_refused(error.to_string()),
+        ConsumeError::NoPrefetch { .. } => precondition_failed(error.to_string()),
+        ConsumeError::NotForStreams { .. } => not_implemented(error.to_string()),
+    }
+}
+
+/// The filter that a consumer asks for.
+fn filter_of(arguments: &Arguments, queue: &QueueHandle) -> Result<Option<Arc<Filter>>, Refusal> {
+    let Some(value) = arguments.get(FILTER) else {
+        return Ok(None);
+    };
+    let text = match value {
+        Value::Str(bytes) => std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned()),
+        other => Err(format!("expected text, got {}", other.type_name())),
+    };
+    let filter = text.and_then(|text| Filter::compile(text).map_err(|error| error.to_string()));
+    match filter {
+        Ok(filter) => Ok(filter.map(Arc::new)),
+        Err(why) => Err(streams::invalid(queue, FILTER, &why)),
     }
 }
 
 /// The priority that a consumer asks for.
-fn priority_of(arguments: &Arguments, queue: &str, common: &Common) -> Result<i32, Refusal> {
-    let invalid = |argument: &str, why: String| {
-        precondition_failed(format!(
-            "invalid arg '{argument}' for queue '{queue}' in vhost '{}': {why}",
-            common.vhost.name()
-        ))
-    };
-    if arguments.contains(STREAM_OFFSET) {
-        return Err(invalid(STREAM_OFFSET, "the queue is not a stream".into()));
-    }
+fn priority_of(arguments: &Arguments, queue: &QueueHandle) -> Result<i32, Refusal> {
     match arguments.get(PRIORITY) {
         None => Ok(0),
         Some(value) => match value.as_integer() {
             Some(priority) => Ok(priority.clamp(i32::MIN.into(), i32::MAX.into()) as i32),
-            None => Err(invalid(
-                PRIORITY,
-                format!("\"expected integer, got {}\"", value.type_name()),
-            )),
+            None => {
+                let why = format!("\"expected integer, got {}\"", value.type_name());
+                Err(streams::invalid(queue, PRIORITY, &why))
+            }
         },
     }
 }

@@ -14,8 +14,8 @@ use std::sync::atomic::AtomicBool;
 use amqp091::method::{access, channel as methods, confirm};
 use amqp091::{ChannelInput, LongStr, Method, ReplyCode, ShortStr};
 use ferry_broker::{
-    Broker, ConnectionId, ConsumerHandle, DefinitionError, ErrorKind, Outcome, Promise, Publisher,
-    User, Vhost,
+    Broker, ConnectionId, ConnectionLimits, ConsumerHandle, DefinitionError, ErrorKind, Origin,
+    Outcome, Promise, Publisher, Seat, User, Vhost,
 };
 use hashbrown::HashMap;
 
@@ -37,8 +37,12 @@ pub(crate) struct Common {
     pub(crate) vhost: Arc<Vhost>,
     /// Who is logged in.
     pub(crate) user: Arc<User>,
+    /// Who that is to the rules of an exchange.
+    pub(crate) origin: Arc<Origin>,
     /// Its number at the broker.
     pub(crate) connection: ConnectionId,
+    /// What bounds it.
+    pub(crate) limits: Arc<ConnectionLimits>,
     /// Largest frame, in bytes.
     pub(crate) frame_bytes_max: u32,
     /// Largest message body, in bytes.
@@ -83,11 +87,13 @@ pub(crate) struct Channel {
     pub(crate) last_queue: String,
     /// Prefetch limit of consumers to come; 0 for none.
     pub(crate) prefetch: u32,
+    /// Its place among the user's channels.
+    seat: Option<Seat>,
 }
 
 impl Channel {
     /// Opens a channel.
-    pub(crate) fn open(common: &Common, number: u16) -> Channel {
+    pub(crate) fn open(common: &Common, number: u16, seat: Seat) -> Channel {
         let (lane, gate) = common.link.with(|state| {
             let lane = state.lanes.open();
             let gate = state.lanes.get(lane).map(|lane| lane.gate.clone());
@@ -100,13 +106,14 @@ impl Channel {
             gate,
             closing: false,
             input: ChannelInput::new(),
-            publisher: Publisher::new(vhost),
+            publisher: Publisher::of(vhost, common.connection).with_origin(common.origin.clone()),
             confirm: None,
             tx: None,
             consumers: HashMap::default(),
             reply_consumer: None,
             last_queue: String::new(),
             prefetch: 0,
+            seat: Some(seat),
         }
     }
 
@@ -114,9 +121,11 @@ impl Channel {
     pub(crate) fn address(&self, common: &Common) -> Address {
         Address {
             link: common.link.clone(),
+            limits: common.limits.clone(),
             lane: self.lane,
             gate: self.gate.clone(),
             channel: self.number,
+            connection: common.connection,
             frame_bytes_max: common.frame_bytes_max,
         }
     }
@@ -211,8 +220,9 @@ impl Channel {
         Ok(())
     }
 
-    /// Gives everything back, consumers end, unacked messages are ready again; then sends what
-    /// `last` writes, after the replies that still wait.
+    /// Gives everything back: unacked messages are ready again, consumers end; then sends what
+    /// `last` writes, after the replies that still wait. The messages first, so that who takes the
+    /// place of a consumer gets them in their order.
     pub(crate) fn release(
         &mut self,
         common: &Common,
@@ -220,18 +230,35 @@ impl Channel {
         last: impl FnOnce(&mut Vec<u8>),
     ) {
         turn.submit(common);
+        self.seat = None;
         self.close_replies(common);
+        let rolled_back = self.tx.take().map(|tx| tx.settled).unwrap_or_default();
+        common.link.with(|state| {
+            if let Some(lane) = state.lanes.get(self.lane) {
+                lane.gate.shut();
+                let rolled_back = rolled_back.into_iter();
+                lane.unacked
+                    .restore(rolled_back.map(|noted| (noted.tag, noted.unsettled)));
+            }
+        });
+        self.give_back_unacked(common, turn);
         for (_, consumer) in self.consumers.drain() {
             common.broker.cancel(&consumer.handle);
         }
-        let rolled_back = self.tx.take().map(|tx| tx.settled).unwrap_or_default();
+        // What was on its way when the gate was shut.
+        self.give_back_unacked(common, turn);
+        common.link.with(|state| {
+            state.reply(self.lane, Promise::Now, true, last);
+            state.lanes.close(self.lane);
+        });
+        self.input.reset();
+    }
+
+    fn give_back_unacked(&self, common: &Common, turn: &mut Turn<'_>) {
         common.link.with(|state| {
             let Some(lane) = state.lanes.get(self.lane) else {
                 return;
             };
-            let rolled_back = rolled_back.into_iter();
-            lane.unacked
-                .restore(rolled_back.map(|noted| (noted.tag, noted.unsettled)));
             let mut unacked = Vec::with_capacity(lane.unacked.len());
             lane.unacked
                 .take_upto(0, |_, unsettled| unacked.push(unsettled));
@@ -242,11 +269,6 @@ impl Channel {
             }
         });
         turn.submit(common);
-        common.link.with(|state| {
-            state.reply(self.lane, Promise::Now, true, last);
-            state.lanes.close(self.lane);
-        });
-        self.input.reset();
     }
 }
 
@@ -297,6 +319,7 @@ impl From<DefinitionError> for Refusal {
             ErrorKind::AccessRefused => ReplyCode::AccessRefused,
             ErrorKind::ResourceLocked => ReplyCode::ResourceLocked,
             ErrorKind::PreconditionFailed => ReplyCode::PreconditionFailed,
+            ErrorKind::NotImplemented => ReplyCode::NotImplemented,
             ErrorKind::Internal => ReplyCode::InternalError,
         };
         Refusal::new(code, error.to_string())

@@ -14,11 +14,13 @@ use amqp091::deliver::{Content, write_deliver, write_get_ok};
 use amqp091::method::basic;
 use amqp091::properties::EMPTY;
 use amqp091::{Method, ShortStr};
-use ferry_broker::{Delivery, Outlet};
+use ferry_broker::{ConnectionId, ConnectionLimits, Delivery, Outlet};
 use ferry_core::message::{FORMAT_AMQP091, Message};
+use ferry_core::queue::DELIVERY_OVERHEAD_BYTES;
 
 use super::headers::with_headers;
 use super::lane::{LaneGate, LaneId};
+use super::streams;
 use crate::link::{Link, event};
 
 /// The header that tells a consumer how often a message came back.
@@ -36,12 +38,16 @@ const DIRECT_REPLY_BYTES_MAX: usize = 16 << 20;
 pub(crate) struct Address {
     /// The connection.
     pub(crate) link: Arc<Link>,
+    /// What bounds it.
+    pub(crate) limits: Arc<ConnectionLimits>,
     /// The channel's lane.
     pub(crate) lane: LaneId,
     /// What consumers look at without a lock.
     pub(crate) gate: Arc<LaneGate>,
     /// The channel's number.
     pub(crate) channel: u16,
+    /// The connection's number at the broker.
+    pub(crate) connection: ConnectionId,
     /// Largest frame that the client takes.
     pub(crate) frame_bytes_max: u32,
 }
@@ -116,6 +122,18 @@ impl ConsumerOutlet {
         !self.address.gate.is_held()
     }
 
+    /// Whether the rates let one more go. If not, the connection's timer says when.
+    fn passes_rates(&self) -> bool {
+        let limits = &self.address.limits;
+        if !limits.meters_deliveries() || limits.may_deliver() {
+            return true;
+        }
+        self.starved.store(true, Ordering::SeqCst);
+        limits.await_deliveries();
+        self.address.link.notify(event::PACED);
+        false
+    }
+
     fn passes_global_limit(&self) -> bool {
         if self.no_ack || self.address.gate.global_limit() == 0 {
             return true;
@@ -135,12 +153,18 @@ impl ConsumerOutlet {
 
 impl Outlet for ConsumerOutlet {
     fn admit(&self, bytes: usize) -> bool {
-        if !self.passes_gate() || !self.address.link.reserve(bytes, &self.starved) {
+        if !self.passes_rates()
+            || !self.passes_gate()
+            || !self.address.link.reserve(bytes, &self.starved)
+        {
             return false;
         }
         let passes = self.passes_global_limit();
         if !passes {
             self.address.link.unreserve(bytes);
+        } else if self.address.limits.meters_deliveries() {
+            let body_bytes = bytes.saturating_sub(DELIVERY_OVERHEAD_BYTES);
+            self.address.limits.charge_delivery(body_bytes as u64);
         }
         passes
     }
@@ -198,6 +222,10 @@ impl Outlet for ConsumerOutlet {
         address.link.unreserve(admitted_bytes);
     }
 
+    fn connection(&self) -> ConnectionId {
+        self.address.connection
+    }
+
     fn cancelled(&self) {
         let address = &self.address;
         address.link.with(|state| {
@@ -216,6 +244,10 @@ impl Outlet for ConsumerOutlet {
 impl Address {
     /// Answers `basic.get` with this message; whether its lease was left for the task.
     pub(crate) fn answer_get(&self, delivery: &Delivery<'_>, slot: u32) {
+        if self.limits.meters_deliveries() {
+            let body = delivery.message.body();
+            self.limits.charge_delivery(body.len() as u64);
+        }
         let orphaned = self.link.with(|state| {
             let Some(lane) = state.lanes.get(self.lane) else {
                 return state.leftovers.keep(delivery);
@@ -259,10 +291,13 @@ impl crate::link::Leftovers {
 
 /// The properties to send: as stored, with the delivery count where the consumer is told it.
 fn properties_of<'a>(message: &Message<'a>, delivery: &Delivery<'_>) -> Cow<'a, [u8]> {
-    if message.format() != FORMAT_AMQP091 {
-        return Cow::Borrowed(&EMPTY);
+    let properties: &[u8] = match message.format() {
+        FORMAT_AMQP091 => message.properties(),
+        _ => &EMPTY,
+    };
+    if let Some(offset) = delivery.offset {
+        return Cow::Owned(streams::with_offset(properties, offset));
     }
-    let properties = message.properties();
     if !delivery.stamp_count {
         return Cow::Borrowed(properties);
     }

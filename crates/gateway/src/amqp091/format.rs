@@ -7,17 +7,21 @@
 
 use std::borrow::Cow;
 
-use amqp091::RawTable;
 use amqp091::properties::{Change, Edit, Properties, edit};
-use ferry_broker::{Basics, MessageFormat, MessageId};
+use amqp091::{RawTable, RawValue, ShortStr};
+use ferry_broker::{Amendment, Basics, MessageFormat, MessageId};
 use ferry_core::arguments::Arguments;
-use ferry_core::routing::HeaderView;
+use ferry_core::message::Message;
+use ferry_core::view::{MessageView, Operand, Property};
 
 use super::publish::PERSISTENT;
-use super::{arguments, expiration};
+use super::{amend, arguments, expiration};
 
 /// The header that names a message for de-duplication.
 const DEDUPLICATION_HEADER: &[u8] = b"x-deduplication-header";
+
+/// The header that JMS clients of AMQP 0-9-1 name the group of a message with.
+const GROUP_ID_HEADER: &str = "JMSXGroupID";
 
 /// The format of [`ferry_core::message::FORMAT_AMQP091`].
 #[derive(Debug, Clone, Copy, Default)]
@@ -38,6 +42,16 @@ impl MessageFormat for Amqp091Format {
             ttl_ms,
             message_id: message_id.map(|id| id.as_str_lossy().into_owned()),
         })
+    }
+
+    fn view(&self, message: &Message<'_>, look: &mut dyn FnMut(&dyn MessageView)) {
+        if let Ok(properties) = Properties::parse(message.properties()) {
+            look(&View {
+                properties: &properties,
+                exchange: message.exchange(),
+                routing_key: message.routing_key(),
+            });
+        }
     }
 
     fn headers(&self, properties: &[u8]) -> Arguments {
@@ -66,6 +80,10 @@ impl MessageFormat for Amqp091Format {
         out
     }
 
+    fn amend(&self, properties: &[u8], amendment: &Amendment<'_>) -> Vec<u8> {
+        amend::amended(properties, amendment)
+    }
+
     fn identity(&self, properties: &[u8]) -> Option<MessageId> {
         let properties = Properties::parse(properties).ok()?;
         let header = properties
@@ -86,19 +104,98 @@ impl MessageFormat for Amqp091Format {
     }
 }
 
-/// Headers of a message that is being published, decoded when a route asks for them.
+/// A message, looked into where it lies.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct LazyHeaders<'a>(pub(crate) Option<RawTable<'a>>);
+pub(crate) struct View<'a> {
+    pub(crate) properties: &'a Properties<'a>,
+    pub(crate) exchange: &'a [u8],
+    pub(crate) routing_key: &'a [u8],
+}
 
-impl HeaderView for LazyHeaders<'_> {
+impl MessageView for View<'_> {
     fn headers(&self) -> Cow<'_, Arguments> {
-        Cow::Owned(self.0.map(arguments::read_valid).unwrap_or_default())
+        let headers = self.properties.headers().map(arguments::read_valid);
+        Cow::Owned(headers.unwrap_or_default())
     }
+
+    fn header(&self, name: &str) -> Option<Operand<'_>> {
+        operand(self.properties.headers()?.get(name.as_bytes())?)
+    }
+
+    fn property(&self, property: Property) -> Option<Operand<'_>> {
+        let found = self.properties;
+        let text = match property {
+            Property::Persistent => {
+                let persistent = found.delivery_mode() == Some(PERSISTENT);
+                return Some(Operand::Bool(persistent));
+            }
+            Property::Priority => {
+                let priority = found.priority().unwrap_or(0);
+                return Some(Operand::Integer(i64::from(priority)));
+            }
+            Property::Timestamp => {
+                let ms = i64::try_from(found.timestamp()?).ok()?.checked_mul(1000)?;
+                return Some(Operand::Integer(ms));
+            }
+            Property::MessageId => short(found.message_id()),
+            Property::CorrelationId => short(found.correlation_id()),
+            Property::Type => short(found.type_()),
+            Property::ContentType => short(found.content_type()),
+            Property::ContentEncoding => short(found.content_encoding()),
+            Property::ReplyTo => short(found.reply_to()),
+            Property::AppId => short(found.app_id()),
+            Property::UserId => short(found.user_id()),
+            Property::Expiration => short(found.expiration()),
+            Property::Exchange => Some(self.exchange),
+            Property::RoutingKey => Some(self.routing_key),
+            Property::GroupId => return self.header(GROUP_ID_HEADER),
+        };
+        text.map(Operand::Text)
+    }
+
+    fn has_header(&self, name: &str) -> bool {
+        let headers = self.properties.headers();
+        headers.is_some_and(|headers| headers.get(name.as_bytes()).is_some())
+    }
+
+    fn has(&self, property: Property) -> bool {
+        match property {
+            Property::Persistent => self.properties.delivery_mode().is_some(),
+            Property::Priority => self.properties.priority().is_some(),
+            Property::Timestamp => self.properties.timestamp().is_some(),
+            given => self.property(given).is_some(),
+        }
+    }
+}
+
+fn short(text: Option<ShortStr<'_>>) -> Option<&[u8]> {
+    text.map(ShortStr::as_bytes)
+}
+
+fn operand(value: RawValue<'_>) -> Option<Operand<'_>> {
+    Some(match value {
+        RawValue::Bool(value) => Operand::Bool(value),
+        RawValue::I8(value) => Operand::Integer(value.into()),
+        RawValue::U8(value) => Operand::Integer(value.into()),
+        RawValue::I16(value) => Operand::Integer(value.into()),
+        RawValue::U16(value) => Operand::Integer(value.into()),
+        RawValue::I32(value) => Operand::Integer(value.into()),
+        RawValue::U32(value) => Operand::Integer(value.into()),
+        RawValue::I64(value) => Operand::Integer(value),
+        RawValue::F32(value) => Operand::Float(value.into()),
+        RawValue::F64(value) => Operand::Float(value),
+        RawValue::Decimal { scale, value } => {
+            Operand::Float(f64::from(value) / 10f64.powi(i32::from(scale)))
+        }
+        RawValue::Timestamp(seconds) => Operand::Integer(i64::try_from(seconds).ok()?),
+        RawValue::LongStr(bytes) | RawValue::Bytes(bytes) => Operand::Text(bytes),
+        RawValue::Array(_) | RawValue::Table(_) | RawValue::Void => return None,
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use amqp091::{ShortStr, Table};
+    use amqp091::Table;
     use ferry_core::arguments::Value;
 
     use super::*;

@@ -10,6 +10,7 @@ use ferry_core::limits::NAME_BYTES_MAX;
 
 use super::delay::{DELAY, DELIVER_AT};
 use super::errors::{Refusal, precondition_failed};
+use super::gather::{COUNT, TIMEOUT};
 
 const CC: &str = "CC";
 const BCC: &str = "BCC";
@@ -25,6 +26,10 @@ pub(crate) struct Noticed<'a> {
     pub(crate) delay: Option<RawValue<'a>>,
     /// `x-deliver-at`
     pub(crate) deliver_at: Option<RawValue<'a>>,
+    /// `x-gather-count`
+    pub(crate) gather_count: Option<RawValue<'a>>,
+    /// `x-gather-timeout`
+    pub(crate) gather_timeout: Option<RawValue<'a>>,
 }
 
 /// Routing keys beside the one in the method.
@@ -50,12 +55,21 @@ impl<'a> Noticed<'a> {
                 &mut found.delay
             } else if name == DELIVER_AT.as_bytes() {
                 &mut found.deliver_at
+            } else if name == COUNT.as_bytes() {
+                &mut found.gather_count
+            } else if name == TIMEOUT.as_bytes() {
+                &mut found.gather_timeout
             } else {
                 continue;
             };
             place.get_or_insert(value);
         }
         found
+    }
+
+    /// Whether replies are to be gathered.
+    pub(crate) fn gathers(&self) -> bool {
+        self.gather_count.is_some() || self.gather_timeout.is_some()
     }
 
     /// The routing keys among them.

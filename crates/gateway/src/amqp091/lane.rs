@@ -13,7 +13,7 @@
 //! Not here: the channel's state, encoding.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::unacked::Unacked;
 
@@ -46,14 +46,26 @@ pub(crate) struct Unsettled<L> {
 pub(crate) struct LaneGate {
     /// Replies that wait; no delivery may overtake them.
     held_replies: AtomicU32,
+    /// The channel is about to end: nothing is delivered any more.
+    shut: AtomicBool,
     /// The channel-wide prefetch limit; 0 for none.
     global_limit: AtomicU32,
 }
 
 impl LaneGate {
     /// Whether replies wait.
-    pub(crate) fn is_held(&self) -> bool {
+    pub(crate) fn holds_replies(&self) -> bool {
         self.held_replies.load(Ordering::SeqCst) > 0
+    }
+
+    /// Whether nothing may be delivered: replies wait, or the channel is about to end.
+    pub(crate) fn is_held(&self) -> bool {
+        self.holds_replies() || self.shut.load(Ordering::SeqCst)
+    }
+
+    /// The channel is about to end.
+    pub(crate) fn shut(&self) {
+        self.shut.store(true, Ordering::SeqCst);
     }
 
     /// The channel-wide prefetch limit; 0 for none.

@@ -7,11 +7,12 @@
 //!    headers  delay  what a publish says of itself
 //!  deliver   from a partition into the outbox      lane, unacked   what deliveries leave behind
 //!  confirm   what the client is owed once the disk has caught up
-//!  throttle  publishes that wait for memory or disk
+//!  throttle  publishes that wait for memory or disk, or for a rate (pacing)
 //! ```
 //!
 //! Not here: bytes (`amqp091`, the codec), sockets (`connection`, `link`), what a queue does.
 
+mod amend;
 mod arguments;
 mod basic;
 mod channel;
@@ -23,15 +24,18 @@ mod errors;
 mod exchange;
 mod expiration;
 mod format;
+mod gather;
 mod handshake;
 mod headers;
 pub(crate) mod lane;
+mod pacing;
 mod publish;
 mod queue;
 mod reply_to;
 mod running;
 pub(crate) mod session;
 mod settlement;
+mod streams;
 mod throttle;
 mod turn;
 mod tx;

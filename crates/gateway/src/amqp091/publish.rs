@@ -12,14 +12,15 @@ use amqp091::deliver::{Content, write_return};
 use amqp091::method::basic;
 use amqp091::properties::{Change, Edit, Properties, edit};
 use amqp091::{RawTable, ReplyCode, ShortStr};
-use ferry_broker::{ConfirmTag, PublishError, Published};
+use ferry_broker::{Burst, ConfirmTag, PublishError, Published};
 use ferry_core::message::{Draft, FORMAT_AMQP091};
 
 use super::channel::{Channel, Common};
 use super::delay::{DELAY, Delay};
 use super::errors::{Refusal, access_refused, not_found, not_implemented, precondition_failed};
 use super::expiration;
-use super::format::LazyHeaders;
+use super::format::View;
+use super::gather::Request;
 use super::headers::{Noticed, with_headers, without_bcc};
 use super::reply_to::REPLY_TO;
 use super::settlement::settles;
@@ -49,7 +50,6 @@ pub(crate) struct Incoming<'a> {
 
 /// What the headers of a publish say.
 struct Told<'a> {
-    headers: RawTable<'a>,
     /// Routing keys beside the one in the method.
     keys: &'a [&'a [u8]],
     delay: Delay,
@@ -114,11 +114,26 @@ impl Channel {
             false => Cow::Borrowed(incoming.properties),
         };
         let told = Told {
-            headers,
             keys: &keys.keys,
             delay,
         };
-        self.publish_block(common, turn, incoming, properties, block, Some(told))
+        if !noticed.gathers() {
+            return self.publish_block(common, turn, incoming, properties, block, Some(told));
+        }
+        let Request { gathering, block } = self.request(common, &noticed, properties, &block)?;
+        let properties = Properties::parse(&block)?;
+        let block = Cow::Borrowed(block.as_slice());
+        self.publish_block(common, turn, incoming, &properties, block, Some(told))?;
+        self.burst(turn).gather(gathering);
+        Ok(())
+    }
+
+    /// Where publishes are staged.
+    fn burst<'b>(&'b mut self, turn: &'b mut Turn<'_>) -> &'b mut Burst {
+        match &mut self.tx {
+            Some(tx) => &mut tx.burst,
+            None => turn.staging(),
+        }
     }
 
     /// Stages a message with its properties as consumers get them, but for what is `told`.
@@ -160,23 +175,22 @@ impl Channel {
             properties: &block,
             ..*incoming
         });
-        let Some(Told {
-            headers,
-            keys,
-            delay,
-        }) = told
-        else {
-            return self.stage(common, turn, &draft, LazyHeaders(None), &[], mandatory);
+        let view = View {
+            properties,
+            exchange: incoming.exchange,
+            routing_key: incoming.routing_key,
+        };
+        let Some(Told { keys, delay }) = told else {
+            return self.stage(common, turn, &draft, view, &[], mandatory);
         };
         draft.deliver_at = delay.deliver_at;
-        let headers = LazyHeaders(Some(headers));
         match delay.negated {
-            None => self.stage(common, turn, &draft, headers, keys, mandatory),
+            None => self.stage(common, turn, &draft, view, keys, mandatory),
             Some(value) => {
                 let name = ShortStr::lit(DELAY);
                 let delivered = with_headers(&block, |headers| headers.set(name, value));
                 draft.properties = &delivered;
-                self.stage(common, turn, &draft, headers, keys, mandatory)
+                self.stage(common, turn, &draft, view, keys, mandatory)
             }
         }
     }
@@ -186,7 +200,7 @@ impl Channel {
         common: &Common,
         turn: &mut Turn<'_>,
         draft: &Draft<'_>,
-        headers: LazyHeaders<'_>,
+        view: View<'_>,
         more_keys: &[&[u8]],
         mandatory: Option<Incoming<'_>>,
     ) -> Result<(), Refusal> {
@@ -199,20 +213,17 @@ impl Channel {
             None => turn.staging(),
         };
         let published = if more_keys.is_empty() {
-            burst.publish(
-                &common.broker,
-                &mut self.publisher,
-                draft,
-                &headers,
-                confirm,
-            )
+            burst.publish(&common.broker, &mut self.publisher, draft, &view, confirm)
         } else {
             let mut all = Vec::with_capacity(more_keys.len() + 1);
             all.push(draft.routing_key);
             all.extend_from_slice(more_keys);
             let publisher = &mut self.publisher;
-            burst.publish_many(&common.broker, publisher, draft, &all, &headers, confirm)
+            burst.publish_many(&common.broker, publisher, draft, &all, &view, confirm)
         };
+        if let Some(hold) = burst.take_hold() {
+            turn.note_hold(hold);
+        }
         let published = published.map_err(|error| refuse(&error))?;
         if let Some(incoming) = mandatory
             && published == Published::Unroutable
@@ -302,6 +313,7 @@ fn refuse(error: &PublishError) -> Refusal {
     match error {
         PublishError::ExchangeNotFound(_) => not_found(error.to_string()),
         PublishError::ExchangeInternal { .. } => access_refused(error.to_string()),
+        PublishError::RuleBroken(_) => precondition_failed(error.to_string()),
     }
 }
 

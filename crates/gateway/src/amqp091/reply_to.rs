@@ -73,10 +73,14 @@ impl Channel {
 
     /// A property block with the channel's own key as reply-to.
     pub(crate) fn with_reply_key(&self, block: &[u8]) -> Result<Vec<u8>, Refusal> {
-        let Some(consumer) = &self.reply_consumer else {
-            return Err(precondition_failed("fast reply consumer does not exist"));
-        };
-        with_reply_to(block, &consumer.key)
+        with_reply_to(block, self.reply_key()?)
+    }
+
+    /// The channel's own key.
+    pub(crate) fn reply_key(&self) -> Result<&str, Refusal> {
+        let missing = || precondition_failed("fast reply consumer does not exist");
+        let consumer = self.reply_consumer.as_ref().ok_or_else(missing)?;
+        Ok(&consumer.key)
     }
 
     /// Declaring a reply key tells whether its consumer is still there.

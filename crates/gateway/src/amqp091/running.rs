@@ -6,6 +6,8 @@
 //! - An error of a channel ends that channel; a hard one ends the connection.
 //! - When it ends, for whatever reason, everything that its channels hold is given back.
 
+mod pace;
+
 use amqp091::content::{ContentLimits, Input};
 use amqp091::method::{basic, channel as methods, connection};
 use amqp091::{
@@ -17,6 +19,7 @@ use super::channel::{Channel, Common, open_ok};
 use super::channels::Channels;
 use super::errors::{Refusal, channel_error, not_allowed};
 use super::handshake::Client;
+use super::pacing::Pacing;
 use super::publish::{BODY_BYTES_MAX, Incoming, too_large};
 use super::settlement::settles;
 use super::throttle::{Held, Verdict};
@@ -44,6 +47,9 @@ pub(crate) struct Running {
     publishes: bool,
     told_blocked: bool,
     blocked: Option<BlockReason>,
+    pacing: Pacing,
+    /// Whether publishes of this read are counted.
+    metered: bool,
 }
 
 impl Running {
@@ -55,6 +61,7 @@ impl Running {
         } else {
             channel_max.into()
         };
+        let pacing = Pacing::new(common.limits.clone());
         Running {
             common,
             client,
@@ -64,6 +71,8 @@ impl Running {
             publishes: false,
             told_blocked: false,
             blocked,
+            pacing,
+            metered: false,
         }
     }
 
@@ -79,33 +88,42 @@ impl Running {
 
     /// Works through what has come; gives how much of it was used.
     pub(crate) fn receive(&mut self, bytes: &[u8], turn: &mut Turn<'_>) -> Result<usize, End> {
-        let limit = self.common.frame_bytes_max;
+        self.begin_read(turn);
         let mut at = 0;
         while at < bytes.len() {
-            let rest = &bytes[at..];
-            if self.blocked.is_none()
-                && let Ok(Some(publish)) = parse_publish_fast(rest, limit)
-                && self.publish_fast(&publish, turn)?
-            {
-                at += publish.size;
-                continue;
-            }
-            let frame = amqp091::frame::parse(rest, limit)
-                .map_err(|error| End::CloseAtOnce(error.into()))?;
-            let Some(frame) = frame else {
-                break;
-            };
-            at += frame.size;
-            if !self.hold(&frame, &rest[..frame.size]) {
-                self.on_frame(frame, turn)?;
+            match self.step(&bytes[at..], turn)? {
+                0 => break,
+                used => at += used,
             }
         }
         Ok(at)
     }
 
+    /// Works off one publish or one frame; gives its size, 0 if it is not complete.
+    #[inline]
+    fn step(&mut self, rest: &[u8], turn: &mut Turn<'_>) -> Result<usize, End> {
+        let limit = self.common.frame_bytes_max;
+        if !self.is_holding()
+            && let Ok(Some(publish)) = parse_publish_fast(rest, limit)
+            && self.publish_fast(&publish, turn)?
+        {
+            return Ok(publish.size);
+        }
+        let frame =
+            amqp091::frame::parse(rest, limit).map_err(|error| End::CloseAtOnce(error.into()))?;
+        let Some(frame) = frame else {
+            return Ok(0);
+        };
+        let size = frame.size;
+        if !self.hold(&frame, &rest[..size], turn) {
+            self.on_frame(frame, turn)?;
+        }
+        Ok(size)
+    }
+
     /// Holds a frame if publishers are held and it is one that has to wait.
-    fn hold(&mut self, frame: &Frame<'_>, bytes: &[u8]) -> bool {
-        if self.blocked.is_none() {
+    fn hold(&mut self, frame: &Frame<'_>, bytes: &[u8], turn: &mut Turn<'_>) -> bool {
+        if !self.is_holding() {
             return false;
         }
         let in_content = self
@@ -116,6 +134,7 @@ impl Running {
         if verdict == Verdict::HoldFirst {
             self.publishes = true;
             self.tell_blocked();
+            self.tell_held(turn.now(&self.common.broker));
         }
         if verdict != Verdict::Pass {
             self.held.keep(frame.channel, bytes);
@@ -146,8 +165,12 @@ impl Running {
             properties: publish.properties,
             body: publish.body,
         };
-        self.publishes |= !settles(incoming.exchange);
+        let publishes = !settles(incoming.exchange);
+        self.publishes |= publishes;
         let result = channel.publish(&self.common, turn, incoming);
+        if publishes && result.is_ok() {
+            self.charge(publish.body.len(), turn);
+        }
         self.settle_result(publish.channel, result.map_err(by_publish), turn)?;
         Ok(true)
     }
@@ -180,7 +203,11 @@ impl Running {
             }
             Ok(Input::Message(message)) => {
                 let publishes = &mut self.publishes;
-                publish_slow(channel, &self.common, turn, &message, publishes)
+                let published = publish_slow(channel, &self.common, turn, &message, publishes);
+                if let Ok(Some(bytes)) = published {
+                    self.charge(bytes, turn);
+                }
+                published.map(|_| ())
             }
             Ok(Input::Oversized {
                 class_method,
@@ -214,7 +241,9 @@ impl Running {
                 "number of channels opened ({open}) has reached the negotiated channel_max ({max})"
             ))));
         }
-        let channel = Channel::open(&self.common, number);
+        let seat = self.common.limits.open_channel();
+        let seat = seat.map_err(|limit| End::Close(not_allowed(limit.to_string())))?;
+        let channel = Channel::open(&self.common, number, seat);
         channel.reply(&self.common, ferry_broker::Promise::Now, open_ok());
         self.channels.insert(channel);
         Metrics::add(&self.common.broker.metrics().channels_opened, 1);
@@ -318,16 +347,8 @@ impl Running {
             self.tell_blocked();
             return Ok(());
         }
-        if std::mem::take(&mut self.told_blocked) {
-            let unblocked = Method::ConnectionUnblocked(connection::Unblocked {});
-            self.common
-                .link
-                .with(|state| unblocked.write_frame(state.outbox.buffer(), 0));
-        }
-        let held = self.held.take();
-        let used = self.receive(&held, turn)?;
-        debug_assert_eq!(used, held.len(), "only whole frames are held");
-        Ok(())
+        self.tell_unblocked();
+        self.replay(turn)
     }
 
     /// Tells a client that publishes and wants to know that publishers are held.
@@ -338,15 +359,10 @@ impl Running {
         if !self.publishes || !self.client.notify_blocked || self.told_blocked {
             return;
         }
-        self.told_blocked = true;
-        let reason = match reason {
+        self.write_blocked(match reason {
             BlockReason::Memory => ShortStr::lit("low on memory"),
             BlockReason::Disk => ShortStr::lit("low on disk"),
-        };
-        let blocked = Method::ConnectionBlocked(connection::Blocked { reason });
-        self.common
-            .link
-            .with(|state| blocked.write_frame(state.outbox.buffer(), 0));
+        });
     }
 
     /// There is room in the outbox again: lets the consumers go on that were refused.
@@ -400,13 +416,14 @@ fn by_publish(refusal: Refusal) -> Refusal {
     refusal.by((basic::Publish::CLASS_ID, basic::Publish::METHOD_ID))
 }
 
+/// Gives the bytes that count for rates, if the message does.
 fn publish_slow(
     channel: &mut Channel,
     common: &Common,
     turn: &mut Turn<'_>,
     message: &amqp091::content::Message,
     publishes: &mut bool,
-) -> Result<(), Refusal> {
+) -> Result<Option<usize>, Refusal> {
     let method = message.method()?;
     let Method::BasicPublish(publish) = method else {
         let refusal = Refusal::new(ReplyCode::CommandInvalid, "unimplemented method");
@@ -420,8 +437,12 @@ fn publish_slow(
         properties: &message.properties,
         body: &message.body,
     };
-    *publishes |= !settles(incoming.exchange);
-    channel.publish(common, turn, incoming).map_err(by_publish)
+    let counts = !settles(incoming.exchange);
+    *publishes |= counts;
+    channel
+        .publish(common, turn, incoming)
+        .map_err(by_publish)?;
+    Ok(counts.then_some(incoming.body.len()))
 }
 
 fn refuse_input(error: &InputError) -> Refusal {

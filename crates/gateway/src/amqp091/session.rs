@@ -10,6 +10,8 @@
 //! - Time is an argument; `next_tick` says when the session wants to be asked again.
 //! - Whatever the way out, what the connection holds is given back exactly once.
 
+mod wake;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -18,7 +20,7 @@ use std::time::{Duration, Instant};
 use amqp091::frame::FRAME_OVERHEAD_BYTES;
 use amqp091::method::connection;
 use amqp091::{FrameKind, Method, ReplyCode};
-use ferry_broker::{Burst, ConnectionInfo, User};
+use ferry_broker::{Admitted, Burst, ConnectionInfo, Origin, User};
 
 use super::channel::Common;
 use super::errors::{Refusal, not_allowed};
@@ -68,6 +70,8 @@ pub(crate) struct Session {
     phase: Phase,
     heart: Heart,
     next_tick: Option<Instant>,
+    /// When a wait for the sake of a rate may be over.
+    wake: Option<Instant>,
     received_bytes: u64,
 }
 
@@ -93,6 +97,7 @@ impl Session {
             phase: Phase::Handshake(Box::new(Handshake::new(offer))),
             heart: Heart::default(),
             next_tick: Some(now + HANDSHAKE_TIMEOUT),
+            wake: None,
             received_bytes: 0,
         }
     }
@@ -115,11 +120,6 @@ impl Session {
             Phase::Closing { deaf } => !deaf,
             Phase::Over => false,
         }
-    }
-
-    /// When [`Session::tick`] is due.
-    pub(crate) fn next_tick(&self) -> Option<Instant> {
-        self.next_tick
     }
 
     /// Takes what has come, `fresh` bytes of it for the first time; gives how much was used.
@@ -155,6 +155,7 @@ impl Session {
         if let Phase::Running(running) = &self.phase {
             turn.submit(&running.common);
         }
+        self.plan_wake(now);
         at
     }
 
@@ -330,6 +331,8 @@ impl Session {
                 self.end(end, &mut turn, now);
             }
         }
+        self.wake_up(events, burst, now);
+        let mut turn = Turn::new(burst);
         if events & event::FAILED != 0 {
             let refusal = Refusal::new(ReplyCode::InternalError, "the message log has failed");
             self.force(refusal, &mut turn, now);
@@ -361,6 +364,10 @@ impl Session {
 
     /// The time has come that `next_tick` named.
     pub(crate) fn tick(&mut self, now: Instant, burst: &mut Burst) {
+        self.wake_up(0, burst, now);
+        if self.next_tick.is_none_or(|at| at > now) {
+            return;
+        }
         match &self.phase {
             Phase::Over => {}
             Phase::Closing { .. } => {
@@ -444,18 +451,25 @@ impl Doorman for Door<'_> {
         let Some((vhost, user)) = found.zip(self.user.clone()) else {
             return Err(not_allowed(format!("vhost {vhost} not found")));
         };
-        let connection = broker.connection_opened(ConnectionInfo {
+        let admitted = broker.admit_connection(ConnectionInfo {
             peer: self.peer.to_string(),
             user: user.name.clone(),
             vhost: vhost.name().to_owned(),
             protocol: "AMQP 0-9-1",
+        });
+        let Admitted { id, limits } = admitted.map_err(|error| not_allowed(error.to_string()))?;
+        let origin = Arc::new(Origin {
+            user: user.name.clone(),
+            address: self.peer.to_string(),
         });
         let common = Common {
             broker: Arc::clone(broker),
             link: Arc::clone(self.link),
             vhost,
             user,
-            connection,
+            origin,
+            connection: id,
+            limits,
             frame_bytes_max: tuned.frame_bytes_max,
             message_bytes_max: self.shared.config.message_bytes_max,
             notify_cancel: client.notify_cancel,

@@ -1,4 +1,4 @@
-//! Held publishes: what a client sent while publishers are held for memory or disk.
+//! Held publishes: what a client sent while publishers are held for memory or disk, or by a rate.
 //!
 //! Acks, nacks, rejects and heartbeats always flow. The first publish on a channel holds that
 //! channel: its later methods wait behind it, so that nothing on a channel overtakes. A publish
@@ -16,14 +16,16 @@ use amqp091::{Frame, FrameKind, Method};
 use super::settlement::settles;
 
 /// Held frames before the socket is left alone, in bytes.
-pub(crate) const HELD_BYTES_MAX: usize = 256 << 10;
+pub(crate) const HELD_BYTES_MAX: usize = 1 << 20;
 /// Room is made by this much, in bytes: doubling would hold twice what is held.
 const ROOM_STEP_BYTES: usize = 64 << 10;
 
-/// The frames of one connection that wait for memory or disk.
+/// The frames of one connection that wait.
 #[derive(Debug, Default)]
 pub(crate) struct Held {
     frames: Vec<u8>,
+    /// What went on already is before this.
+    at: usize,
     channels: Vec<u16>,
 }
 
@@ -41,12 +43,12 @@ pub(crate) enum Verdict {
 impl Held {
     /// Whether nothing is held.
     pub(crate) fn is_empty(&self) -> bool {
-        self.frames.is_empty()
+        self.frames.len() == self.at
     }
 
     /// Whether the socket should be left alone.
     pub(crate) fn is_full(&self) -> bool {
-        self.frames.len() >= HELD_BYTES_MAX
+        self.frames.len() - self.at >= HELD_BYTES_MAX
     }
 
     /// What to do with a frame. `in_content` says that its channel is amid a message.
@@ -84,15 +86,37 @@ impl Held {
             self.channels.push(channel);
         }
         if self.frames.capacity() - self.frames.len() < frame.len() {
+            self.frames.drain(..self.at);
+            self.at = 0;
+        }
+        if self.frames.capacity() - self.frames.len() < frame.len() {
             self.frames.reserve_exact(frame.len().max(ROOM_STEP_BYTES));
         }
         self.frames.extend_from_slice(frame);
     }
 
-    /// All that was held, in order; nothing is held afterwards.
-    pub(crate) fn take(&mut self) -> Vec<u8> {
+    /// The frames in order, and where those begin that wait. Either they are put back, or their
+    /// channels are to be forgotten.
+    pub(crate) fn take(&mut self) -> (Vec<u8>, usize) {
+        let at = std::mem::take(&mut self.at);
+        (std::mem::take(&mut self.frames), at)
+    }
+
+    /// The frames from `at` on still wait.
+    pub(crate) fn put_back(&mut self, frames: Vec<u8>, at: usize) {
+        assert!(self.is_empty(), "nothing was held meanwhile");
+        self.frames = frames;
+        self.at = at;
+    }
+
+    /// The channels that frames are held of, or were.
+    pub(crate) fn channels(&self) -> &[u16] {
+        &self.channels
+    }
+
+    /// No channel has to wait behind what is held.
+    pub(crate) fn forget_channels(&mut self) {
         self.channels = Vec::new();
-        std::mem::take(&mut self.frames)
     }
 }
 
@@ -177,9 +201,30 @@ mod tests {
             assert_eq!(judge(&mut held, &bytes), expected);
         }
         let expected = [publish(1), recover(1), publish(2)].concat();
-        assert_eq!(held.take(), expected);
+        assert_eq!(held.take(), (expected, 0));
         assert!(held.is_empty());
+        held.forget_channels();
         assert_eq!(judge(&mut held, &recover(1)), Verdict::Pass);
+    }
+
+    #[test]
+    fn what_is_put_back_waits_before_what_comes_later() {
+        let mut held = Held::default();
+        for channel in [1, 2, 3] {
+            judge(&mut held, &publish(channel));
+        }
+        let (frames, _) = held.take();
+        held.put_back(frames, publish(1).len());
+        let mut expected = [publish(2), publish(3)].concat();
+        let mut count = 0;
+        while !held.is_full() {
+            judge(&mut held, &publish(1));
+            expected.extend(publish(1));
+            count += 1;
+        }
+        assert!(count > HELD_BYTES_MAX / 100);
+        let (frames, at) = held.take();
+        assert_eq!(frames[at..], expected);
     }
 
     #[test]

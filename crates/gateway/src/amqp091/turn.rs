@@ -5,7 +5,7 @@
 //!   the latest at the end of the turn.
 //! - The ranges owed with a ticket cover exactly the publishes of that submit, in tag order.
 
-use ferry_broker::{Broker, Burst, ConfirmTag};
+use ferry_broker::{Broker, Burst, ConfirmTag, Hold};
 use ferry_core::Millis;
 
 use super::channel::Common;
@@ -18,6 +18,7 @@ pub(crate) struct Turn<'w> {
     staged: bool,
     confirms: Vec<ConfirmRange>,
     now: Option<Millis>,
+    hold: Option<Hold>,
 }
 
 impl<'w> Turn<'w> {
@@ -28,6 +29,7 @@ impl<'w> Turn<'w> {
             staged: false,
             confirms: Vec::new(),
             now: None,
+            hold: None,
         }
     }
 
@@ -40,6 +42,21 @@ impl<'w> Turn<'w> {
     pub(crate) fn staging(&mut self) -> &mut Burst {
         self.staged = true;
         self.burst
+    }
+
+    /// A queue wants the publisher to wait.
+    pub(crate) fn note_hold(&mut self, hold: Hold) {
+        self.hold = Some(hold);
+    }
+
+    /// Whether a queue wants the publisher to wait.
+    pub(crate) fn has_hold(&self) -> bool {
+        self.hold.is_some()
+    }
+
+    /// What a queue wants the publisher to wait for.
+    pub(crate) fn take_hold(&mut self) -> Option<Hold> {
+        self.hold.take()
     }
 
     /// The publish that was just staged is to be confirmed.

@@ -58,6 +58,12 @@ impl Client {
     }
 
     pub fn log_in(&mut self, capabilities: &[&'static str]) {
+        self.log_in_to_open(capabilities);
+        self.expect(0, "connection.open_ok");
+    }
+
+    /// Logs in; the answer to `connection.open` is to come.
+    pub fn log_in_to_open(&mut self, capabilities: &[&'static str]) {
         self.send(&amqp091::handshake::REPLY);
         self.expect(0, "connection.start");
         let mut can = Table::new();
@@ -87,7 +93,6 @@ impl Client {
             },
         );
         self.open("/");
-        self.expect(0, "connection.open_ok");
     }
 
     pub fn open(&mut self, vhost: &'static str) {

@@ -12,13 +12,13 @@ use crate::model::policy::is_for;
 use crate::model::rules::{Identity, PLAIN, PolicyRules, Rules, Strategy, Waits, WhenFull};
 use crate::world::World;
 
-fn number(arguments: &mut Arguments, name: &str, value: Option<u64>) {
+pub(super) fn number(arguments: &mut Arguments, name: &str, value: Option<u64>) {
     if let Some(value) = value {
         arguments.insert(name, Value::I64(value as i64));
     }
 }
 
-fn text(arguments: &mut Arguments, name: &str, value: &str) {
+pub(super) fn text(arguments: &mut Arguments, name: &str, value: &str) {
     arguments.insert(name, Value::Str(value.as_bytes().to_vec()));
 }
 
@@ -34,6 +34,8 @@ pub(super) fn arguments(rules: &Rules) -> Arguments {
     number(into, "x-delivery-limit", rules.returns_max.map(u64::from));
     number(into, "x-retry-limit", rules.tries_max.map(u64::from));
     number(into, "x-lease-timeout", rules.lease_ms);
+    number(into, "x-shards", rules.shards);
+    number(into, "x-deliver-rate", rules.rate);
     if let Some(waits) = rules.waits {
         number(into, "x-retry-delay", Some(waits.delay_ms));
         number(into, "x-retry-factor", Some(waits.factor));
@@ -81,6 +83,7 @@ pub(super) fn settings(rules: &PolicyRules) -> Arguments {
     number(into, "max-length", rules.length_max);
     number(into, "retry-limit", rules.tries_max.map(u64::from));
     number(into, "lease-timeout", rules.lease_ms);
+    number(into, "shards", rules.shards);
     if let Some(waits) = rules.waits {
         number(into, "retry-delay", Some(waits.delay_ms));
         number(into, "retry-factor", Some(waits.factor));
@@ -107,6 +110,7 @@ pub(super) fn rules_of(settings: &Arguments) -> PolicyRules {
         tries_max: number("retry-limit").map(|limit| limit as u32),
         waits: number("retry-delay").map(waits),
         lease_ms: number("lease-timeout"),
+        shards: number("shards"),
     }
 }
 
@@ -114,6 +118,7 @@ impl World {
     /// What the policy says, or nothing.
     pub(super) fn draw_policy(&mut self) -> PolicyRules {
         let waits = self.random.chance(50).then(|| self.draw_waits());
+        let shards = if self.workload.order > 0 { 35 } else { 0 };
         let random = &mut self.random;
         PolicyRules {
             ttl_ms: random.chance(30).then(|| 50 + random.below(4000)),
@@ -124,6 +129,7 @@ impl World {
                 ..waits
             }),
             lease_ms: random.chance(40).then(|| 20 + random.below(4000)),
+            shards: random.chance(shards).then(|| 2 + random.below(4)),
         }
     }
 
@@ -161,7 +167,29 @@ impl World {
                 returns_max: random.chance(50).then(|| 1 + random.below(3) as u32),
                 ..PLAIN
             },
+            _ if name.starts_with('o') => self.draw_order_rules(),
             _ => self.draw_work_rules(name),
+        }
+    }
+
+    /// Queues with shards, and such that have consumers with filters only.
+    fn draw_order_rules(&mut self) -> Rules {
+        let waits = self.random.chance(40).then(|| self.draw_waits());
+        let random = &mut self.random;
+        let dead = Some((String::new(), Some("d1".to_owned())));
+        Rules {
+            ttl_ms: random.chance(15).then(|| 100 + random.below(5000)),
+            shards: random.chance(70).then(|| 2 + random.below(4)),
+            length_max: random.chance(25).then(|| 4 + random.below(20)),
+            when_full: [WhenFull::DropHead, WhenFull::Reject][random.below(2) as usize],
+            priority_max: [0, 0, 0, 3][random.below(4) as usize],
+            dead_letter: dead.filter(|_| random.chance(30)),
+            tries_max: random.chance(30).then(|| 1 + random.below(5) as u32),
+            waits,
+            lease_ms: random.chance(30).then(|| 20 + random.below(4000)),
+            single_active: random.chance(15),
+            rate: random.chance(8).then(|| 1 + random.below(60)),
+            ..PLAIN
         }
     }
 
@@ -224,6 +252,8 @@ impl World {
             }),
             sync: sync[random.below(10).saturating_sub(7) as usize],
             single_active: random.chance(15),
+            shards: None,
+            rate: random.chance(features / 3).then(|| 1 + random.below(60)),
         }
     }
 }

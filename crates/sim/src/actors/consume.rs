@@ -5,9 +5,12 @@
 
 use std::sync::Arc;
 
-use ferry_broker::{Burst, Clock, ConsumerSpec, Outcome};
+use ferry_broker::{Burst, Choice, Clock, ConsumerSpec, Outcome};
+
+use ferry_core::filter::Filter;
 
 use crate::model::Change;
+use crate::model::order::FILTERS;
 use crate::model::queue::{Consumer, QueueModel};
 use crate::outlet::{Event, Seen, SimOutlet};
 use crate::world::{SimConsumer, World};
@@ -55,12 +58,22 @@ impl World {
         self.trace.line(format!(
             "  consumer {number} of {name}, {no_ack} {prefetch} {priority}"
         ));
+        let filter = self.draw_filter(&name);
+        let compiled = filter.map(|filter| Filter::compile(FILTERS[filter].0));
+        let compiled = match compiled.transpose() {
+            Ok(compiled) => compiled.flatten(),
+            Err(error) => return violated!("a filter is refused: {error}"),
+        };
         let spec = ConsumerSpec {
             tag: format!("c{number}"),
             no_ack,
             exclusive: false,
             priority,
             prefetch,
+            choice: Choice {
+                filter: compiled.map(Arc::new),
+                ..Choice::default()
+            },
             outlet: outlet.clone(),
         };
         let connection = self.clients[client].connection;
@@ -85,6 +98,7 @@ impl World {
             prefetch,
             unsettled: 0,
             priority,
+            filter,
         };
         self.observe(vec![Change::Subscribe {
             queue,
@@ -92,6 +106,16 @@ impl World {
             state,
         }])?;
         Ok(())
+    }
+
+    fn draw_filter(&mut self, name: &str) -> Option<usize> {
+        let percent = if name.starts_with('o') {
+            35
+        } else {
+            self.workload.order / 2
+        };
+        let filtered = self.random.chance(percent);
+        filtered.then(|| self.random.below(FILTERS.len() as u64) as usize)
     }
 
     /// A consumer goes; what it holds stays with its client.
@@ -165,7 +189,7 @@ impl World {
         no_ack: bool,
     ) -> Checked<bool> {
         let now = self.clock.now();
-        let waits = |model: &QueueModel| model.ready.values().any(|i| !i.expired(now));
+        let waits = |model: &QueueModel| model.has_for_anyone(now);
         let waiting = self.model.queues.get(&queue).is_some_and(waits);
         let handle = match self.vhost.queue(name, self.clients[client].connection) {
             Ok(handle) => handle,

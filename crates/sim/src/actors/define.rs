@@ -9,8 +9,9 @@
 use ferry_broker::{BindingSpec, ErrorKind, Exchange, ExchangeKind, QueueSpec};
 use ferry_core::arguments::Arguments;
 
-use super::arguments::arguments;
+use super::arguments::{arguments, text};
 use crate::model::Life;
+use crate::model::order::FILTERS;
 use crate::model::queue::QueueModel;
 use crate::model::routing::{Binding, ExchangeModel, Kind};
 use crate::model::rules::{PLAIN, Rules};
@@ -21,6 +22,9 @@ use crate::{Checked, violated};
 const QUEUES: [&str; 13] = [
     "w0", "w1", "w2", "w3", "w4", "w5", "d0", "d1", "d2", "a0", "t0", "x0", "x1",
 ];
+
+/// Queues with shards and filters.
+const ORDER: [&str; 3] = ["o0", "o1", "o2"];
 
 /// Keys of bindings.
 const BINDING_KEYS: [&str; 7] = ["k0", "k1", "k0.b", "*", "#", "k0.*", "*.b.#"];
@@ -44,7 +48,7 @@ impl World {
         }
         let d1 = self.model.queue_named("d1").map(|queue| queue.id);
         d1.map_or(Ok(()), |d1| {
-            self.bind_to(0, ("dead".to_owned(), d1, String::new()))
+            self.bind_to(0, ("dead".to_owned(), d1, String::new(), None))
         })
     }
 
@@ -75,8 +79,8 @@ impl World {
         self.declare_exchange("nowhere", Kind::Fanout, true)?;
         let d1 = self.model.queue_named("d1").map(|queue| queue.id);
         d1.map_or(Ok(()), |d1| {
-            self.bind_to(0, ("dead".to_owned(), d1, String::new()))?;
-            self.bind_to(0, ("nowhere".to_owned(), d1, String::new()))
+            self.bind_to(0, ("dead".to_owned(), d1, String::new(), None))?;
+            self.bind_to(0, ("nowhere".to_owned(), d1, String::new(), None))
         })?;
         self.end_step()
     }
@@ -84,7 +88,10 @@ impl World {
     /// A queue is declared, perhaps once more.
     pub(crate) fn declare_queue(&mut self) -> Checked {
         let client = self.any_client();
-        let name = QUEUES[self.random.below(QUEUES.len() as u64) as usize];
+        let name = match self.random.chance(self.workload.order) {
+            true => ORDER[self.random.below(ORDER.len() as u64) as usize],
+            false => QUEUES[self.random.below(QUEUES.len() as u64) as usize],
+        };
         self.declare(client, name)
     }
 
@@ -139,32 +146,46 @@ impl World {
             Err(error) => return violated!("declaring {name}: {error}"),
         };
         let id = declared.queue.id().0;
+        let owner = exclusive.then_some(client);
+        let model = self.new_queue(id, name, rules, owner);
         self.model.queues.insert(
             id,
             QueueModel {
-                id,
-                name: name.to_owned(),
                 durable: as_durable && !exclusive,
                 auto_delete,
-                owner: exclusive.then_some(client),
-                rules: self.model.rules_of(name, &rules),
-                declared: rules,
-                born: self.model.step,
-                confirmed: false,
-                ready: Default::default(),
-                delayed: Default::default(),
-                leased: Default::default(),
-                lost: Default::default(),
-                stuck: Default::default(),
-                gone: Vec::new(),
-                window: Default::default(),
-                consumers: Default::default(),
-                active: None,
+                ..model
             },
         );
         self.pending
             .push(Pending::Definition(declared.durable_at, Defined::Queue(id)));
         Ok(())
+    }
+
+    fn new_queue(&self, id: u64, name: &str, rules: Rules, owner: Option<usize>) -> QueueModel {
+        QueueModel {
+            id,
+            name: name.to_owned(),
+            durable: false,
+            auto_delete: false,
+            owner,
+            rules: self.model.rules_of(name, &rules),
+            declared: rules,
+            born: self.model.step,
+            confirmed: false,
+            ready: Default::default(),
+            delayed: Default::default(),
+            leased: Default::default(),
+            lost: Default::default(),
+            stuck: Default::default(),
+            gone: Vec::new(),
+            window: Default::default(),
+            consumers: Default::default(),
+            active: None,
+            owners: Default::default(),
+            paused: Default::default(),
+            shared: Default::default(),
+            pace: Default::default(),
+        }
     }
 
     /// A queue is deleted, perhaps only if it is unused or empty.
@@ -238,20 +259,38 @@ impl World {
     fn draw_binding(&mut self) -> Option<Binding> {
         let source = SOURCES[self.random.below(SOURCES.len() as u64) as usize].to_owned();
         // Dead-letter queues take what dies and nothing else that could overflow.
-        let queues: Vec<u64> = self.model.queues.values().map(|queue| queue.id).collect();
+        let streams = self.model.streams.keys();
+        let queues: Vec<u64> = self.model.queues.keys().chain(streams).copied().collect();
         let queue = self.any_of(&queues)?;
         let key = BINDING_KEYS[self.random.below(BINDING_KEYS.len() as u64) as usize];
-        Some((source, queue, key.to_owned()))
+        let filtered = self.random.chance(self.workload.order * 2);
+        let filter = filtered.then(|| self.random.below(FILTERS.len() as u64) as usize);
+        Some((source, queue, key.to_owned(), filter))
     }
 
     fn spec<'a>(&self, client: usize, binding: &'a Binding, queue: &'a str) -> BindingSpec<'a> {
+        let mut arguments = Arguments::new();
+        if let Some(filter) = binding.3 {
+            text(&mut arguments, "x-filter", FILTERS[filter].0);
+        }
         BindingSpec {
             source: &binding.0,
             queue: Some(queue),
             exchange: None,
             routing_key: binding.2.as_bytes(),
-            arguments: Arguments::new(),
+            arguments,
             connection: self.clients[client].connection,
+        }
+    }
+
+    /// Name and owner of a queue or stream.
+    fn bound_queue(&self, id: u64) -> (String, Option<usize>) {
+        match self.model.streams.get(&id) {
+            Some(stream) => (stream.name.clone(), None),
+            None => {
+                let queue = &self.model.queues[&id];
+                (queue.name.clone(), queue.owner)
+            }
         }
     }
 
@@ -265,12 +304,10 @@ impl World {
     }
 
     fn bind_to(&mut self, client: usize, binding: Binding) -> Checked {
-        let queue = &self.model.queues[&binding.1];
-        let may = queue.owner.is_none_or(|owner| owner == client)
+        let (name, owner) = self.bound_queue(binding.1);
+        let may = owner.is_none_or(|owner| owner == client)
             && self.model.routing.exchanges.contains_key(&binding.0);
-        let name = queue.name.clone();
-        self.trace
-            .line(format!("  bind {name} to {} by {}", binding.0, binding.2));
+        self.trace.line(format!("  bind {name}: {binding:?}"));
         match self.vhost.bind(&self.spec(client, &binding, &name)) {
             Ok(promise) if may => {
                 let life = Life::new(self.model.step);
@@ -300,15 +337,11 @@ impl World {
         let Some(binding) = drawn.filter(|binding| binding.0 != "dead") else {
             return Ok(());
         };
-        let queue = &self.model.queues[&binding.1];
+        let (name, owner) = self.bound_queue(binding.1);
         // What is not bound is unbound; only somebody else's binding is refused.
         let bound = self.model.routing.bindings.contains_key(&binding);
-        let may = !bound || queue.owner.is_none_or(|owner| owner == client);
-        let name = queue.name.clone();
-        self.trace.line(format!(
-            "  unbind {name} from {} by {}",
-            binding.0, binding.2
-        ));
+        let may = !bound || owner.is_none_or(|owner| owner == client);
+        self.trace.line(format!("  unbind {name}: {binding:?}"));
         match self.vhost.unbind(&self.spec(client, &binding, &name)) {
             Ok(promise) if may => {
                 self.model.routing.unbind(&binding, self.model.step);

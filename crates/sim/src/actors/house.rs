@@ -52,7 +52,9 @@ impl World {
             3 => self.clock.advance(365 * 24 * HOUR_MS),
             _ => {
                 self.clock.go_back(HOUR_MS);
-                self.model.went_back = true;
+                (self.model.went_back, self.model.clock_fell) = (true, true);
+                let queues = self.model.queues.values_mut();
+                queues.for_each(|queue| queue.pace.clock_fell());
             }
         }
         self.trace.line(format!("  it is {}", self.clock.now()));

@@ -9,6 +9,7 @@ mod define;
 mod house;
 mod operator;
 mod publish;
+mod stream;
 
 use crate::Checked;
 use crate::workload::Operation;
@@ -29,6 +30,7 @@ impl World {
             Operation::DeclareQueue => self.declare_queue(),
             Operation::DeleteQueue => self.delete_queue(),
             Operation::Purge => self.purge(),
+            Operation::Stream => self.stream(),
             Operation::Bind => self.bind(),
             Operation::Unbind => self.unbind(),
             Operation::Exchange => self.exchange(),

@@ -5,13 +5,13 @@
 
 use std::sync::Arc;
 
-use ferry_broker::{ApplyTo, Broker, Burst, Clock, Lease, NoHeaders, Outcome, Policy, QueueHandle};
+use ferry_broker::{ApplyTo, Broker, Burst, Clock, Lease, NoView, Outcome, Policy, QueueHandle};
 use ferry_core::message::Draft;
-use ferry_core::queue::{Settled, Spot};
+use ferry_core::queue::{QueueKind, Settled, Spot};
 
 use super::arguments::{rules_of, settings};
 use crate::body::body;
-use crate::format::{plain, properties};
+use crate::format::{dressed, plain};
 use crate::model::found::{FoundMessage, State};
 use crate::model::policy::{NAME, PATTERN};
 use crate::model::queue::QueueModel;
@@ -35,7 +35,8 @@ impl World {
 
     fn any_held(&mut self) -> Option<HeldLease> {
         let held = self.clients.iter().flat_map(|client| client.held.clone());
-        let held: Vec<HeldLease> = held.collect();
+        let single = |held: &HeldLease| held.queue.kind() != QueueKind::Stream;
+        let held: Vec<HeldLease> = held.filter(single).collect();
         self.any_of(&held)
     }
 
@@ -104,7 +105,9 @@ impl World {
     /// A queue by chance that has something to look at.
     fn any_handle(&mut self) -> Option<Arc<QueueHandle>> {
         let queues = self.vhost.queues();
-        let filled = |queue: &Arc<QueueHandle>| queue.ready() + queue.delayed() > 0;
+        let filled = |queue: &Arc<QueueHandle>| {
+            queue.kind() != QueueKind::Stream && queue.ready() + queue.delayed() > 0
+        };
         let queues: Vec<_> = queues.into_iter().filter(filled).collect();
         self.any_of(&queues)
     }
@@ -199,6 +202,7 @@ impl World {
         if purged != Some(count) {
             return violated!("purging {count} that wait in {}: {purged:?}", model.name);
         }
+        self.observe(Vec::new())?;
         Ok(())
     }
 
@@ -304,7 +308,8 @@ impl World {
             identity: None,
             ..sent
         };
-        let (properties, body) = (properties(sent.id), body(sent.id, sent.size));
+        let properties = dressed(sent.id, None, sent.dress);
+        let (properties, body) = (properties, body(sent.id, sent.size));
         let draft = Draft {
             persistent: sent.persistent,
             priority: sent.priority,
@@ -316,7 +321,7 @@ impl World {
         let mut burst = Burst::new();
         burst.settle(&held.queue, held.lease, Outcome::Accept);
         let publisher = &mut self.clients[0].publisher;
-        let published = burst.publish(&self.broker, publisher, &draft, &NoHeaders, None);
+        let published = burst.publish(&self.broker, publisher, &draft, &NoView, None);
         if published != Ok(ferry_broker::Published::Routed) {
             return violated!("moving {}: {published:?}", sent.id);
         }

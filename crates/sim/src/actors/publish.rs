@@ -5,11 +5,12 @@
 
 use std::collections::BTreeSet;
 
-use ferry_broker::{Burst, Clock, CommitError, NoHeaders, Outcome, PublishError, Published};
+use ferry_broker::{Burst, Clock, CommitError, MessageFormat, Outcome, PublishError, Published};
 use ferry_core::message::Draft;
+use ferry_core::queue::QueueKind;
 
 use crate::body::{BODY_BYTES_MIN, body};
-use crate::format::{identified, plain};
+use crate::format::{COLORS, Dress, SimFormat, dressed, plain};
 use crate::model::queue::QueueModel;
 use crate::model::{Change, Sent};
 use crate::world::{Pending, World};
@@ -29,7 +30,14 @@ impl World {
         let id = self.next_message;
         self.next_message += 1;
         let exchange = EXCHANGES[self.random.below(EXCHANGES.len() as u64) as usize];
-        let names: Vec<String> = self.model.queues.values().map(|q| q.name.clone()).collect();
+        let names = self.model.queues.values().map(|queue| &queue.name);
+        let streams = self.model.streams.values().map(|stream| &stream.name);
+        let order = self.random.chance(self.workload.order);
+        let names = names.filter(|name| !order || name.starts_with('o'));
+        let names: Vec<String> = match self.random.chance(self.workload.streams) {
+            true => streams.cloned().collect(),
+            false => names.cloned().collect(),
+        };
         let key = match exchange {
             "" => self.any_of(&names).unwrap_or_else(|| "nobody".to_owned()),
             _ => KEYS[self.random.below(KEYS.len() as u64) as usize].to_owned(),
@@ -53,6 +61,7 @@ impl World {
                 .then_some(1 + self.random.below(3000)),
             deliver_at: self.draw_delay(),
             identity: self.draw_identity(),
+            dress: self.draw_dress(),
             key,
         };
         (sent, exchange.to_owned())
@@ -69,6 +78,20 @@ impl World {
             2..=4 => now + self.random.below(200_000),
             _ => now + 1 + self.random.below(3000),
         })
+    }
+
+    fn draw_dress(&mut self) -> Dress {
+        if self.workload.order + self.workload.streams == 0 {
+            return Dress::default();
+        }
+        let random = &mut self.random;
+        Dress {
+            key: random.chance(85).then(|| random.below(6)),
+            color: random
+                .chance(80)
+                .then(|| random.below(COLORS.len() as u64) as usize),
+            weight: random.chance(70).then(|| random.below(6) as i64),
+        }
     }
 
     /// A new id, or one that was used not long ago.
@@ -95,7 +118,8 @@ impl World {
         (confirm, transaction): (bool, Option<u64>),
     ) -> Checked {
         let (sent, exchange) = self.draft_message();
-        let properties = identified(sent.id, sent.identity);
+        let properties = dressed(sent.id, sent.identity, sent.dress);
+        let headers = SimFormat.headers(&properties);
         let body = body(sent.id, sent.size);
         let draft = Draft {
             persistent: sent.persistent,
@@ -108,12 +132,18 @@ impl World {
         };
         let tag = confirm.then(|| World::tag(sent.id));
         let publisher = &mut self.clients[client].publisher;
-        let published = burst.publish(&self.broker, publisher, &draft, &NoHeaders, tag);
-        let queues = self.model.route(&exchange, &sent.key);
+        let published = burst.publish(&self.broker, publisher, &draft, &headers, tag);
+        let queues = self.model.route(&exchange, &sent.key, &sent.dress);
         let id = sent.id;
         self.trace.line(format!(
-            "  publish {id} to '{exchange}' '{}' {} bytes, {} {:?} {:?} {:?}: {queues:?}",
-            sent.key, sent.size, sent.persistent, sent.ttl_ms, sent.deliver_at, sent.identity
+            "  publish {id} to '{exchange}' '{}' {} bytes, {} {:?} {:?} {:?} {:?}: {queues:?}",
+            sent.key,
+            sent.size,
+            sent.persistent,
+            sent.ttl_ms,
+            sent.deliver_at,
+            sent.identity,
+            sent.dress
         ));
         let Some(queues) = queues else {
             return match published {
@@ -176,6 +206,10 @@ impl World {
                 transaction,
             });
             let stale = &mut self.clients[client].stale;
+            // Of a stream's it is the channel that knows which are settled.
+            if held.queue.kind() == QueueKind::Stream {
+                continue;
+            }
             stale.push(held);
             if stale.len() > STALE_MAX {
                 stale.remove(0);

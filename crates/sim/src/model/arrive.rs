@@ -74,6 +74,9 @@ impl Model {
         self.next_place += 1;
         let rank = (self.step, self.next_place);
         for queue in queues {
+            if self.publish_to_stream((queue, tag), &sent, transaction, call) {
+                continue;
+            }
             let Some(mut instance) = self.instance(queue, &sent, sent.ttl_ms, rank) else {
                 continue;
             };
@@ -164,6 +167,8 @@ impl Model {
             number,
             message: sent.id,
             key: sent.key.clone(),
+            dress: sent.dress,
+            shard_key: sent.dress.key.filter(|_| model.rules.shards.is_some()),
             rank,
             level: sent.priority.min(model.rules.priority_max),
             size: sent.size,

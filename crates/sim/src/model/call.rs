@@ -17,7 +17,7 @@ use crate::format::Death;
 use crate::outlet::{Event, Seen};
 use crate::{Checked, Violation, violated};
 
-type Handed = (Option<u64>, Option<usize>, Seen);
+pub(super) type Handed = (Option<u64>, Option<usize>, Seen);
 
 pub(super) struct Call {
     /// Messages by queue, each with its consumer or the client that asked for it.
@@ -35,6 +35,11 @@ pub(super) struct Call {
 }
 
 impl Call {
+    /// Takes what a queue has delivered out of the call.
+    pub(super) fn take_events(&mut self, queue: u64) -> VecDeque<Handed> {
+        self.events.remove(&queue).unwrap_or_default()
+    }
+
     /// Whether the queue has delivered more than was taken so far.
     pub(super) fn hands_out(&self, queue: u64) -> bool {
         self.events
@@ -78,9 +83,17 @@ impl Model {
             }
         }
         self.prepare(&changes, &mut call);
+        let ends = self
+            .streams
+            .values()
+            .map(|stream| (stream.id, stream.next()));
+        let ends: Vec<(u64, u64)> = ends.collect();
         for change in changes {
-            self.apply(change, &mut call)?;
+            if !self.apply_to_stream(&change) {
+                self.apply(change, &mut call)?;
+            }
         }
+        self.read_streams(&ends, &mut call)?;
         // A get, or room in an outlet, changes nothing by itself.
         let touched: Vec<u64> = call.events.keys().copied().collect();
         for queue in touched {
@@ -102,6 +115,7 @@ impl Model {
         let mut dead = Vec::new();
         let queue = match change {
             Change::Publish { .. } => return self.publish(change, call),
+            Change::Read { .. } => return Ok(()),
             Change::Look(queue) => {
                 self.expire(queue, call);
                 return Ok(());
@@ -156,11 +170,14 @@ impl Model {
             }
         };
         bury(queue, dead, call);
+        self.expire_gone(queue, call);
         self.take(queue, call)
     }
 
     fn tick(&mut self, call: &mut Call) -> Checked {
         let moment = self.moment();
+        let streams = self.streams.values_mut();
+        streams.for_each(|stream| stream.tick(moment));
         for queue in self.queues.keys().copied().collect::<Vec<_>>() {
             let mut dead = Vec::new();
             if let Some(model) = self.queues.get_mut(&queue) {
@@ -170,6 +187,7 @@ impl Model {
                 }
             }
             bury(queue, dead, call);
+            self.expire_gone(queue, call);
             self.take(queue, call)?;
         }
         Ok(())
@@ -181,7 +199,11 @@ impl Model {
         };
         let rules = self.rules_of(&model.name, &model.declared);
         let model = self.queues.get_mut(&queue).expect("it was just there");
-        if std::mem::replace(&mut model.rules, rules.clone()) != rules {
+        let before = std::mem::replace(&mut model.rules, rules.clone());
+        if before.shards != rules.shards {
+            model.divided();
+        }
+        if before != rules {
             model.drop_overflow(dead);
         }
     }
@@ -235,7 +257,19 @@ impl Model {
         Ok(())
     }
 
+    fn expire_gone(&mut self, queue: u64, call: &mut Call) {
+        let (mut dead, now) = (Vec::new(), self.now);
+        if let Some(model) = self.queues.get_mut(&queue)
+            && model.is_choosy()
+            && let Some(here) = call.seen.ready.get(&queue)
+        {
+            model.expire_gone(now, here, &mut dead);
+        }
+        bury(queue, dead, call);
+    }
+
     fn expire(&mut self, queue: u64, call: &mut Call) {
+        self.expire_gone(queue, call);
         let (mut dead, now) = (Vec::new(), self.now);
         if let Some(model) = self.queues.get_mut(&queue) {
             model.expire_head(now, &mut dead);
@@ -260,7 +294,7 @@ impl Model {
                     .insert(queue, format!("consumer {id} has no room for {message}"));
                 return Ok(());
             }
-            match model.next_as(message, &deaths, self.now) {
+            match model.next_as(consumer, (message, &deaths), self.now) {
                 Ok(place) => {
                     let whom = (consumer, client);
                     if let Some(granted) = self.deliver(queue, place, whom, seen, call)? {
@@ -315,6 +349,12 @@ impl Model {
         if let (Some(rather), Some(id)) = (rather, consumer) {
             return violated!("queue {name}: consumer {id} got {message}, not {rather}");
         }
+        if let Some(per_s) = model.rules.rate {
+            if consumer.is_some() && !model.pace.allows(now) {
+                return violated!("queue {name}: {message} comes too early for the rate");
+            }
+            model.pace.charge(per_s, now);
+        }
         instance.redelivered = Some(seen.redelivered);
         let holder = match consumer {
             Some(id) => model.consumers.get_mut(&id).map(|consumer| (id, consumer)),
@@ -335,6 +375,7 @@ impl Model {
             consumer.unsettled += 1;
             id
         });
+        model.learn(&instance, consumer);
         instance.out_steps.push(step);
         let held = Held {
             instance,

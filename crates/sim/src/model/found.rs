@@ -87,6 +87,8 @@ pub struct FoundQueue {
 pub struct Found {
     /// Queues in order of their names.
     pub queues: Vec<FoundQueue>,
+    /// Streams in order of their names.
+    pub streams: Vec<FoundQueue>,
     /// Exchanges that the broker does not have by itself.
     pub exchanges: BTreeMap<String, Kind>,
     /// Bindings of queues.
@@ -163,19 +165,24 @@ impl Candidate {
                     Was::Gone(_, reason) => reason,
                     _ => None,
                 };
-                let outs = self.instance.outs + self.instance.out_steps.len() as u32;
-                let tried_out = self.tries_end.is_some_and(|end| outs >= end);
                 let same = died.is_some_and(|died| died.name() == reason)
-                    || (tried_out && *reason == Reason::DeliveryLimit.name());
+                    || (self.is_tried_out() && *reason == Reason::DeliveryLimit.name());
                 (!same).then(|| format!("goes to the dead letters as {reason}, not {died:?}"))
             }
         }
     }
 
+    fn is_tried_out(&self) -> bool {
+        let outs = self.instance.outs + self.instance.out_steps.len() as u32;
+        self.tries_end.is_some_and(|end| outs >= end)
+    }
+
     fn why_not_ready(&self, ending: Ending) -> Option<String> {
         let instance = &self.instance;
-        if let Was::Stuck(_, since) = self.was
+        // A start goes by the limit that is in force then, also for what an earlier one let die.
+        if let Was::Stuck(reason, since) = self.was
             && ending.keeps(since)
+            && (reason != Reason::DeliveryLimit || self.is_tried_out())
         {
             return Some("is ready and had died".to_owned());
         }

@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use super::{Reason, Step};
-use crate::format::Death;
+use crate::format::{Death, Dress};
 
 /// Where a message stands in its queue: level, step and place in the step, number.
 pub type Place = (Reverse<u8>, (Step, u64), u64);
@@ -46,6 +46,10 @@ pub struct Instance {
     pub message: u64,
     /// The routing key with which it came.
     pub key: String,
+    /// What filters look at.
+    pub dress: Dress,
+    /// What it must stay in order with.
+    pub shard_key: Option<u64>,
     /// Its order in the level.
     pub rank: (Step, u64),
     /// Its level.

@@ -92,7 +92,8 @@ impl Model {
         let (exchange, key) = model.rules.dead_letter.as_ref()?;
         let key = key.clone().unwrap_or_else(|| instance.key.clone());
         let deaths = died(&instance.deaths, &model.name, reason);
-        let mut targets = self.route(exchange, &key).unwrap_or_default();
+        let dress = &instance.dress;
+        let mut targets = self.route(exchange, &key, dress).unwrap_or_default();
         let routed = !targets.is_empty();
         targets.retain(|queue| {
             reason == Reason::Rejected || !in_cycle(&self.queues[queue].name, &deaths)

@@ -12,23 +12,31 @@ mod call;
 pub mod found;
 pub mod instance;
 mod letters;
+pub mod order;
+pub mod pace;
 pub mod policy;
 pub mod queue;
 pub mod recover;
 pub mod routing;
 pub mod rules;
+mod serve;
+pub mod stream;
+mod stream_found;
+mod streams;
 pub mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use ferry_broker::Outcome;
+use ferry_core::queue::StreamOffset;
 
-use crate::format::Death;
+use crate::format::{Death, Dress};
 use crate::outlet::Seen;
 use crate::world::Defined;
 use policy::PolicyModel;
 use queue::{Consumer, QueueModel};
 use routing::Routing;
+use stream::{Reader, StreamModel};
 
 /// Number of a step of the world.
 pub type Step = u64;
@@ -107,6 +115,8 @@ pub struct Sent {
     pub identity: Option<u64>,
     /// Its routing key.
     pub key: String,
+    /// What shards and filters look at.
+    pub dress: Dress,
 }
 
 /// Something that was asked of the broker, for one queue.
@@ -154,6 +164,17 @@ pub enum Change {
         /// What it asks for.
         state: Consumer,
     },
+    /// A reader of a stream came.
+    Read {
+        /// The stream.
+        stream: u64,
+        /// The consumer.
+        consumer: u64,
+        /// What it asks for.
+        reader: Reader,
+        /// Where it begins.
+        from: StreamOffset,
+    },
     /// A consumer went.
     Unsubscribe {
         /// The queue.
@@ -177,6 +198,10 @@ pub struct Seemly {
     pub starved: BTreeSet<u64>,
     /// Queues that are there.
     pub queues: BTreeSet<u64>,
+    /// What is ready in queues where that does not follow from what went before.
+    pub ready: BTreeMap<u64, BTreeSet<Named>>,
+    /// How many messages each stream keeps.
+    pub streams: BTreeMap<u64, u64>,
     /// Dead letters that can not arrive, by queue.
     pub stuck: BTreeMap<u64, Vec<Named>>,
 }
@@ -214,6 +239,10 @@ pub struct Model {
     pub queues: BTreeMap<u64, QueueModel>,
     /// Queues that went, until that is safe.
     pub graves: Vec<(QueueModel, Life)>,
+    /// Streams by number.
+    pub streams: BTreeMap<u64, StreamModel>,
+    /// Streams that went, until that is safe.
+    pub stream_graves: Vec<(StreamModel, Life)>,
     /// Exchanges and bindings.
     pub routing: Routing,
     /// All messages ever published, by number.
@@ -222,6 +251,8 @@ pub struct Model {
     pub policy: PolicyModel,
     /// The clock went back since the last start.
     pub went_back: bool,
+    /// The clock went back at any time.
+    pub clock_fell: bool,
     next_number: u64,
     next_place: u64,
 }
@@ -244,12 +275,14 @@ impl Model {
 
     /// The queues that a message goes to; none if there is no such exchange.
     #[must_use]
-    pub fn route(&self, exchange: &str, key: &str) -> Option<BTreeSet<u64>> {
+    pub fn route(&self, exchange: &str, key: &str, dress: &Dress) -> Option<BTreeSet<u64>> {
         if exchange.is_empty() {
             let named = self.queues.values().filter(|queue| queue.name == key);
-            return Some(named.map(|queue| queue.id).collect());
+            let streams = self.streams.values().filter(|stream| stream.name == key);
+            let ids = named.map(|queue| queue.id);
+            return Some(ids.chain(streams.map(|stream| stream.id)).collect());
         }
-        self.routing.route(exchange, key)
+        self.routing.route(exchange, key, dress)
     }
 
     /// The queue of that name.
@@ -260,6 +293,10 @@ impl Model {
 
     /// Somebody was told that this message is safe.
     pub fn confirm(&mut self, queue: u64, number: u64) {
+        if let Some(stream) = self.streams.get_mut(&queue) {
+            let items = stream.all_mut().filter(|item| item.number == number);
+            return items.for_each(|item| item.confirmed = true);
+        }
         let Some(queue) = self.queues.get_mut(&queue) else {
             return;
         };
@@ -276,6 +313,8 @@ impl Model {
         let Model {
             queues,
             graves,
+            streams,
+            stream_graves,
             routing,
             policy,
             ..
@@ -285,9 +324,15 @@ impl Model {
                 if let Some(queue) = queues.get_mut(id) {
                     queue.confirmed = true;
                 }
+                if let Some(stream) = streams.get_mut(id) {
+                    stream.life.confirmed = true;
+                }
             }
             Defined::QueueGone(id) => {
                 let graves = graves.iter_mut().filter(|(queue, _)| queue.id == *id);
+                graves.for_each(|(_, end)| end.confirmed = true);
+                let graves = stream_graves.iter_mut();
+                let graves = graves.filter(|(stream, _)| stream.id == *id);
                 graves.for_each(|(_, end)| end.confirmed = true);
             }
             Defined::Binding(binding) => {

@@ -11,12 +11,12 @@ use crate::{Checked, violated};
 pub const NAME: &str = "sim";
 
 /// Names of queues that it is for.
-pub const PATTERN: &str = "^w[1-3]$";
+pub const PATTERN: &str = "^(w[1-3]|o[12])$";
 
 /// Whether the policy is for a queue of that name.
 #[must_use]
 pub fn is_for(name: &str) -> bool {
-    ["w1", "w2", "w3"].contains(&name)
+    ["w1", "w2", "w3", "o1", "o2"].contains(&name)
 }
 
 #[derive(Debug, Clone, Copy)]

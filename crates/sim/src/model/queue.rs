@@ -13,9 +13,10 @@ use ferry_broker::Outcome;
 
 use super::found::{FoundMessage, State};
 pub use super::instance::{Dead, Gone, Held, Instance, Place, Stuck, Waiting};
+use super::pace::PaceModel;
 pub use super::rules::{Rules, Strategy, WhenFull};
 use super::window::Window;
-use super::{Moment, Reason, Step};
+use super::{Moment, Named, Reason, Step};
 use crate::format::Death;
 use crate::{Checked, violated};
 
@@ -32,6 +33,8 @@ pub struct Consumer {
     pub unsettled: u32,
     /// Higher is served first.
     pub priority: i32,
+    /// What its messages must satisfy, of [`super::order::FILTERS`].
+    pub filter: Option<usize>,
 }
 
 /// A queue.
@@ -73,6 +76,15 @@ pub struct QueueModel {
     pub consumers: BTreeMap<u64, Consumer>,
     /// The consumer that a single-active queue serves.
     pub active: Option<u64>,
+    /// Whom keys were delivered to since consumers came or went.
+    pub owners: BTreeMap<u64, u64>,
+    /// Keys of which something came back while more was out.
+    pub paused: BTreeSet<u64>,
+    /// Keys of which an operator took something while a consumer had some: they go on when all of
+    /// it is settled.
+    pub shared: BTreeSet<u64>,
+    /// How fast it delivers.
+    pub pace: PaceModel,
 }
 
 impl QueueModel {
@@ -115,6 +127,9 @@ impl QueueModel {
 
     /// Messages at the head that are overdue leave.
     pub fn expire_head(&mut self, now: u64, dead: &mut Vec<Dead>) {
+        if self.is_choosy() {
+            return;
+        }
         while let Some(first) = self
             .ready
             .first_entry()
@@ -122,6 +137,17 @@ impl QueueModel {
         {
             dead.push(Dead::new(first.remove(), Reason::Expired));
         }
+    }
+
+    /// Of a queue whose head may have to wait, what is overdue leaves when somebody finds it:
+    /// all that is overdue and not `here` any more has left.
+    pub fn expire_gone(&mut self, now: u64, here: &BTreeSet<Named>, dead: &mut Vec<Dead>) {
+        let left = |instance: &Instance| {
+            let named = (instance.message, instance.deaths.clone());
+            instance.expired(now) && !here.contains(&named)
+        };
+        let expired = self.ready.extract_if(.., |_, instance| left(instance));
+        dead.extend(expired.map(|(_, instance)| Dead::new(instance, Reason::Expired)));
     }
 
     /// Messages that are overdue leave, wherever they stand.
@@ -209,7 +235,9 @@ impl QueueModel {
             return false;
         };
         self.credit(held.consumer);
-        self.finish(held, (outcome, transaction), moment, dead);
+        let key = held.instance.shard_key;
+        let back = self.finish(held, (outcome, transaction), moment, dead);
+        self.key_ended(key, back);
         true
     }
 
@@ -227,26 +255,36 @@ impl QueueModel {
         if let Some(consumer) = held.consumer {
             self.lost.insert(lease, consumer);
         }
-        self.finish(held, (outcome, None), moment, dead);
+        let key = held.instance.shard_key;
+        let back = self.finish(held, (outcome, None), moment, dead);
+        self.key_ended(key, back);
         true
     }
 
+    /// True if the message is in the queue again.
     fn finish(
         &mut self,
         held: Held,
         (outcome, transaction): (Outcome, Option<u64>),
         moment: Moment,
         dead: &mut Vec<Dead>,
-    ) {
+    ) -> bool {
         let wait = match outcome {
-            Outcome::Accept => return self.leaves(held.instance, moment.step, transaction),
+            Outcome::Accept => {
+                self.leaves(held.instance, moment.step, transaction);
+                return false;
+            }
             Outcome::Reject => {
-                return dead.push(Dead {
+                dead.push(Dead {
                     transaction,
                     ..Dead::new(held.instance, Reason::Rejected)
                 });
+                return false;
             }
-            Outcome::Release => return self.release(held, dead),
+            Outcome::Release => {
+                self.release(held, dead);
+                return true;
+            }
             Outcome::Requeue => None,
             Outcome::Delay(wait) => wait.map(|wait| (wait, wait)),
         };
@@ -269,6 +307,7 @@ impl QueueModel {
                 instance.waits_until(until, moment.step, None);
             }
             dead.push(Dead::new(instance, Reason::DeliveryLimit));
+            return false;
         } else if wait.1 > 0 {
             let until = instance.waits_until(until, moment.step, transaction);
             let waiting = Waiting { instance, until };
@@ -280,6 +319,7 @@ impl QueueModel {
             self.ready.insert(instance.place(), instance);
             self.drop_overflow(dead);
         }
+        true
     }
 
     fn release(&mut self, held: Held, dead: &mut Vec<Dead>) {
@@ -347,6 +387,11 @@ impl QueueModel {
                 None => return,
             },
         };
+        let key = instance.shard_key;
+        let same = |held: &Held| key.is_some() && held.instance.shard_key == key;
+        if self.leased.values().any(same) {
+            self.shared.extend(key);
+        }
         let held = Held {
             instance,
             consumer: None,
@@ -387,7 +432,12 @@ impl QueueModel {
 
     /// The instance that a delivery of this message with these deaths is, if it may be handed
     /// out now; else why not.
-    pub fn next_as(&self, message: u64, deaths: &[Death], now: u64) -> Result<Place, String> {
+    pub fn next_as(
+        &self,
+        consumer: Option<u64>,
+        (message, deaths): (u64, &[Death]),
+        now: u64,
+    ) -> Result<Place, String> {
         let same = |instance: &&Instance| instance.message == message && instance.deaths == deaths;
         let Some(found) = self.ready.values().find(same) else {
             return Err(self.whereabouts(message));
@@ -397,6 +447,9 @@ impl QueueModel {
                 "it expired at {} and it is {now}",
                 found.expires_at
             ));
+        }
+        if self.is_choosy() {
+            return self.next_in_order(found, consumer, now);
         }
         let (first_place, first) = self.ready.first_key_value().expect("it has one");
         if first_place.0 == Reverse(found.level) && found.rank <= first.rank {
@@ -422,58 +475,6 @@ impl QueueModel {
         match self.gone.iter().find(|gone| is(&gone.instance)) {
             Some(gone) => format!("it left in step {}", gone.step),
             None => "it is not here".to_owned(),
-        }
-    }
-
-    /// Whether this consumer can take one more, as far as the queue knows.
-    #[must_use]
-    pub fn willing(&self, id: u64) -> bool {
-        let Some(consumer) = self.consumers.get(&id) else {
-            return false;
-        };
-        let serves = !self.rules.single_active || self.active == Some(id);
-        serves
-            && (consumer.no_ack || consumer.prefetch == 0 || consumer.unsettled < consumer.prefetch)
-    }
-
-    /// Another consumer that should get the message, if `served` should not.
-    #[must_use]
-    pub fn rather(&self, served: u64, instance: &Instance, starved: &BTreeSet<u64>) -> Option<u64> {
-        let turn = |consumer: &Consumer| (Reverse(consumer.priority), consumer.unsettled);
-        let own = turn(self.consumers.get(&served)?);
-        let gave_back = |id: u64| instance.returned_by == Some(id);
-        let others = self.consumers.iter().filter(|(id, _)| {
-            **id != served && self.willing(**id) && !starved.contains(id) && !gave_back(**id)
-        });
-        let mut better = others.filter(|(_, consumer)| gave_back(served) || turn(consumer) < own);
-        better.next().map(|(id, _)| *id)
-    }
-
-    /// A consumer comes.
-    pub fn subscribe(&mut self, id: u64, consumer: Consumer) {
-        self.consumers.insert(id, consumer);
-        self.elect();
-    }
-
-    /// A consumer goes; what it holds stays held. True if it was the last.
-    pub fn unsubscribe(&mut self, id: u64) -> bool {
-        if self.consumers.remove(&id).is_none() {
-            return false;
-        }
-        if self.active == Some(id) {
-            self.active = None;
-        }
-        self.elect();
-        self.consumers.is_empty()
-    }
-
-    fn elect(&mut self) {
-        if self.rules.single_active && self.active.is_none() {
-            let best = self
-                .consumers
-                .iter()
-                .min_by_key(|(id, c)| (Reverse(c.priority), **id));
-            self.active = best.map(|(id, _)| *id);
         }
     }
 }

@@ -33,6 +33,7 @@ impl Model {
         self.recover_routing(ending, &known, &found)?;
         self.policy.adopt(found.policy, ending.clean, ending.safe)?;
         let mut transactions = Transactions::new();
+        self.recover_streams(ending, &found, &mut transactions)?;
         let (mut missing, mut present) = (Missing::new(), BTreeSet::new());
         for queue in found.queues {
             let Some(model) = known.get(&queue.id).cloned() else {
@@ -143,7 +144,8 @@ impl Model {
         let safe = |life: &super::Life| life.confirmed || ending.keeps(life.step);
         let ids = found.queues.iter().map(|queue| queue.id);
         let durable = |id: &u64| known.get(id).is_some_and(|queue| queue.durable);
-        let queues: BTreeSet<u64> = ids.filter(durable).collect();
+        let streams = found.streams.iter().map(|stream| stream.id);
+        let queues: BTreeSet<u64> = ids.filter(durable).chain(streams).collect();
         let (exchanges, bindings) = (&found.exchanges, &found.bindings);
         let routing = &mut self.routing;
         routing.check_lost(&safe, &queues, exchanges, bindings)?;
@@ -158,6 +160,11 @@ impl Model {
             queue.window.forget(safe);
             queue.all_mut().for_each(|instance| instance.forget(safe));
         }
+        self.streams
+            .values_mut()
+            .for_each(|stream| stream.forget(safe));
+        self.stream_graves
+            .retain(|(_, end)| end.step > safe && !end.confirmed);
         self.graves
             .retain(|(_, end)| end.step > safe && !end.confirmed);
         self.routing
@@ -196,6 +203,10 @@ impl Model {
         model.gone.clear();
         model.consumers.clear();
         model.active = None;
+        model.owners.clear();
+        model.paused.clear();
+        model.shared.clear();
+        model.pace = Default::default();
         (model.born, model.confirmed) = (0, true);
         model.rules = self.rules_of(&model.name, &model.declared);
         for (candidate, index) in candidates {
@@ -334,7 +345,11 @@ fn count_parts(
     // What was there before shows whether it was settled.
     if must(ending, model, instance) {
         let settled = match (was, found) {
-            (Was::Gone(..), None) | (Was::Gone(..) | Was::Stuck(..), Some(State::Stuck(_))) => true,
+            (Was::Gone(..), None) => true,
+            // What is tried out dies at a start, too.
+            (Was::Gone(_, Some(reason)) | Was::Stuck(reason, _), Some(State::Stuck(name))) => {
+                reason.name() == name
+            }
             (Was::Delayed, Some(State::Delayed(at))) => {
                 instance.waits.last().is_some_and(|wait| wait.fits(*at))
             }

@@ -5,7 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::order::FILTERS;
 use super::{Life, Step};
+use crate::format::Dress;
 use crate::{Checked, violated};
 
 /// How an exchange matches.
@@ -30,8 +32,8 @@ pub struct ExchangeModel {
     pub life: Life,
 }
 
-/// A binding of a queue: exchange, queue, key.
-pub type Binding = (String, u64, String);
+/// A binding of a queue: exchange, queue, key, and its filter of [`FILTERS`].
+pub type Binding = (String, u64, String, Option<usize>);
 
 /// All of them.
 #[derive(Debug, Clone, Default)]
@@ -49,13 +51,15 @@ pub struct Routing {
 impl Routing {
     /// The queues that a message goes to; none if there is no such exchange.
     #[must_use]
-    pub fn route(&self, exchange: &str, key: &str) -> Option<BTreeSet<u64>> {
+    pub fn route(&self, exchange: &str, key: &str, dress: &Dress) -> Option<BTreeSet<u64>> {
         let kind = self.exchanges.get(exchange)?.kind;
         let from = self
             .bindings
             .keys()
-            .filter(|(source, _, _)| source == exchange);
-        let matching = from.filter(|(_, _, bound)| match kind {
+            .filter(|(source, _, _, _)| source == exchange);
+        let passes = |filter: &Option<usize>| filter.is_none_or(|filter| FILTERS[filter].1(dress));
+        let from = from.filter(|(_, _, _, filter)| passes(filter));
+        let matching = from.filter(|(_, _, bound, _)| match kind {
             Kind::Direct => bound == key,
             Kind::Fanout => true,
             Kind::Topic => {
@@ -63,7 +67,7 @@ impl Routing {
                 matches(&words(bound), &words(key))
             }
         });
-        Some(matching.map(|(_, queue, _)| *queue).collect())
+        Some(matching.map(|(_, queue, _, _)| *queue).collect())
     }
 
     /// A binding goes.
@@ -79,7 +83,7 @@ impl Routing {
         let of_queue: Vec<Binding> = self
             .bindings
             .keys()
-            .filter(|(_, to, _)| *to == queue)
+            .filter(|(_, to, _, _)| *to == queue)
             .cloned()
             .collect();
         of_queue
@@ -96,7 +100,7 @@ impl Routing {
         let from: Vec<Binding> = self
             .bindings
             .keys()
-            .filter(|(source, _, _)| source == name)
+            .filter(|(source, _, _, _)| source == name)
             .cloned()
             .collect();
         from.iter().for_each(|binding| self.unbind(binding, step));

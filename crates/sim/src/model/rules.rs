@@ -97,6 +97,10 @@ pub struct Rules {
     pub sync: SyncPolicy,
     /// One consumer at a time.
     pub single_active: bool,
+    /// How many shards it has.
+    pub shards: Option<u64>,
+    /// Most messages that it delivers in a second.
+    pub rate: Option<u64>,
 }
 
 impl Rules {
@@ -124,6 +128,8 @@ pub const PLAIN: Rules = Rules {
     identity: None,
     sync: SyncPolicy::Sync,
     single_active: false,
+    shards: None,
+    rate: None,
 };
 
 /// What a policy says.
@@ -139,6 +145,8 @@ pub struct PolicyRules {
     pub waits: Option<Waits>,
     /// How long a delivery may stay unsettled, in milliseconds.
     pub lease_ms: Option<u64>,
+    /// How many shards.
+    pub shards: Option<u64>,
 }
 
 fn lower<T: Ord>(own: Option<T>, policy: Option<T>) -> Option<T> {
@@ -158,6 +166,7 @@ impl Rules {
             tries_max: lower(self.tries_max, policy.tries_max),
             waits: self.waits.or(policy.waits),
             lease_ms: lower(self.lease_ms, policy.lease_ms),
+            shards: self.shards.or(policy.shards),
             ..self.clone()
         }
     }

@@ -22,7 +22,9 @@ fn serve(consumers: &mut Consumers) -> Option<u64> {
 fn equals_take_turns_and_a_higher_priority_goes_first() {
     let mut consumers = Consumers::default();
     for (id, priority, prefetch) in [(1, 0, 0), (2, 0, 0), (3, 5, 2)] {
-        consumers.add(subscription(id, priority, prefetch)).unwrap();
+        consumers
+            .add(subscription(id, priority, prefetch), Choice::default())
+            .unwrap();
     }
     let turns: Vec<_> = (0..6).filter_map(|_| serve(&mut consumers)).collect();
     assert_eq!(turns, [3, 3, 1, 2, 1, 2]);
@@ -31,7 +33,9 @@ fn equals_take_turns_and_a_higher_priority_goes_first() {
 #[test]
 fn a_full_prefetch_waits_until_something_is_settled() {
     let mut consumers = Consumers::default();
-    let slot = consumers.add(subscription(1, 0, 1)).unwrap();
+    let slot = consumers
+        .add(subscription(1, 0, 1), Choice::default())
+        .unwrap();
     assert_eq!(serve(&mut consumers), Some(1));
     assert_eq!(serve(&mut consumers), None);
     consumers.settled(slot);
@@ -41,8 +45,12 @@ fn a_full_prefetch_waits_until_something_is_settled() {
 #[test]
 fn a_gated_consumer_is_passed_over_until_it_resumes() {
     let mut consumers = Consumers::default();
-    let first = consumers.add(subscription(1, 0, 0)).unwrap();
-    consumers.add(subscription(2, 0, 0)).unwrap();
+    let first = consumers
+        .add(subscription(1, 0, 0), Choice::default())
+        .unwrap();
+    consumers
+        .add(subscription(2, 0, 0), Choice::default())
+        .unwrap();
     consumers.gate(first);
     assert_eq!(serve(&mut consumers), Some(2));
     assert_eq!(serve(&mut consumers), Some(2));
@@ -58,20 +66,31 @@ fn exclusive_means_alone() {
         exclusive: true,
         ..subscription(1, 0, 0)
     };
-    let slot = consumers.add(exclusive).unwrap();
-    let refused = consumers.add(subscription(2, 0, 0));
+    let slot = consumers.add(exclusive, Choice::default()).unwrap();
+    let refused = consumers.add(subscription(2, 0, 0), Choice::default());
     assert_eq!(refused, Err(SubscribeError::ExclusiveHeld));
     assert!(consumers.remove(slot));
-    consumers.add(subscription(2, 0, 0)).unwrap();
-    assert_eq!(consumers.add(exclusive), Err(SubscribeError::InUse));
+    consumers
+        .add(subscription(2, 0, 0), Choice::default())
+        .unwrap();
+    assert_eq!(
+        consumers.add(exclusive, Choice::default()),
+        Err(SubscribeError::InUse)
+    );
 }
 
 #[test]
 fn a_single_active_consumer_keeps_its_place_until_it_goes() {
     let mut consumers = Consumers::new(true);
-    let first = consumers.add(subscription(1, 0, 1)).unwrap();
-    let second = consumers.add(subscription(2, 0, 1)).unwrap();
-    consumers.add(subscription(3, 9, 1)).unwrap();
+    let first = consumers
+        .add(subscription(1, 0, 1), Choice::default())
+        .unwrap();
+    let second = consumers
+        .add(subscription(2, 0, 1), Choice::default())
+        .unwrap();
+    consumers
+        .add(subscription(3, 9, 1), Choice::default())
+        .unwrap();
     assert_eq!(consumers.active(), Some(ConsumerId(1)));
     assert_eq!(serve(&mut consumers), Some(1));
     assert_eq!(serve(&mut consumers), None);
@@ -87,7 +106,11 @@ fn a_single_active_consumer_keeps_its_place_until_it_goes() {
 fn the_one_with_the_fewest_unsettled_is_served_first() {
     let mut consumers = Consumers::default();
     let slots: Vec<_> = (1..=3)
-        .map(|id| consumers.add(subscription(id, 0, 50)).unwrap())
+        .map(|id| {
+            consumers
+                .add(subscription(id, 0, 50), Choice::default())
+                .unwrap()
+        })
         .collect();
     let turns: Vec<_> = (0..9).filter_map(|_| serve(&mut consumers)).collect();
     assert_eq!(turns, [1, 2, 3, 1, 2, 3, 1, 2, 3]);
@@ -102,10 +125,14 @@ fn the_one_with_the_fewest_unsettled_is_served_first() {
 fn a_newcomer_takes_its_share_and_no_more() {
     let mut consumers = Consumers::default();
     for id in [1, 2] {
-        consumers.add(subscription(id, 0, 0)).unwrap();
+        consumers
+            .add(subscription(id, 0, 0), Choice::default())
+            .unwrap();
     }
     assert_eq!(serve(&mut consumers), Some(1));
-    consumers.add(subscription(3, 0, 0)).unwrap();
+    consumers
+        .add(subscription(3, 0, 0), Choice::default())
+        .unwrap();
     let turns: Vec<_> = (0..6).filter_map(|_| serve(&mut consumers)).collect();
     assert_eq!(turns, [2, 1, 3, 2, 1, 3]);
 }
@@ -114,7 +141,11 @@ fn a_newcomer_takes_its_share_and_no_more() {
 /// each in its own time. What each was served, and the most that each held.
 fn work(prefetch: u32, ticks: [u64; 2], arrival_ticks: u64) -> ([u64; 2], [u32; 2]) {
     let mut consumers = Consumers::default();
-    let slots = [1, 2].map(|id| consumers.add(subscription(id, 0, prefetch)).unwrap());
+    let slots = [1, 2].map(|id| {
+        consumers
+            .add(subscription(id, 0, prefetch), Choice::default())
+            .unwrap()
+    });
     let (mut served, mut held, mut held_max, mut ready) = ([0; 2], [0; 2], [0; 2], 0);
     let mut done_at = [0; 2];
     for now in 0..11_000 {
@@ -155,8 +186,11 @@ fn a_slow_consumer_gets_what_it_can_do() {
 #[test]
 fn one_is_avoided_while_another_is_willing() {
     let mut consumers = Consumers::default();
-    let [high, _, low] = [(1, 9), (2, 5), (3, 5)]
-        .map(|(id, priority)| consumers.add(subscription(id, priority, 2)).unwrap());
+    let [high, _, low] = [(1, 9), (2, 5), (3, 5)].map(|(id, priority)| {
+        consumers
+            .add(subscription(id, priority, 2), Choice::default())
+            .unwrap()
+    });
     let whom = |consumers: &Consumers, avoid: u32| {
         let (slot, _) = consumers.next(avoid)?;
         Some(slot.id.0)
@@ -178,7 +212,9 @@ fn one_is_avoided_while_another_is_willing() {
 #[test]
 fn a_preference_is_the_low_half_of_the_id() {
     let mut consumers = Consumers::default();
-    let slot = consumers.add(subscription((7 << 32) | 5, 0, 1)).unwrap();
+    let slot = consumers
+        .add(subscription((7 << 32) | 5, 0, 1), Choice::default())
+        .unwrap();
     assert_eq!(slot.preference(), 5);
 }
 
@@ -213,7 +249,11 @@ fn whatever_happens_the_line_is_that_of_the_willing() {
             match (below(10), any) {
                 (0, _) if slots.len() < 12 => {
                     let (priority, prefetch) = (below(3) as i32 - 1, below(4) as u32);
-                    slots.push(consumers.add(subscription(id, priority, prefetch)).unwrap());
+                    slots.push(
+                        consumers
+                            .add(subscription(id, priority, prefetch), Choice::default())
+                            .unwrap(),
+                    );
                 }
                 (1, Some(slot)) => {
                     slots.retain(|other| *other != slot);

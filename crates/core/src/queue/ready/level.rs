@@ -8,7 +8,7 @@
 //!   the page's first `seq`, each with its earliest expiry; no entry of an end expires before
 //!   the end's `due`.
 //!
-//! Not here: counts (`Ready`), what is made of an expired message (`Queue`).
+//! Not here: counts (`Levels`), what is made of an expired message (`Queue`).
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -152,6 +152,11 @@ impl Level {
     /// Adds a page behind all that is there. What stands behind the page's first entry becomes
     /// returned, with all before it; false if a place is taken twice.
     pub fn push_page(&mut self, page: Packed) -> bool {
+        let places = page.first_seq()..=page.last_seq();
+        let taken = |entry: &Entry| self.returned.contains_key(&entry.seq);
+        if self.returned.range(places).next().is_some() && page.entries().iter().any(taken) {
+            return false;
+        }
         if self.last_seq().is_some_and(|last| page.first_seq() <= last) {
             let pages = std::mem::take(&mut self.pages);
             for page in &pages {
@@ -171,7 +176,8 @@ impl Level {
         true
     }
 
-    fn last_seq(&self) -> Option<u64> {
+    /// The last place but for what came back.
+    pub fn last_seq(&self) -> Option<u64> {
         let ends = [self.tail.entries.back(), self.head.entries.back()].map(|end| Some(end?.seq));
         ends[0]
             .or(self.pages.back().map(Page::last_seq))
@@ -343,7 +349,7 @@ impl Level {
         self.trim();
     }
 
-    /// As `Ready::retain`.
+    /// As `Levels::retain`.
     pub fn retain(
         &mut self,
         touched: impl Fn(&Packed) -> bool,
@@ -372,7 +378,7 @@ impl Level {
         self.trim();
     }
 
-    /// As `Ready::durable_pages`.
+    /// As `Levels::durable_pages`.
     pub fn durable_pages(&self, each: &mut impl FnMut(Packed)) {
         pack(&self.head.entries, each);
         for page in &self.pages {

@@ -1,233 +1,230 @@
-//! The ready messages, case by case.
+//! The parts of a queue with shards against a sorted map, over random operations from a seed.
 
-mod measure;
-mod model;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::super::entry::Body;
-use super::level::KEPT_ENTRIES;
 use super::*;
 
-fn entry(seq: u64, priority: u8) -> Entry {
-    Entry {
+const SEEDS: u64 = 12;
+const STEPS: u64 = 2_000;
+const SHARDS: u16 = 5;
+
+struct Rng(u64);
+
+impl Rng {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) % bound
+    }
+}
+
+struct World {
+    ready: Ready,
+    model: BTreeMap<Place, Entry>,
+    out: Vec<Entry>,
+    next_seq: u64,
+    now: Millis,
+}
+
+fn show(entry: &Entry) -> (u64, u8, u32, u32, Millis) {
+    let Entry {
         seq,
-        body: Body::Log((1 << 32) + seq),
-        expires_at: 0,
-        size: 10,
-        returns: 0,
-        returned_by: 0,
         priority,
-        redelivered: false,
-        durable: true,
-    }
-}
-
-fn order(ready: &mut Ready) -> Vec<u64> {
-    let mut order = Vec::new();
-    ready.drain(|entry| order.push(entry.seq));
-    order
-}
-
-#[test]
-fn a_long_level_keeps_its_order_through_pages() {
-    let mut ready = Ready::default();
-    for seq in 0..10_000 {
-        ready.push_back(entry(seq, 0));
-    }
-    assert_eq!(ready.count(), 10_000);
-    assert_eq!(ready.bytes(), 100_000);
-    let mut seen = Vec::new();
-    ready.visit_after(None, |entry| {
-        seen.push(entry.seq);
-        true
-    });
-    assert_eq!(seen, (0..10_000).collect::<Vec<_>>());
-    assert_eq!(order(&mut ready), (0..10_000).collect::<Vec<_>>());
-    assert_eq!((ready.count(), ready.bytes()), (0, 0));
-}
-
-#[test]
-fn what_comes_back_leaves_at_its_old_place() {
-    let mut ready = Ready::default();
-    (0..6).for_each(|seq| ready.push_back(entry(seq, 0)));
-    let out: Vec<Entry> = (0..4).filter_map(|_| ready.pop_front()).collect();
-    for seq in [3, 1, 2] {
-        ready.put_back(out[seq].clone());
-    }
-    assert_eq!(order(&mut ready), [1, 2, 3, 4, 5]);
-}
-
-#[test]
-fn higher_levels_leave_first_and_each_in_order() {
-    let mut ready = Ready::default();
-    for (seq, priority) in [(0, 0), (1, 2), (2, 1), (3, 2), (4, 0)] {
-        ready.push_back(entry(seq, priority));
-    }
-    let first = ready.pop_front().unwrap();
-    assert_eq!(first.seq, 1);
-    ready.put_back(first);
-    assert_eq!(order(&mut ready), [1, 3, 2, 0, 4]);
-}
-
-#[test]
-fn retaining_touches_packed_entries_too() {
-    let mut ready = Ready::default();
-    (0..5_000).for_each(|seq| ready.push_back(entry(seq, 0)));
-    ready.retain(|_| true, |entry| entry.seq % 2 == 0);
-    ready.retain(|_| false, |_| true);
-    assert_eq!(ready.count(), 2_500);
-    assert_eq!(order(&mut ready), (0..5_000).step_by(2).collect::<Vec<_>>());
-}
-
-fn expiring(seq: u64, priority: u8, expires_at: Millis) -> Entry {
-    Entry {
+        key,
+        size,
         expires_at,
-        ..entry(seq, priority)
+        ..
+    } = *entry;
+    (seq, priority, key, size, expires_at)
+}
+
+impl World {
+    fn push(&mut self, rng: &mut Rng) {
+        for _ in 0..rng.below(60) {
+            let body = match rng.below(50) {
+                0 => Body::Memory(Arc::from(&b"body"[..])),
+                _ => Body::Log((1 << 32) + rng.below(1 << 30)),
+            };
+            let ttl = [0, 0, 1 + rng.below(2_000)][rng.below(3) as usize];
+            let entry = Entry {
+                seq: self.next_seq,
+                body,
+                expires_at: if ttl == 0 { 0 } else { self.now + ttl },
+                size: rng.below(100) as u32,
+                returns: 0,
+                returned_by: 0,
+                key: rng.below(12) as u32,
+                priority: [0, 0, 3][rng.below(3) as usize],
+                redelivered: false,
+                durable: true,
+            };
+            self.next_seq += 1;
+            self.model.insert(place(&entry), entry.clone());
+            self.ready.push_back(entry);
+        }
     }
-}
 
-fn seqs(entries: &[Entry]) -> Vec<u64> {
-    entries.iter().map(|entry| entry.seq).collect()
-}
+    fn pop(&mut self, count: u64) {
+        for _ in 0..count {
+            let front = self.ready.front().map(show);
+            let popped = self.ready.pop_front();
+            let expected = self.model.pop_first().map(|(_, entry)| entry);
+            assert_eq!(front, expected.as_ref().map(show));
+            assert_eq!(popped.as_ref().map(show), expected.as_ref().map(show));
+            self.out.extend(popped);
+        }
+    }
 
-#[test]
-fn an_empty_level_gives_its_space_back() {
-    for priority in [0, 7] {
-        let mut ready = Ready::default();
-        (0..30_000).for_each(|seq| ready.push_back(entry(seq, priority)));
-        order(&mut ready);
-        assert!(ready.lowest.space() <= 4 * KEPT_ENTRIES);
-        assert!(ready.upper.is_empty());
-        assert!(
-            ready
-                .spare
-                .is_none_or(|level| level.space() <= 4 * KEPT_ENTRIES)
+    fn put_back(&mut self, rng: &mut Rng) {
+        for _ in 0..rng.below(30).min(self.out.len() as u64) {
+            let at = rng.below(self.out.len() as u64) as usize;
+            let entry = self.out.swap_remove(at);
+            self.model.insert(place(&entry), entry.clone());
+            self.ready.put_back(entry);
+        }
+    }
+
+    fn take(&mut self, rng: &mut Rng) {
+        let from = (
+            Reverse(3 * rng.below(2) as u8),
+            rng.below(self.next_seq + 1),
         );
+        let Some((&place, _)) = self.model.range(from..).next() else {
+            return;
+        };
+        let (Reverse(priority), seq) = place;
+        let expected = self.model.remove(&place).unwrap();
+        assert_eq!(
+            self.ready.get(priority, seq).as_ref().map(show),
+            Some(show(&expected))
+        );
+        self.out.extend(self.ready.take(priority, seq));
+        assert!(self.ready.get(priority, seq).is_none());
+        assert!(self.ready.take(priority, seq).is_none());
     }
-}
 
-#[test]
-fn a_level_is_there_while_it_has_messages() {
-    let mut ready = Ready::default();
-    for seq in 0..1_000 {
-        ready.push_back(entry(seq, (seq % 250) as u8));
+    fn expire(&mut self, rng: &mut Rng) {
+        self.now += rng.below(120);
+        let max = [1, 20, 1_000_000][rng.below(3) as usize];
+        let mut expired = Vec::new();
+        self.ready.take_expired(self.now, max, &mut expired);
+        let due = self.model.values().filter(|entry| entry.expired(self.now));
+        assert_eq!(expired.len(), due.count().min(max));
+        assert!(expired.is_sorted_by(|a, b| a.seq < b.seq));
+        for entry in expired {
+            let expected = self.model.remove(&place(&entry));
+            assert_eq!(Some(show(&entry)), expected.as_ref().map(show));
+        }
     }
-    assert_eq!(ready.upper.len(), 249);
-    ready.retain(|_| true, |entry| entry.priority <= 3);
-    assert_eq!(ready.upper.len(), 3);
-    while ready.front().is_some_and(|entry| entry.priority == 3) {
-        ready.pop_front();
-    }
-    assert_eq!(ready.upper.len(), 2);
-    for seq in [2, 252, 502, 752] {
-        assert_eq!(ready.take(2, seq).map(|entry| entry.seq), Some(seq));
-    }
-    assert_eq!(ready.upper.len(), 1);
-    ready.push_back(expiring(1_000, 200, 5));
-    ready.take_expired(5, 1, &mut Vec::new());
-    assert_eq!(ready.upper.len(), 1);
-    assert_eq!(ready.count(), 8);
-}
 
-#[test]
-fn a_message_is_found_by_its_place_wherever_it_stands() {
-    let mut ready = Ready::default();
-    (0..5_000).for_each(|seq| ready.push_back(entry(seq, (seq % 2) as u8)));
-    let back = ready.pop_front().unwrap();
-    ready.put_back(back);
-    // Returned, head, pages and their borders, tail; then what is not there.
-    for seq in [1, 3, 1_023, 2_047, 2_049, 3_071, 3_073, 4_999] {
-        assert_eq!(ready.get(1, seq).unwrap().seq, seq);
-        assert!(ready.get(0, seq).is_none());
-        assert_eq!(ready.take(1, seq).unwrap().seq, seq);
-        assert!(ready.get(1, seq).is_none());
-        assert!(ready.take(1, seq).is_none());
+    /// Moves stores and next messages about, which changes nothing that is seen from outside.
+    fn rearrange(&mut self, rng: &mut Rng) {
+        let parts = self.ready.parts().unwrap();
+        for _ in 0..rng.below(40) {
+            let shard = rng.below(u64::from(SHARDS)) as u16;
+            let from = [Source::Shard(shard), Source::Unwanted(shard)][rng.below(2) as usize];
+            let key = parts.front(from).map_or(0, |entry| entry.key);
+            let pile = Pile::of(rng.below(3) as u32);
+            match rng.below(5) {
+                0 | 1 if key != 0 => parts.pass(from, Source::Key(key)),
+                2 => parts.pass(Source::Shard(shard), Source::Unwanted(shard)),
+                3 => parts.move_shard(shard, pile),
+                _ => parts.move_key(rng.below(12) as u32, pile),
+            }
+        }
     }
-    for (priority, seq) in [(0, 5_000), (1, 4_998), (2, 1), (255, 0)] {
-        assert!(ready.take(priority, seq).is_none());
-    }
-    assert_eq!(ready.count(), 5_000 - 8);
-    assert_eq!(ready.bytes(), 10 * (5_000 - 8));
-    assert_eq!(order(&mut ready).len(), 5_000 - 8);
-}
 
-#[test]
-fn expired_messages_go_wherever_they_stand_in_order_and_bounded() {
-    let mut ready = Ready::default();
-    // One in a hundred expires: at its own time, the later ones first.
-    for seq in 0..6_000u64 {
-        let at = if seq % 100 == 0 { 10_000 - seq } else { 0 };
-        ready.push_back(expiring(seq, (seq / 100 % 3) as u8, at));
-    }
-    let first = ready.take(0, 0).unwrap();
-    ready.put_back(first);
-    let mut out = Vec::new();
-    ready.take_expired(4_099, 100, &mut out);
-    assert!(out.is_empty());
-    assert_eq!(ready.next_expiry(), Some(4_100));
-    ready.take_expired(5_000, 100, &mut out);
-    assert_eq!(seqs(&out), (50..60).map(|n| n * 100).collect::<Vec<_>>());
-    assert_eq!(ready.next_expiry(), Some(5_100));
-    let mut all = Vec::new();
-    while let Some(at) = ready.next_expiry() {
-        assert!(at <= 10_000);
-        let before = all.len();
-        ready.take_expired(10_000, 7, &mut all);
-        assert!((1..=7).contains(&(all.len() - before)));
-        assert!(all[before..].is_sorted_by_key(|entry| entry.seq));
-    }
-    all.sort_by_key(|entry| entry.seq);
-    assert_eq!(seqs(&all), (0..50).map(|n| n * 100).collect::<Vec<_>>());
-    assert_eq!(ready.count(), 6_000 - 60);
-}
-
-#[test]
-fn a_listing_goes_on_behind_a_place() {
-    let mut ready = Ready::default();
-    (0..4_000).for_each(|seq| ready.push_back(entry(seq, if seq < 3_000 { 2 } else { 0 })));
-    let back = ready.pop_front().unwrap();
-    ready.pop_front();
-    ready.put_back(back);
-    for (after, expected) in [
-        (None, [0, 2, 3]),
-        (Some((255, 9)), [0, 2, 3]),
-        (Some((2, 0)), [2, 3, 4]),
-        (Some((2, 1)), [2, 3, 4]),
-        (Some((2, 1_500)), [1_501, 1_502, 1_503]),
-        (Some((2, 2_998)), [2_999, 3_000, 3_001]),
-        (Some((1, 3_998)), [3_000, 3_001, 3_002]),
-        (Some((0, 3_996)), [3_997, 3_998, 3_999]),
-    ] {
-        let mut seen = Vec::new();
-        ready.visit_after(after, |entry| {
-            seen.push(entry.seq);
-            seen.len() < 3
+    fn check(&mut self, rng: &mut Rng) {
+        let all = || self.model.values();
+        assert_eq!(self.ready.count(), self.model.len() as u64);
+        assert_eq!(
+            self.ready.bytes(),
+            all().map(|entry| u64::from(entry.size)).sum::<u64>()
+        );
+        let expiries = all().map(|entry| entry.expires_at).filter(|at| *at != 0);
+        match (self.ready.next_expiry(), expiries.min()) {
+            (Some(bound), Some(earliest)) => assert!(bound <= earliest),
+            (bound, earliest) => assert_eq!((bound, earliest), (None, None)),
+        }
+        let after = (3 * rng.below(2) as u8, rng.below(self.next_seq + 1));
+        let after = (rng.below(3) > 0).then_some(after);
+        let behind = |entry: &&Entry| {
+            after.is_none_or(|(priority, seq)| place(entry) > (Reverse(priority), seq))
+        };
+        let mut expected = all().filter(behind);
+        self.ready.visit_after(after, |entry| {
+            assert_eq!(expected.next().map(show), Some(show(entry)));
+            true
         });
-        assert_eq!(seen, expected, "after {after:?}");
+        assert!(expected.next().is_none());
+        // Every store stands in its pile under the place of its next message.
+        let parts = self.ready.parts().unwrap();
+        let standing: u64 = parts
+            .stores()
+            .map(|(first, filed)| {
+                assert_eq!(first, filed);
+                u64::from(filed.is_some())
+            })
+            .sum();
+        assert_eq!(standing, parts.piled());
     }
-    ready.visit_after(Some((0, 3_999)), |entry| panic!("{entry:?} is before it"));
 }
 
 #[test]
-fn a_page_of_a_checkpoint_that_is_out_of_order_is_put_in_order() {
-    let page = |seqs: &[u64]| {
-        let entries: Vec<Entry> = seqs.iter().map(|seq| expiring(*seq, 1, *seq)).collect();
-        Packed::new(&entries)
-    };
-    let mut ready = Ready::default();
-    for seqs in [&[5, 90][..], &[10, 20], &[30, 40]] {
-        assert!(ready.push_page(page(seqs)));
+fn parts_behave_like_one_sorted_map() {
+    for seed in 1..=SEEDS {
+        println!("seed {seed}");
+        let mut rng = Rng(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        let mut world = World {
+            ready: Ready::Sharded(Box::new(Parts::new(SHARDS))),
+            model: BTreeMap::new(),
+            out: Vec::new(),
+            next_seq: 1,
+            now: 1_000,
+        };
+        for step in 0..STEPS {
+            let growing = step % (STEPS / 2) < STEPS / 4;
+            match rng.below(100) {
+                0..15 => world.push(&mut rng),
+                15..40 if growing => world.push(&mut rng),
+                15..55 => world.pop(if growing { 5 } else { 40 }),
+                55..65 => world.put_back(&mut rng),
+                65..75 => world.take(&mut rng),
+                75..90 => world.rearrange(&mut rng),
+                90..97 => world.expire(&mut rng),
+                97 | 98 => world.check(&mut rng),
+                _ => world.out.clear(),
+            }
+        }
+        world.check(&mut rng);
+        let mut all = world.ready.take_all();
+        let mut left = world.model.values();
+        all.drain(|entry| assert_eq!(Some(show(&entry)), left.next().map(show)));
+        assert_eq!((left.next().map(show), world.ready.count()), (None, 0));
     }
-    assert_eq!(ready.returned().count(), 2);
-    ready.push_back(entry(100, 1));
-    let mut out = Vec::new();
-    ready.take_expired(20, 10, &mut out);
-    assert_eq!(seqs(&out), [5, 10, 20]);
-    assert_eq!(ready.next_expiry(), Some(30));
-    assert_eq!(order(&mut ready), [30, 40, 90, 100]);
+}
 
-    let mut twice = Ready::default();
-    assert!(twice.push_page(page(&[5, 6])));
-    assert!(twice.push_page(page(&[1, 2])));
-    assert!(twice.push_page(page(&[3, 6])));
-    assert!(!twice.push_page(page(&[4])), "6 is there twice");
+#[test]
+fn two_messages_of_one_place_are_refused() {
+    let mut stores = [Levels::default(), Levels::default()];
+    for (store, seqs) in stores.iter_mut().zip([[1, 4], [2, 4]]) {
+        for seq in seqs {
+            store.push_back(Entry {
+                seq,
+                body: Body::Log(seq),
+                expires_at: 0,
+                size: 1,
+                returns: 0,
+                returned_by: 0,
+                key: 0,
+                priority: 0,
+                redelivered: false,
+                durable: true,
+            });
+        }
+    }
+    assert!(merge(stores.into()).is_err());
 }

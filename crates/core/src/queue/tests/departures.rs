@@ -17,7 +17,7 @@ fn bench(overflow: Overflow) -> Bench {
 fn departing(bench: &mut Bench) -> Vec<LeaseId> {
     let lease = |effect| match effect {
         Effect::DeadLetter { lease, .. } => lease,
-        Effect::Deliver(..) => None,
+        _ => None,
     };
     bench.effects.drain(..).filter_map(lease).collect()
 }

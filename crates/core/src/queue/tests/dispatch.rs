@@ -10,7 +10,10 @@ fn consumer(bench: &mut Bench, id: u64, priority: i32, prefetch: u32) -> Consume
         priority,
         prefetch,
     };
-    let slot = bench.queue.subscribe(subscription, bench.now).unwrap();
+    let slot = bench
+        .queue
+        .subscribe(subscription, Choice::default(), bench.now)
+        .unwrap();
     bench.run(|queue, cx| queue.deliver_ready(cx));
     slot
 }

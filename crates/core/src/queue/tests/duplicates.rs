@@ -88,7 +88,7 @@ fn a_transaction_notes_an_id_once_and_takes_it_back_when_refused() {
     let now = bench.now;
     let prepare = |bench: &mut Bench, incoming: &Incoming| {
         let staged = bench.staged.clone();
-        bench.run(|queue, cx| queue.prepare(incoming, &staged, now, cx.facts))
+        bench.run(|queue, cx| queue.prepare(incoming, &staged, cx.lens, now, cx.facts))
     };
     assert_eq!(prepare(&mut bench, &first), Prepared::Stored);
     assert_eq!(prepare(&mut bench, &first), Prepared::Undecided);
@@ -110,7 +110,7 @@ fn nobody_is_told_that_a_message_is_stored_while_its_transaction_is_under_way() 
         let mut bench = bench(10);
         let incoming = bench.special(durable, None, None, Some(1));
         let (staged, now) = (bench.staged.clone(), bench.now);
-        bench.run(|queue, cx| queue.prepare(&incoming, &staged, now, cx.facts));
+        bench.run(|queue, cx| queue.prepare(&incoming, &staged, cx.lens, now, cx.facts));
         assert_eq!(bench.publish_id(1), Enqueued::Rejected);
         let recorded = Incoming {
             recorded: true,

@@ -21,7 +21,7 @@ fn options(limit: Option<u32>, delay_ms: u64) -> Options {
 fn reasons(bench: &mut Bench) -> Vec<DeadLetterReason> {
     let reason = |effect| match effect {
         Effect::DeadLetter { reason, .. } => Some(reason),
-        Effect::Deliver(..) => None,
+        _ => None,
     };
     bench.effects.drain(..).filter_map(reason).collect()
 }
@@ -153,5 +153,31 @@ fn a_last_try_that_was_under_way_in_a_crash_is_not_repeated() {
         let stuck: Vec<_> = bench.queue.stuck_departures().collect();
         assert_eq!(stuck.len(), 1);
         assert_eq!(stuck[0].1, DeadLetterReason::DeliveryLimit);
+    }
+}
+
+#[test]
+fn the_limit_of_tries_at_a_start_is_the_one_in_force_then() {
+    let tries = |limit| Options {
+        durable: true,
+        retry: Retry {
+            limit: Some(limit),
+            factor_milli: 1000,
+            ..Retry::default()
+        },
+        dead_letter: dead_letters(),
+        ..Options::default()
+    };
+    let mut bench = Bench::new(tries(1));
+    bench.publish(true);
+    assert!(bench.run(|queue, cx| queue.get(false, cx)).is_some());
+    let mut image = Vec::new();
+    bench.queue.write_image(&mut image);
+    for (limit, ready) in [(1, 0), (5, 1)] {
+        let mut recovering = Recovering::new(QueueId(1), tries(1), 0);
+        recovering.read_image(&mut Cursor::new(&image)).unwrap();
+        recovering.set_options(tries(limit).into());
+        let queue = recovering.finish(false, |_| ());
+        assert_eq!(queue.counts().ready, ready, "a limit of {limit}");
     }
 }

@@ -1,6 +1,7 @@
 //! Headers bindings: modes, values, refusals, and the grouping that finds them.
 
 use super::*;
+use crate::view::{Operand, Property};
 
 fn message() -> Arguments {
     arguments([
@@ -139,10 +140,18 @@ fn grouped_bindings_are_found_among_many_and_go_cleanly() {
 #[test]
 fn headers_are_decoded_only_for_a_headers_exchange() {
     struct Counted(std::cell::Cell<u32>);
-    impl HeaderView for Counted {
+    impl MessageView for Counted {
         fn headers(&self) -> std::borrow::Cow<'_, Arguments> {
             self.0.set(self.0.get() + 1);
             std::borrow::Cow::Owned(message())
+        }
+
+        fn header(&self, _: &str) -> Option<Operand<'_>> {
+            None
+        }
+
+        fn property(&self, _: Property) -> Option<Operand<'_>> {
+            None
         }
     }
     let mut topology = with_exchange(ExchangeKind::Headers);
@@ -152,14 +161,14 @@ fn headers_are_decoded_only_for_a_headers_exchange() {
     for (exchange, decoded, queue) in [("amq.direct", 0, 2), ("x", 1, 1)] {
         let view = Counted(std::cell::Cell::new(0));
         let mut out = Vec::new();
-        let info = topology.route(exchange, b"k", &view, &mut out);
+        let info = topology.route(exchange, b"k", &view, &|| 0, &mut out);
         assert_eq!(
             info,
             Ok(RouteInfo {
-                uses_headers: decoded > 0
+                by_keys_alone: decoded == 0
             })
         );
         assert_eq!((view.0.get(), out), (decoded, vec![QueueId(queue)]));
     }
-    assert_eq!(message().header("pages"), Some(Value::I32(3)));
+    assert_eq!(message().header("pages"), Some(Operand::Integer(3)));
 }

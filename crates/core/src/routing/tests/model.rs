@@ -6,8 +6,11 @@ use proptest::prelude::*;
 
 use super::*;
 
-const NAMES: [&str; 7] = ["d", "f", "t", "h", "auto", "later", "once"];
-const KEYS: [&str; 5] = ["a", "a.b", "#", "*.b", ""];
+const NAMES: [&str; 10] = [
+    "d", "f", "t", "h", "auto", "later", "once", "hash", "modulus", "random",
+];
+const KEYS: [&str; 7] = ["a", "a.b", "#", "*.b", "", "1", "20"];
+const CRITERIA: usize = 7;
 
 #[derive(Clone, Debug)]
 enum Change {
@@ -40,6 +43,9 @@ fn spec(name: usize) -> Exchange {
         "h" => ExchangeKind::Headers,
         "later" => ExchangeKind::DelayedMessage,
         "once" => ExchangeKind::MessageDeduplication,
+        "hash" => ExchangeKind::ConsistentHash,
+        "modulus" => ExchangeKind::ModulusHash,
+        "random" => ExchangeKind::Random,
         _ => ExchangeKind::Topic,
     };
     Exchange {
@@ -54,6 +60,9 @@ fn criteria(which: usize) -> Arguments {
         0 => Arguments::new(),
         1 => arguments([("k", 1i32.into())]),
         2 => arguments([("k", 1i64.into()), ("l", "x".into())]),
+        3 => arguments([("x-filter", "k = 1".into())]),
+        4 => arguments([("x-filter", "k >= 1 OR l IS NULL".into())]),
+        5 => arguments([("k", 1i32.into()), ("x-filter", "l = 'x'".into())]),
         _ => arguments([
             ("x-match", "any".into()),
             ("k", 2i32.into()),
@@ -97,18 +106,69 @@ impl Model {
         let (mut queues, mut seen) = (BTreeSet::new(), BTreeSet::from([exchange]));
         let mut ahead = vec![exchange];
         while let Some(source) = ahead.pop() {
-            for (_, to, pattern, which) in self.bindings.iter().filter(|b| b.0 == source) {
-                if !binding_matches(source, KEYS[*pattern], *which, key, headers) {
-                    continue;
-                }
+            for to in self.matched(source, key, headers) {
                 match to {
-                    To::Queue(queue) => drop(queues.insert(*queue)),
-                    To::Exchange(name) if seen.insert(*name) => ahead.push(*name),
+                    To::Queue(queue) => drop(queues.insert(queue)),
+                    To::Exchange(name) if seen.insert(name) => ahead.push(name),
                     To::Exchange(_) => {}
                 }
             }
         }
         queues.into_iter().collect()
+    }
+
+    fn matched(&self, source: usize, key: &str, headers: &Arguments) -> Vec<To> {
+        let own = self.bindings.iter().filter(|binding| binding.0 == source);
+        if hashes(source) {
+            return self.picked(source, key, headers).into_iter().collect();
+        }
+        let matching = own.filter(|(_, _, pattern, which)| {
+            binding_matches(source, KEYS[*pattern], *which, key, headers)
+                && filter_matches(*which, headers)
+        });
+        matching.map(|(_, to, ..)| *to).collect()
+    }
+
+    /// Whom an exchange picks that was bound from the end of the list, and to nothing else before.
+    fn picked(&self, source: usize, key: &str, headers: &Arguments) -> Option<To> {
+        const EXCHANGES: u64 = 100;
+        let mut fresh = Topology::new("/");
+        let own = self.bindings.iter().filter(|binding| binding.0 == source);
+        for (name, text) in NAMES.iter().enumerate().filter(|(name, _)| *name != source) {
+            declare(&mut fresh, text, ExchangeKind::Fanout);
+            bind(&mut fresh, text, &to_queue(EXCHANGES + name as u64), "");
+        }
+        assert!(fresh.declare_exchange(spec(source)).is_ok());
+        for (_, to, pattern, which) in own.clone().rev() {
+            let (destination, key) = (to.destination(), KEYS[*pattern].as_bytes());
+            let bound = fresh.bind(NAMES[source], &destination, key, &criteria(*which));
+            assert_eq!(bound, Ok(true));
+        }
+        let queues = routed_with(&fresh, NAMES[source], key, headers);
+        let unfiltered = !own.clone().any(|(.., which)| (3..=5).contains(which));
+        let loops = own.clone().any(|(_, to, ..)| *to == To::Exchange(source));
+        assert!(queues.len() <= 1, "one is picked");
+        assert!(queues.len() == 1 || own.count() == 0 || !unfiltered || loops);
+        queues
+            .first()
+            .map(|queue| match queue.checked_sub(EXCHANGES) {
+                Some(name) => To::Exchange(name as usize),
+                None => To::Queue(*queue),
+            })
+    }
+}
+
+fn hashes(name: usize) -> bool {
+    matches!(NAMES[name], "hash" | "modulus" | "random")
+}
+
+fn filter_matches(which: usize, headers: &Arguments) -> bool {
+    let k = headers.get("k").and_then(Value::as_integer);
+    match which {
+        3 => k == Some(1),
+        4 => k >= Some(1) || !headers.contains("l"),
+        5 => headers.contains("l"),
+        _ => true,
     }
 }
 
@@ -129,11 +189,12 @@ fn binding_matches(
         ExchangeKind::Fanout | ExchangeKind::MessageDeduplication => true,
         ExchangeKind::Topic => topic_matches(pattern.as_bytes(), key.as_bytes()),
         ExchangeKind::Headers => match which {
-            0 => true,
-            1 => k == Some(1),
+            0 | 3 | 4 => true,
+            1 | 5 => k == Some(1),
             2 => k == Some(1) && l,
             _ => k == Some(2) || l,
         },
+        _ => unreachable!("nothing matches by itself there"),
     }
 }
 
@@ -161,7 +222,8 @@ fn apply(topology: &mut Topology, model: &mut Model, change: &Change) {
                 KEYS[key].as_bytes(),
                 &criteria(which),
             );
-            let possible = model.exchanges.contains(&source) && model.has(to);
+            let weight = NAMES[source] != "hash" || KEYS[key].parse::<u32>().is_ok();
+            let possible = model.exchanges.contains(&source) && model.has(to) && weight;
             let binding = (source, to, key, which);
             let new = possible && !model.bindings.contains(&binding);
             assert_eq!(bound.ok(), possible.then_some(new), "{change:?}");
@@ -231,9 +293,9 @@ fn change_strategy() -> impl Strategy<Value = Change> {
         3 => name().prop_map(Change::Declare),
         1 => (name(), any::<bool>())
             .prop_map(|(name, if_unused)| Change::Delete { name, if_unused }),
-        8 => (name(), to(), 0..KEYS.len(), 0..4usize)
+        8 => (name(), to(), 0..KEYS.len(), 0..CRITERIA)
             .prop_map(|(source, to, key, which)| Change::Bind(source, to, key, which)),
-        3 => (name(), to(), 0..KEYS.len(), 0..4usize)
+        3 => (name(), to(), 0..KEYS.len(), 0..CRITERIA)
             .prop_map(|(source, to, key, which)| Change::Unbind(source, to, key, which)),
         1 => (0..4u64).prop_map(Change::RemoveQueue),
     ]

@@ -217,7 +217,7 @@ proptest! {
 
 #[test]
 fn a_trie_without_bindings_is_its_root() {
-    use super::super::topology::Matcher;
+    use super::super::matcher::{Matcher, Plain};
     let mut topology = with_exchange(ExchangeKind::Topic);
     for (id, (pattern, ..)) in TABLE.iter().enumerate() {
         bind(&mut topology, "x", &to_queue(id as u64), pattern);
@@ -227,7 +227,7 @@ fn a_trie_without_bindings_is_its_root() {
     }
     let ix = topology.find_exchange("x").expect("declared");
     match &topology.node(ix).matcher {
-        Matcher::Topic(topic) => assert_eq!(topic.node_count(), 1),
+        Matcher::Plain(Plain::Topic(topic), None) => assert_eq!(topic.node_count(), 1),
         other => panic!("{other:?}"),
     }
 }

@@ -41,7 +41,7 @@ fn keys_need_not_be_utf_8() {
         let mut out = Vec::new();
         assert!(
             topology
-                .route("x", &[0xff, b'.', 0], &none, &mut out)
+                .route("x", &[0xff, b'.', 0], &none, &|| 0, &mut out)
                 .is_ok()
         );
         assert_eq!(out, [QueueId(1)]);
@@ -169,7 +169,7 @@ fn several_keys_route_to_whatever_any_of_them_matches() {
         let mut out = Vec::new();
         assert!(
             topology
-                .route_many(exchange, keys, &NoHeaders, &mut out)
+                .route_many(exchange, keys, &NoView, &|| 0, &mut out)
                 .is_ok()
         );
         let out: Vec<u64> = out.into_iter().map(|queue| queue.0).collect();
@@ -183,7 +183,7 @@ fn an_unknown_exchange_is_refused_by_name() {
     let expected = "no exchange 'e' in vhost 'v'";
     let mut out = Vec::new();
     let refused = topology
-        .route("e", b"", &NoHeaders, &mut out)
+        .route("e", b"", &NoView, &|| 0, &mut out)
         .expect_err("unknown");
     assert_eq!(refused.to_string(), expected);
     let none = Arguments::new();
@@ -321,14 +321,21 @@ fn exchange_kinds_are_read_by_name() {
             "x-message-deduplication",
             ExchangeKind::MessageDeduplication,
         ),
+        ("x-consistent-hash", ExchangeKind::ConsistentHash),
+        ("x-modulus-hash", ExchangeKind::ModulusHash),
+        ("x-random", ExchangeKind::Random),
+        ("x-local-random", ExchangeKind::LocalRandom),
     ] {
         assert_eq!(name.parse(), Ok(kind));
         assert_eq!(kind.to_string(), name);
     }
-    let refused = "x-none"
+    let refused = "x-recent-history"
         .parse::<ExchangeKind>()
         .map_err(|refusal| refusal.to_string());
-    assert_eq!(refused, Err("unknown exchange type 'x-none'".to_owned()));
+    assert_eq!(
+        refused,
+        Err("unknown exchange type 'x-recent-history'".to_owned())
+    );
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::super::super::entry::Body;
+use super::super::super::super::entry::Body;
 use super::super::*;
 
 const SEEDS: u64 = 8;
@@ -26,7 +26,7 @@ impl Rng {
 
 #[derive(Default)]
 struct World {
-    ready: Ready,
+    ready: Levels,
     model: BTreeMap<Place, Entry>,
     out: Vec<Entry>,
     next_seq: u64,
@@ -69,6 +69,7 @@ impl World {
                 size: rng.below(100) as u32,
                 returns: 0,
                 returned_by: 0,
+                key: 0,
                 priority: PRIORITIES[rng.below(4) as usize],
                 redelivered: false,
                 durable: !in_memory,
@@ -130,7 +131,11 @@ impl World {
             assert!(entry.expired(self.now));
         }
         let more = self.model.values().any(|entry| entry.expired(self.now));
-        let asks = self.ready.next_expiry().is_some_and(|at| at <= self.now);
+        let asks = self
+            .ready
+            .sums()
+            .next_expiry()
+            .is_some_and(|at| at <= self.now);
         assert_eq!(asks, more);
     }
 
@@ -157,10 +162,10 @@ impl World {
         let all = || self.model.values();
         assert_eq!(self.ready.count(), self.model.len() as u64);
         let bytes: u64 = all().map(|entry| u64::from(entry.size)).sum();
-        assert_eq!(self.ready.bytes(), bytes);
+        assert_eq!(self.ready.sums().bytes, bytes);
         let expiries = || all().map(|entry| entry.expires_at).filter(|at| *at != 0);
-        assert_eq!(self.ready.expiring, expiries().count() as u64);
-        match (self.ready.next_expiry(), expiries().min()) {
+        assert_eq!(self.ready.sums.expiring, expiries().count() as u64);
+        match (self.ready.sums().next_expiry(), expiries().min()) {
             (Some(bound), Some(earliest)) => assert!(bound <= earliest),
             (bound, earliest) => assert_eq!((bound, earliest), (None, None)),
         }
@@ -217,7 +222,7 @@ fn ready_messages_behave_like_a_sorted_map() {
         }
         world.check(&mut rng);
         world.pop(world.model.len() as u64 + 1);
-        assert_eq!((world.ready.count(), world.ready.bytes()), (0, 0));
-        assert_eq!(world.ready.next_expiry(), None);
+        assert_eq!((world.ready.count(), world.ready.sums().bytes), (0, 0));
+        assert_eq!(world.ready.sums().next_expiry(), None);
     }
 }

@@ -2,15 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use super::super::super::entry::Body;
+use super::super::super::super::entry::Body;
 use super::super::*;
 
 const MESSAGES: u64 = 1_000_000;
 const EXPIRY_MAX: Duration = Duration::from_micros(50);
 
 /// A queue whose messages live between a second and an hour, or for ever.
-fn filled(expiring: bool) -> Ready {
-    let mut ready = Ready::default();
+fn filled(expiring: bool) -> Levels {
+    let mut ready = Levels::default();
     for seq in 0..MESSAGES {
         let random = (seq + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 33;
         ready.push_back(Entry {
@@ -24,6 +24,7 @@ fn filled(expiring: bool) -> Ready {
             size: 128,
             returns: 0,
             returned_by: 0,
+            key: 0,
             priority: 0,
             redelivered: false,
             durable: true,
@@ -57,7 +58,7 @@ fn consuming_a_queue_whose_messages_expire_costs_no_more() {
     let consume = |expiring| {
         let mut ready = filled(expiring);
         let start = Instant::now();
-        while ready.next_expiry().is_none_or(|at| at > 999) && ready.pop_front().is_some() {}
+        while ready.sums().next_expiry().is_none_or(|at| at > 999) && ready.pop_front().is_some() {}
         start.elapsed() / MESSAGES as u32
     };
     let best = |expiring| (0..5).map(|_| consume(expiring)).min().unwrap();

@@ -33,8 +33,15 @@ STOP_S_MAX = 20
 RABBITMQ_CONF = """listeners.tcp.1 = 127.0.0.1:{port}
 log.file.level = warning
 vm_memory_high_watermark.relative = 0.4
+vm_memory_calculation_strategy = allocated
 disk_free_limit.absolute = 50MB
 """
+RABBITMQ_HTTP = """management.tcp.ip = 127.0.0.1
+management.tcp.port = {http}
+"""
+# What FerryMQ has built in and RabbitMQ as plug-ins that come with it.
+RABBITMQ_PLUGINS = ("rabbitmq_consistent_hash_exchange", "rabbitmq_random_exchange",
+                    "rabbitmq_sharding")
 
 
 def binary():
@@ -94,8 +101,12 @@ class Broker:
             http = f"127.0.0.1:{self.http}" if self.http else "off"
             return [binary(), "serve", "--data-dir", str(data), "--amqp", f"127.0.0.1:{self.port}",
                     "--http", http, "--mqtt", "off"], env
-        (self.folder / "rabbitmq.conf").write_text(RABBITMQ_CONF.format(port=self.port))
-        (self.folder / "plugins").write_text("[].")
+        conf, plugins = RABBITMQ_CONF.format(port=self.port), RABBITMQ_PLUGINS
+        if self.http:
+            conf += RABBITMQ_HTTP.format(http=self.http)
+            plugins += ("rabbitmq_management",)
+        (self.folder / "rabbitmq.conf").write_text(conf)
+        (self.folder / "plugins").write_text(f"[{','.join(plugins)}].")
         program = ["/usr/lib/rabbitmq/bin/rabbitmq-server"]
         inside = self.folder
         if self.kind == "rabbitmq4":
@@ -108,8 +119,8 @@ class Broker:
             RABBITMQ_CONFIG_FILE=str(inside / "rabbitmq.conf"),
             RABBITMQ_ENABLED_PLUGINS_FILE=str(inside / "plugins"),
             RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="-kernel inet_dist_use_interface {127,0,0,1}",
-            RABBITMQ_DIST_PORT=str(self.port + 20000), ERL_EPMD_ADDRESS="127.0.0.1",
-            LANG="C.UTF-8")
+            RABBITMQ_DIST_PORT=str(self.port + (20000 if self.port < 45000 else -20000)),
+            ERL_EPMD_ADDRESS="127.0.0.1", LANG="C.UTF-8")
         return program, env
 
     def start(self):

@@ -5,6 +5,7 @@ conversation makes, so conversations never meet on a broker.
 """
 
 SCENARIOS = {}
+ALONE = set()
 
 
 def _add(name, function):
@@ -30,3 +31,13 @@ def cases(rows):
             _add(f"{_place(function)}.{key}", lambda session, row=row: function(session, *row))
         return function
     return register
+
+
+def alone(function):
+    """The conversations of this function change what others would notice; they run by themselves.
+
+    Stands above `scenario` or `cases`. They leave nothing behind (`Session.later`).
+    """
+    place = _place(function)
+    ALONE.update(name for name in SCENARIOS if name == place or name.startswith(place + "."))
+    return function

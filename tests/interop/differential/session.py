@@ -1,6 +1,7 @@
 """A scripted conversation with a broker, written down line by line.
 
-Owns: sockets, the handshake, content assembly, and the transcript with its normal form.
+Owns: sockets, the handshake, content assembly, calls of the management API, and the transcript with
+its normal form.
 Invariants
 - A line is written when the script looks at an event, never when bytes happen to arrive, so a
   transcript does not depend on timing.
@@ -8,7 +9,9 @@ Invariants
 - Server-made names, fresh timestamps and the product's own strings have one fixed spelling.
 """
 
+import base64
 import hashlib
+import http.client
 import json
 import re
 import socket
@@ -18,11 +21,14 @@ import time
 import amqp
 
 WAIT_S_MAX = 5.0
+# RabbitMQ gathers what it shows every five seconds.
+HTTP_S_MAX = 15.0
 HIDDEN = {"ticket", "reserved-1", "reserved-2"}
 PRODUCT = {"product", "version", "platform", "copyright", "information", "cluster_name"}
 GENERATED = [(re.compile(r"amq\.gen-[\w-]{10,}"), "amq.gen-*"),
              (re.compile(r"amq\.ctag-[\w-]{10,}"), "amq.ctag-*"),
-             (re.compile(r"amq\.rabbitmq\.reply-to\.[\w+/=.-]+"), "amq.rabbitmq.reply-to.*")]
+             (re.compile(r"amq\.rabbitmq\.reply-to\.[\w+/=.-]+"), "amq.rabbitmq.reply-to.*"),
+             (re.compile(r"'interop\d+@localhost'"), "'NODE'")]
 
 
 def show_field(pair):
@@ -77,6 +83,12 @@ def show_body(body):
     if len(body) > 60:
         return f"<{len(body)} bytes, {hashlib.sha1(body).hexdigest()[:12]}>"
     return show_text(body)
+
+
+def show_json(value):
+    """With sorted keys; a text is shown as it is, a long one by its length and digest."""
+    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+    return text if len(text) <= 600 else show_text(text)
 
 
 class Event:
@@ -372,9 +384,9 @@ class Channel:
 class Session:
     """One scenario's run: its connections and its transcript."""
 
-    def __init__(self, port, name):
-        self.port, self.prefix = port, name
-        self.lines, self.connections = [], []
+    def __init__(self, port, name, http_port=None):
+        self.port, self.prefix, self.http_port = port, name, http_port
+        self.lines, self.connections, self.after = [], [], []
 
     def name(self, short):
         """A name no other scenario uses."""
@@ -422,11 +434,56 @@ class Session:
             channel.connection.say(channel.number, "<", f"{name} refused: {text}")
         return values.get("exchange") if name.startswith("exchange") else values.get("queue")
 
+    def http(self, method, path, content=None, show=True, until=None):
+        """A call of the management API, written down; returns (status, decoded body).
+
+        `show`: True for the whole body, a tuple for some fields, False for none of it.
+        `until`: asks again until this says yes to the body, or time is up.
+        """
+        deadline = time.monotonic() + HTTP_S_MAX
+        while True:
+            status, body = self.ask(method, path, content)
+            if until is None or until(body) or time.monotonic() > deadline:
+                break
+            time.sleep(0.05)
+        said = "" if content is None else " " + show_json(content)
+        self.note(f"h > {method} {path}{said}")
+        if isinstance(show, tuple) and isinstance(body, dict) and status == 200:
+            body = {name: body.get(name) for name in show}
+        shown = " " + show_json(body) if show and body is not None else ""
+        self.note(f"h < {status}{shown}")
+        return status, body
+
+    def ask(self, method, path, content=None):
+        """The same, not written down."""
+        link = http.client.HTTPConnection("127.0.0.1", self.http_port, timeout=HTTP_S_MAX)
+        data = content if content is None or isinstance(content, str) else json.dumps(content)
+        login = base64.b64encode(b"guest:guest").decode()
+        link.request(method, "/api/" + path, data, {
+            "Authorization": f"Basic {login}", "Content-Type": "application/json"})
+        answer = link.getresponse()
+        text, status = answer.read(), answer.status
+        link.close()
+        try:
+            return status, json.loads(text) if text else None
+        except ValueError:
+            return status, text.decode("utf-8", "backslashreplace")
+
     def note(self, text):
         """Writes down a finding."""
         self.lines.append(text)
 
+    def later(self, action):
+        """What is to be done, unrecorded, when the conversation is over."""
+        self.after.append(action)
+
     def finish(self):
-        """Ends all connections."""
+        """Ends all connections, and undoes what others would notice."""
         for connection in self.connections:
             connection.finish()
+        self.clean()
+
+    def clean(self):
+        """Does what was left for later, each thing once."""
+        while self.after:
+            self.after.pop()()

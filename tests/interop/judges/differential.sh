@@ -2,4 +2,4 @@
 # The differential suite against the recorded answers of RabbitMQ.
 set -uo pipefail
 . "$(dirname "$0")/../lib.sh"
-exec timeout 600 "$INTEROP/differential/run" --b "${BROKER:-ferrymq}" --port "$PORT"
+exec timeout 600 "$INTEROP/differential/run" --b "${BROKER:-ferrymq}" --port "$PORT" --http "$HTTP_PORT"

@@ -46,7 +46,7 @@ const HELP: &str = "bench: puts the same load on any broker and says what it cos
 
 TARGET  name=proto@host:port[,key=value]...   proto: amqp mqtt nats redis raw
         keys: user pass vhost, pid=N+N (processes to charge; else who listens on the port),
-        ports=P+P (further nodes), setup_port (declare there), qtype, durableq=1, replicas
+        ports=P+P (further nodes), setup_port (declare there), qtype, shards, durableq=1, replicas
 results --out FILE.md (a page beside the JSON lines), --verbose (every round), --perf (context
         switches, read and write calls per message)
 length  --secs --warmup --rounds --quiet-wait S (for a quiet machine) --no-retry

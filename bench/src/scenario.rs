@@ -22,6 +22,15 @@ pub enum Ack {
     Multi(u32),
 }
 
+/// What the filters of bindings compare.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Filter {
+    /// A text with a constant: can be looked up.
+    Equal,
+    /// A number with a range: has to be tried.
+    Range,
+}
+
 /// What drives a scenario.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
@@ -87,6 +96,20 @@ pub const SCENARIOS: &[Scenario] = &[
         "T11",
         "topic exchange, 10,000 bindings on 10 queues, 16 B; a message matches one",
     ),
+    load(
+        "K1",
+        "1 producer, 16 consumers of one queue, 10,000 keys in a header, 16 B, acks, prefetch 100",
+    ),
+    load(
+        "F1",
+        "10,000 bindings with an equality filter on 10 queues, 16 B; a message matches one",
+    ),
+    load("F2", "as F1 with 100 range filters, which have to be tried"),
+    load(
+        "S1",
+        "1 producer, 1 reader, persistent 16 B, no confirms, an ack for 100, prefetch 10,000",
+    ),
+    load("S100", "as S1 with 100 readers of one stream"),
     other(
         "T12",
         Kind::Startup,
@@ -115,6 +138,7 @@ pub fn find(name: &str) -> Res<&'static Scenario> {
 pub fn supports(proto: Proto, name: &str) -> bool {
     match proto {
         Proto::Amqp => true,
+        _ if !name.starts_with('T') => false,
         Proto::Mqtt | Proto::Nats => !matches!(name, "T9" | "T11"),
         Proto::Redis => !matches!(name, "T5" | "T9" | "T11"),
         Proto::Raw => matches!(name, "T1" | "T2" | "T4" | "T7"),
@@ -152,6 +176,10 @@ pub struct Load {
     pub qos: u8,
     /// Bindings of the topic exchange; 0: no topic exchange.
     pub bindings: usize,
+    /// What the bindings filter by, if they do; the exchange is then a fanout.
+    pub filter: Option<Filter>,
+    /// Different keys in the messages' headers; 0: none.
+    pub keys: usize,
     /// Measured time.
     pub seconds: f64,
     /// Time before the measured time.
@@ -207,6 +235,29 @@ impl Load {
                 load.consumers = 10;
                 load.bindings = 10_000;
             }
+            "K1" => {
+                load.consumers = 16;
+                load.keys = 10_000;
+                load.ack = Ack::Each;
+                load.prefetch = 100;
+            }
+            "F1" | "F2" => {
+                load.queues = 10;
+                load.consumers = 10;
+                load.bindings = if name == "F1" { 10_000 } else { 100 };
+                load.filter = Some(match name {
+                    "F1" => Filter::Equal,
+                    _ => Filter::Range,
+                });
+            }
+            "S1" | "S100" => {
+                load.durable = true;
+                load.ack = Ack::Multi(100);
+                load.prefetch = 10_000;
+                load.inflight_max = 5_000;
+                load.consumers = if name == "S1" { 1 } else { 100 };
+                load.copies = load.consumers;
+            }
             _ => {}
         }
         Ok(load)
@@ -228,6 +279,8 @@ impl Load {
             rate_per_s: 0.0,
             qos: 0,
             bindings: 0,
+            filter: None,
+            keys: 0,
             seconds: 8.0,
             warmup_s: 2.0,
             publish_count: 0,
@@ -331,6 +384,7 @@ mod tests {
     fn what_a_protocol_can_not_express_is_refused() {
         assert!(Load::of("T11", Proto::Mqtt).is_err());
         assert!(Load::of("T5", Proto::Redis).is_err());
+        assert!(Load::of("K1", Proto::Nats).is_err());
         assert!(Load::of("T99", Proto::Amqp).is_err());
     }
 

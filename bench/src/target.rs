@@ -66,6 +66,7 @@ const OPTIONS: &[&str] = &[
     "pid",
     "ports",
     "qtype",
+    "shards",
     "replicas",
     "setup_port",
     "user",

@@ -12,8 +12,8 @@ use crate::proto::io_text;
 use crate::target::Target;
 
 use super::wire::{
-    CHANNEL, FRAME_BYTES_MAX, FRAME_METHOD, MethodId, frame, put_long, put_method, put_short,
-    put_table, text_in_table, u16_at, u32_at,
+    CHANNEL, FRAME_BYTES_MAX, FRAME_METHOD, Field, MethodId, frame, put_long, put_method,
+    put_short, put_table, text_in_table, u16_at, u32_at,
 };
 
 /// A connection with one open channel.
@@ -125,7 +125,7 @@ impl Client {
     }
 
     /// Asks for a queue; the reply is to be awaited with `declared`.
-    pub fn declare_send(&mut self, queue: &str, durable: bool, args: &[(&str, String)]) -> Res<()> {
+    pub fn declare_send(&mut self, queue: &str, durable: bool, args: &[(&str, Field)]) -> Res<()> {
         let mut out = vec![0, 0];
         put_short(&mut out, queue);
         out.push(u8::from(durable) << 1);
@@ -165,13 +165,19 @@ impl Client {
     }
 
     /// Asks for a binding; the reply is to be awaited with `bound`.
-    pub fn bind_send(&mut self, queue: &str, exchange: &str, key: &str) -> Res<()> {
+    pub fn bind_send(
+        &mut self,
+        queue: &str,
+        exchange: &str,
+        key: &str,
+        arguments: &[(&str, Field)],
+    ) -> Res<()> {
         let mut args = vec![0, 0];
         put_short(&mut args, queue);
         put_short(&mut args, exchange);
         put_short(&mut args, key);
         args.push(0);
-        put_table(&mut args, &[]);
+        put_table(&mut args, arguments);
         self.send(CHANNEL, (50, 20), &args)
     }
 

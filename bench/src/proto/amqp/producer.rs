@@ -14,8 +14,8 @@ use crate::scenario::Load;
 use crate::target::Target;
 
 use super::client::Client;
-use super::setup::{exchange_name, queue_name, topic_key};
-use super::wire::{FRAME_METHOD, Frame, frame, put_publish, u8_at, u64_at};
+use super::setup::{exchange_name, filter, queue_name, topic_key};
+use super::wire::{FRAME_METHOD, Field, Frame, frame, put_publish, u8_at, u64_at};
 
 /// Different keys that a producer goes through.
 const KEYS_MAX: usize = 2000;
@@ -127,18 +127,30 @@ fn messages(target: &Target, load: &Load, index: usize) -> Block {
         let stride = load.bindings / count;
         for n in 0..count {
             // one more per step, so that all shapes of pattern get their share
-            let key = topic_key((n * stride + n) % load.bindings);
-            body_at = put_publish(&mut bytes, &exchange, &key, &body, load.durable);
+            let index = (n * stride + n) % load.bindings;
+            let (key, headers) = match load.filter {
+                None => (topic_key(index), None),
+                Some(kind) => (String::new(), Some(filter(kind, index).1)),
+            };
+            let headers = headers.as_slice();
+            body_at = put_publish(&mut bytes, &exchange, &key, &body, load.durable, headers);
         }
         return Block::sequence(bytes, count, body_at);
     }
     let queue = queue_name(target, load, index % load.queues);
-    let (exchange, key) = if load.copies > 1 {
+    let (exchange, key) = if load.copies > 1 && load.queues > 1 {
         (exchange.as_str(), "")
     } else {
         ("", queue.as_str())
     };
-    body_at = put_publish(&mut bytes, exchange, key, &body, load.durable);
+    if load.keys > 0 {
+        for n in 0..load.keys {
+            let headers = [("x-shard-key", Field::Text(format!("k{n:06}")))];
+            body_at = put_publish(&mut bytes, exchange, key, &body, load.durable, &headers);
+        }
+        return Block::sequence(bytes, load.keys, body_at);
+    }
+    body_at = put_publish(&mut bytes, exchange, key, &body, load.durable, &[]);
     Block::repeat(&bytes, body_at)
 }
 

@@ -33,7 +33,7 @@ pub fn put_delivery(out: &mut Vec<u8>, tag: u64, body: &[u8]) {
 pub fn measure(size_bytes: usize) -> Res<Figures> {
     let body = vec![b'x'; size_bytes];
     let mut message = Vec::new();
-    let body_at = put_publish(&mut message, "", "queue", &body, true);
+    let body_at = put_publish(&mut message, "", "queue", &body, true, &[]);
     let batch = (BLOCK_BYTES / message.len()).max(1);
     let mut producer = Producer::new(Block::repeat(&message, body_at), true);
     let (mut out, mut acks, mut counters) = (Vec::new(), Vec::new(), Counters::default());

@@ -5,21 +5,41 @@
 //!   turns among three shapes of pattern.
 
 use crate::Res;
-use crate::scenario::Load;
+use crate::scenario::{Filter, Load};
 use crate::target::Target;
 
 use super::client::Client;
+use super::wire::Field;
 
 /// Bindings asked for before their replies are awaited.
 const BINDS_UNDER_WAY: usize = 100;
 
 /// Arguments of every queue at this target.
-pub fn queue_args(target: &Target) -> Vec<(&'static str, String)> {
+pub fn queue_args(target: &Target) -> Vec<(&'static str, Field)> {
+    let mut args = Vec::new();
     let kind = target.option("qtype", "");
-    if kind.is_empty() {
-        Vec::new()
-    } else {
-        vec![("x-queue-type", kind)]
+    if !kind.is_empty() {
+        args.push(("x-queue-type", Field::Text(kind)));
+    }
+    if let Ok(shards) = target.option("shards", "").parse() {
+        args.push(("x-shards", Field::Number(shards)));
+    }
+    args
+}
+
+/// What the `index`-th binding filters by, and the header that only it lets through.
+pub fn filter(kind: Filter, index: usize) -> (String, (&'static str, Field)) {
+    match kind {
+        Filter::Equal => {
+            let region = format!("r{index:06}");
+            let text = format!("region = '{region}'");
+            (text, ("region", Field::Text(region)))
+        }
+        Filter::Range => {
+            let low = index * 10;
+            let text = format!("load BETWEEN {low} AND {}", low + 9);
+            (text, ("load", Field::Number(low as i64 + 5)))
+        }
     }
 }
 
@@ -59,7 +79,8 @@ pub fn setup(target: &Target, load: &Load) -> Res<()> {
         Ok(port) => Client::connect(&target.at_port(port))?,
         Err(_) => Client::connect(target)?,
     };
-    let asked = target.option("durableq", "") == "1" || target.option("qtype", "") == "quorum";
+    let kind = target.option("qtype", "");
+    let asked = target.option("durableq", "") == "1" || kind == "quorum" || kind == "stream";
     let durable = load.durable || asked;
     if load.fresh {
         for index in 0..load.queues {
@@ -69,25 +90,37 @@ pub fn setup(target: &Target, load: &Load) -> Res<()> {
             client.declared()?;
         }
     }
-    if load.copies > 1 {
+    if load.queues > 1 && load.copies > 1 {
         let exchange = exchange_name(load);
         client.declare_exchange(&exchange, "fanout", durable)?;
         for index in 0..load.queues {
-            client.bind_send(&queue_name(target, load, index), &exchange, "")?;
+            client.bind_send(&queue_name(target, load, index), &exchange, "", &[])?;
             client.bound()?;
         }
     } else if load.bindings > 0 {
-        client.declare_exchange(&exchange_name(load), "topic", durable)?;
-        bind_topics(&mut client, target, load)?;
+        let kind = if load.filter.is_some() {
+            "fanout"
+        } else {
+            "topic"
+        };
+        client.declare_exchange(&exchange_name(load), kind, durable)?;
+        bind_all(&mut client, target, load)?;
     }
     Ok(())
 }
 
-fn bind_topics(client: &mut Client, target: &Target, load: &Load) -> Res<()> {
+fn bind_all(client: &mut Client, target: &Target, load: &Load) -> Res<()> {
     let exchange = exchange_name(load);
     for index in 0..load.bindings {
         let queue = queue_name(target, load, index % load.queues);
-        client.bind_send(&queue, &exchange, &topic_pattern(index))?;
+        match load.filter {
+            None => client.bind_send(&queue, &exchange, &topic_pattern(index), &[])?,
+            Some(kind) => {
+                let (text, _) = filter(kind, index);
+                let arguments = [("x-filter", Field::Text(text))];
+                client.bind_send(&queue, &exchange, "", &arguments)?;
+            }
+        }
         if index >= BINDS_UNDER_WAY {
             client.bound()?;
         }

@@ -41,13 +41,30 @@ pub fn put_long(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
-/// A table whose values are texts.
-pub fn put_table(out: &mut Vec<u8>, entries: &[(&str, String)]) {
+/// A value of a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Field {
+    /// Text.
+    Text(String),
+    /// An integer of 64 bits.
+    Number(i64),
+}
+
+/// A table.
+pub fn put_table(out: &mut Vec<u8>, entries: &[(&str, Field)]) {
     let mut table = Vec::new();
     for (key, value) in entries {
         put_short(&mut table, key);
-        table.push(b'S');
-        put_long(&mut table, value.as_bytes());
+        match value {
+            Field::Text(text) => {
+                table.push(b'S');
+                put_long(&mut table, text.as_bytes());
+            }
+            Field::Number(number) => {
+                table.push(b'l');
+                table.extend_from_slice(&number.to_be_bytes());
+            }
+        }
     }
     put_long(out, &table);
 }
@@ -75,11 +92,26 @@ pub fn put_method(out: &mut Vec<u8>, channel: u16, id: MethodId, args: &[u8]) {
 
 /// Content header and body frames; returns where the body's first byte is in `out`.
 pub fn put_content(out: &mut Vec<u8>, body: &[u8], persistent: bool) -> usize {
+    put_content_with(out, body, persistent, &[])
+}
+
+/// The same with headers.
+pub fn put_content_with(
+    out: &mut Vec<u8>,
+    body: &[u8],
+    persistent: bool,
+    headers: &[(&str, Field)],
+) -> usize {
     let mut header = Vec::new();
     header.extend_from_slice(&60u16.to_be_bytes());
     header.extend_from_slice(&0u16.to_be_bytes());
     header.extend_from_slice(&(body.len() as u64).to_be_bytes());
-    header.extend_from_slice(&0x1000u16.to_be_bytes()); // only the delivery mode is set
+    if headers.is_empty() {
+        header.extend_from_slice(&0x1000u16.to_be_bytes()); // only the delivery mode is set
+    } else {
+        header.extend_from_slice(&0x3000u16.to_be_bytes()); // and headers
+        put_table(&mut header, headers);
+    }
     header.push(if persistent { 2 } else { 1 });
     put_frame(out, FRAME_HEADER, CHANNEL, &[&header]);
     let body_at = out.len() + FRAME_OVERHEAD_BYTES - 1;
@@ -96,6 +128,7 @@ pub fn put_publish(
     key: &str,
     body: &[u8],
     persistent: bool,
+    headers: &[(&str, Field)],
 ) -> usize {
     let start = out.len();
     let mut args = vec![0, 0];
@@ -103,7 +136,7 @@ pub fn put_publish(
     put_short(&mut args, key);
     args.push(0);
     put_method(out, CHANNEL, (60, 40), &args);
-    put_content(out, body, persistent) - start
+    put_content_with(out, body, persistent, headers) - start
 }
 
 /// `basic.ack`, the one frame that is written per message.
@@ -233,7 +266,7 @@ mod tests {
     fn a_publish_is_method_header_and_body_frames() {
         for (size, bodies) in [(0, 0), (16, 1), (131_064, 1), (131_065, 2), (400_000, 4)] {
             let mut out = b"before".to_vec();
-            let body_at = put_publish(&mut out, "x", "key", &vec![b'b'; size], true);
+            let body_at = put_publish(&mut out, "x", "key", &vec![b'b'; size], true, &[]);
             let bytes = &out[6..];
             let (mut at, mut kinds) = (0, Vec::new());
             while at < bytes.len() {
@@ -289,7 +322,10 @@ mod tests {
         let mut table = Vec::new();
         put_table(
             &mut table,
-            &[("product", "P".into()), ("version", "1.2".into())],
+            &[
+                ("product", Field::Text("P".into())),
+                ("version", Field::Text("1.2".into())),
+            ],
         );
         assert_eq!(text_in_table(&table, "version").as_deref(), Some("1.2"));
         assert_eq!(text_in_table(&table, "platform"), None);

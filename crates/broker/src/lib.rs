@@ -31,6 +31,7 @@ mod guard;
 mod handle;
 mod inspect;
 mod intercept;
+mod json;
 mod limits;
 mod metrics;
 mod outlet;
@@ -76,6 +77,7 @@ pub use inspect::{
     Standing, What,
 };
 pub use intercept::{Origin, RuleBroken};
+pub use json::arguments_as_json;
 pub use limits::{
     Admitted, ChannelLimit, ConnectError, LimitError, LimitName, LimitsOf, LimitsSet, Seat,
 };

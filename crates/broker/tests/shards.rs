@@ -77,7 +77,7 @@ fn choosing(node: &Node, queue: &str, sink: &Arc<Sink>, filter: &str) {
         priority: 0,
         prefetch: 0,
         choice: Choice {
-            filter: Filter::compile(filter).unwrap().map(Arc::new),
+            filter: Filter::compile(filter).unwrap(),
             ..Choice::default()
         },
         outlet: sink.clone(),

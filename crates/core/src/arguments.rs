@@ -19,6 +19,12 @@ use serde::{Deserialize, Serialize};
 pub(crate) use equivalence::Term;
 pub use equivalence::{Inequivalent, Resource, assert_equivalent, assert_field_equivalent};
 
+/// `value` divided by ten to the power of `scale`.
+#[must_use]
+pub fn decimal(scale: u8, value: u32) -> f64 {
+    f64::from(value) / 10f64.powi(i32::from(scale))
+}
+
 /// One typed value.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Value {

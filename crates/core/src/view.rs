@@ -7,7 +7,7 @@
 
 use std::borrow::Cow;
 
-use crate::arguments::{Arguments, Value};
+use crate::arguments::{Arguments, Value, decimal};
 
 /// A property that every protocol has in one form or another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -65,9 +65,7 @@ impl<'a> Operand<'a> {
             Value::Bool(value) => Some(Operand::Bool(*value)),
             Value::F32(value) => Some(Operand::Float(f64::from(*value))),
             Value::F64(value) => Some(Operand::Float(*value)),
-            Value::Decimal { scale, value } => Some(Operand::Float(
-                f64::from(*value) / 10f64.powi(i32::from(*scale)),
-            )),
+            Value::Decimal { scale, value } => Some(Operand::Float(decimal(*scale, *value))),
             Value::Timestamp(seconds) => i64::try_from(*seconds).ok().map(Operand::Integer),
             integer => i64::try_from(integer.as_integer()?)
                 .ok()

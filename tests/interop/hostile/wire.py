@@ -418,7 +418,8 @@ def mutations(node):
         client.drop()
     node.settles(before + 32 * MIB)
     with node.client() as client:
-        for number in range(4):
+        for number in range(4):  # a mutation may have declared it with other arguments
+            client.call(1, "queue.delete", queue=f"mutated-{number}")
             client.declare(f"mutated-{number}", {"x-max-length": 100, "x-message-ttl": 5000})
             client.call(1, "queue.delete", queue=f"mutated-{number}")
 

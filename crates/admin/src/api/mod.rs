@@ -11,7 +11,6 @@ mod ferry;
 mod health;
 mod limits;
 mod list;
-mod operator_policies;
 mod overview;
 mod policies;
 mod queues;
@@ -207,28 +206,10 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
             "/bindings/{vhost}/e/{source}/e/{exchange}",
             get(bindings::between_exchanges),
         )
-        .route("/policies", get(policies::all))
-        .route("/policies/{vhost}", get(policies::of_vhost))
-        .route(
-            "/policies/{vhost}/{policy}",
-            get(policies::one)
-                .put(policies::put)
-                .delete(policies::delete),
-        )
-        .route("/operator-policies", get(operator_policies::all))
-        .route(
-            "/operator-policies/{vhost}",
-            get(operator_policies::of_vhost),
-        )
-        .route(
-            "/operator-policies/{vhost}/{policy}",
-            get(operator_policies::one)
-                .put(operator_policies::put)
-                .delete(operator_policies::delete),
-        )
         .route("/connections", get(connections::all))
         .route("/connections/{name}", get(connections::one))
         .nest("/ferry", ferry::routes())
+        .merge(policies::routes())
         .merge(limits::routes())
         .merge(health::routes())
         .fallback(not_found)

@@ -1,99 +1,139 @@
-//! Policies: all, of a virtual host, or one; set and cleared.
+//! Policies of users and of operators: all, of a virtual host, or one; set and cleared.
 //!
 //! Invariants
 //! - A change is answered when it is safe on the disk.
 
 use std::sync::Arc;
 
+use axum::Router;
 use axum::body::Bytes;
 use axum::extract::Path;
 use axum::http::StatusCode;
-use ferry_broker::{ApplyTo, Policy, PolicyError, PolicySet, Promise};
+use axum::routing::get;
+use ferry_broker::{ApplyTo, Broker, Policy, PolicyError, PolicySet, Promise, Vhost};
 use serde_json::{Value, json};
 
 use super::list::{Listed, SortKey};
 use super::{
-    Answer, ApiError, Context, ListQuery, LoggedIn, Query, Shared, Shown, State, change, gather,
+    ApiError, Context, ListQuery, LoggedIn, Query, Shared, Shown, State, change, gather,
     gather_all, gather_of_vhost, values, vhosts,
 };
 
-pub(super) async fn all(_: LoggedIn, State(shared): Context, query: Query<ListQuery>) -> Shown {
-    gather_all(shared, query.0, |vhost| vhost.policies()).await
+/// Whose policies a path is about.
+trait Tier: 'static {
+    fn of(vhost: &Vhost) -> Vec<Arc<Policy>>;
+    fn set(broker: &Broker, policy: Policy) -> Result<PolicySet, PolicyError>;
+    fn clear(broker: &Broker, vhost: &str, name: &str) -> Result<Promise, PolicyError>;
 }
 
-pub(super) async fn of_vhost(
+struct User;
+
+impl Tier for User {
+    fn of(vhost: &Vhost) -> Vec<Arc<Policy>> {
+        vhost.policies()
+    }
+
+    fn set(broker: &Broker, policy: Policy) -> Result<PolicySet, PolicyError> {
+        broker.set_policy(policy)
+    }
+
+    fn clear(broker: &Broker, vhost: &str, name: &str) -> Result<Promise, PolicyError> {
+        broker.clear_policy(vhost, name)
+    }
+}
+
+struct Operator;
+
+impl Tier for Operator {
+    fn of(vhost: &Vhost) -> Vec<Arc<Policy>> {
+        vhost.operator_policies()
+    }
+
+    fn set(broker: &Broker, policy: Policy) -> Result<PolicySet, PolicyError> {
+        broker.set_operator_policy(policy)
+    }
+
+    fn clear(broker: &Broker, vhost: &str, name: &str) -> Result<Promise, PolicyError> {
+        broker.clear_operator_policy(vhost, name)
+    }
+}
+
+/// The paths of the policies of users and of those of operators.
+pub(super) fn routes() -> Router<Arc<Shared>> {
+    Router::new()
+        .nest("/policies", routes_of::<User>())
+        .nest("/operator-policies", routes_of::<Operator>())
+}
+
+fn routes_of<T: Tier>() -> Router<Arc<Shared>> {
+    Router::new()
+        .route("/", get(all::<T>))
+        .route("/{vhost}", get(of_vhost::<T>))
+        .route(
+            "/{vhost}/{policy}",
+            get(one::<T>).put(put::<T>).delete(delete::<T>),
+        )
+}
+
+async fn all<T: Tier>(_: LoggedIn, State(shared): Context, query: Query<ListQuery>) -> Shown {
+    gather_all(shared, query.0, |vhost| T::of(vhost)).await
+}
+
+async fn of_vhost<T: Tier>(
     _: LoggedIn,
     State(shared): Context,
     Path(vhost): Path<String>,
     query: Query<ListQuery>,
 ) -> Shown {
-    gather_of_vhost(shared, query.0, vhost, |vhost| vhost.policies()).await
+    gather_of_vhost(shared, query.0, vhost, |vhost| T::of(vhost)).await
 }
 
-pub(super) async fn one(
+async fn one<T: Tier>(
     _: LoggedIn,
     State(shared): Context,
     Path((vhost, name)): Path<(String, String)>,
 ) -> Shown {
     gather(shared, move |shared| {
-        show_one(&vhosts::find(shared, &vhost)?.policies(), &name, shared)
+        let policies = T::of(vhosts::find(shared, &vhost)?.as_ref());
+        let found = policies.iter().find(|policy| policy.name == name);
+        found
+            .map(|policy| policy.show(shared))
+            .ok_or(ApiError::NotFound)
     })
     .await
 }
 
-pub(super) async fn put(
+async fn put<T: Tier>(
     _: LoggedIn,
     State(shared): Context,
     Path((vhost, name)): Path<(String, String)>,
     body: Bytes,
 ) -> Result<StatusCode, ApiError> {
     change(shared, move |shared| {
-        let policy = read(shared, &vhost, &name, &body)?;
-        Ok(answer(shared.broker.set_policy(policy)?))
+        if shared.broker.vhost(&vhost).is_none() {
+            return Err(ApiError::NoSuchVhost);
+        }
+        let policy = Policy::read(&vhost, &name, &values::body(&body)?)?;
+        let set = T::set(&shared.broker, policy)?;
+        let status = match set.created {
+            true => StatusCode::CREATED,
+            false => StatusCode::NO_CONTENT,
+        };
+        Ok((status, set.durable_at))
     })
     .await
 }
 
-pub(super) async fn delete(
+async fn delete<T: Tier>(
     _: LoggedIn,
     State(shared): Context,
     Path((vhost, name)): Path<(String, String)>,
 ) -> Result<StatusCode, ApiError> {
     change(shared, move |shared| {
-        let promise = shared.broker.clear_policy(&vhost, &name)?;
+        let promise = T::clear(&shared.broker, &vhost, &name)?;
         Ok((StatusCode::NO_CONTENT, promise))
     })
     .await
-}
-
-/// The policy of that name.
-pub(super) fn show_one(policies: &[Arc<Policy>], name: &str, shared: &Shared) -> Answer {
-    let found = policies.iter().find(|policy| policy.name == name);
-    found
-        .map(|policy| policy.show(shared))
-        .ok_or(ApiError::NotFound)
-}
-
-/// The policy that a request asks for.
-pub(super) fn read(
-    shared: &Shared,
-    vhost: &str,
-    name: &str,
-    body: &[u8],
-) -> Result<Policy, ApiError> {
-    if shared.broker.vhost(vhost).is_none() {
-        return Err(ApiError::NoSuchVhost);
-    }
-    Ok(Policy::read(vhost, name, &values::body(body)?)?)
-}
-
-/// What a policy that was set is answered with, and when.
-pub(super) fn answer(set: PolicySet) -> (StatusCode, Promise) {
-    let status = match set.created {
-        true => StatusCode::CREATED,
-        false => StatusCode::NO_CONTENT,
-    };
-    (status, set.durable_at)
 }
 
 impl From<PolicyError> for ApiError {

@@ -1,21 +1,13 @@
-//! Typed arguments as JSON, the way RabbitMQ shows them.
+//! The bodies of requests as typed arguments, and arguments as JSON.
 
+pub(super) use ferry_broker::arguments_as_json as object;
 use ferry_core::arguments::{Arguments, Value as Argument};
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
 use super::ApiError;
 
 /// How deep the body of a request may nest.
 const BODY_DEPTH_MAX: usize = 32;
-
-/// Arguments as an object; of two with one name the first counts, as in the broker.
-pub(super) fn object(arguments: &Arguments) -> Value {
-    let mut map = Map::new();
-    for (name, argument) in arguments.iter() {
-        map.entry(name).or_insert_with(|| value(argument));
-    }
-    Value::Object(map)
-}
 
 /// Bytes that are text most of the time.
 pub(super) fn text(bytes: &[u8]) -> String {
@@ -62,31 +54,10 @@ fn argument(value: Value, depth_max: usize) -> Option<Argument> {
     })
 }
 
-fn value(argument: &Argument) -> Value {
-    match argument {
-        Argument::Bool(value) => json!(value),
-        Argument::I8(value) => json!(value),
-        Argument::U8(value) => json!(value),
-        Argument::I16(value) => json!(value),
-        Argument::U16(value) => json!(value),
-        Argument::I32(value) => json!(value),
-        Argument::U32(value) => json!(value),
-        Argument::I64(value) => json!(value),
-        Argument::U64(value) | Argument::Timestamp(value) => json!(value),
-        Argument::F32(value) => json!(value),
-        Argument::F64(value) => json!(value),
-        Argument::Decimal { scale, value } => {
-            json!(f64::from(*value) / 10f64.powi(i32::from(*scale)))
-        }
-        Argument::Str(bytes) | Argument::Bytes(bytes) => json!(text(bytes)),
-        Argument::Array(values) => Value::Array(values.iter().map(value).collect()),
-        Argument::Table(table) => object(table),
-        Argument::Void => Value::Null,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

@@ -6,7 +6,7 @@
 
 use std::ops::RangeInclusive;
 
-use ferry_core::arguments::Value;
+use ferry_core::arguments::{Value, decimal};
 use ferry_core::limits::{NAME_BYTES_MAX, TTL_MS_MAX};
 
 /// A value as it is used, or what is wrong with it.
@@ -60,7 +60,7 @@ pub(super) fn thousandths(value: &Value, range: RangeInclusive<u32>) -> Checked<
     let number = match *value {
         Value::F32(float) => f64::from(float),
         Value::F64(float) => float,
-        Value::Decimal { scale, value } => f64::from(value) / 10f64.powi(i32::from(scale)),
+        Value::Decimal { scale, value } => decimal(scale, value),
         _ => match value.as_integer() {
             Some(integer) => integer as f64,
             None => {

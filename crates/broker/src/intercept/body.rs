@@ -7,13 +7,14 @@
 
 use std::error::Error;
 
-use ferry_core::arguments::{Arguments, Value};
+use ferry_core::arguments::Value;
 use ferry_core::view::MessageView;
 use jsonschema::{PatternOptions, Retrieve, Uri, Validator};
-use serde_json::{Map, Value as Json};
+use serde_json::Value as Json;
 
 use super::keys::{BODY_SCHEMA, BODY_SCHEMAS};
 use super::{Broken, broken, clipped, text};
+use crate::json::arguments_as_json;
 
 /// The header that names the schema of a message.
 const SCHEMA_ID: &str = "x-schema-id";
@@ -47,7 +48,7 @@ impl Schema {
         let Value::Table(table) = value else {
             return Err(format!("expected an object, got {}", value.type_name()));
         };
-        let schema = object(table);
+        let schema = arguments_as_json(table);
         let bytes = schema.to_string().len();
         if bytes > SCHEMA_BYTES_MAX {
             return Err(format!("{bytes} bytes are more than {SCHEMA_BYTES_MAX}"));
@@ -162,34 +163,4 @@ fn depth(body: &[u8]) -> usize {
         }
     }
     deepest
-}
-
-/// Arguments that were JSON as JSON again; of two with one name the first counts.
-fn object(arguments: &Arguments) -> Json {
-    let mut map = Map::new();
-    for (name, argument) in arguments.iter() {
-        map.entry(name).or_insert_with(|| json(argument));
-    }
-    Json::Object(map)
-}
-
-/// How deep it is has been bounded by whoever read it.
-fn json(value: &Value) -> Json {
-    match value {
-        Value::Bool(value) => Json::from(*value),
-        Value::U64(value) | Value::Timestamp(value) => Json::from(*value),
-        Value::F32(value) => Json::from(*value),
-        Value::F64(value) => Json::from(*value),
-        Value::Decimal { scale, value } => {
-            Json::from(f64::from(*value) / 10f64.powi(i32::from(*scale)))
-        }
-        Value::Str(bytes) | Value::Bytes(bytes) => Json::from(String::from_utf8_lossy(bytes)),
-        Value::Array(values) => Json::Array(values.iter().map(json).collect()),
-        Value::Table(table) => object(table),
-        Value::Void => Json::Null,
-        integer => match integer.as_integer().map(i64::try_from) {
-            Some(Ok(integer)) => Json::from(integer),
-            _ => Json::Null,
-        },
-    }
 }

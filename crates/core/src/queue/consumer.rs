@@ -14,8 +14,6 @@
 //!
 //! Not here: connections, channels, consumer tags (the broker's table of outlets).
 
-use std::sync::Arc;
-
 use super::choice::{Choosers, Found, Rank, Search, Work, wants};
 use super::effect::{ConsumerId, Context};
 use super::entry::BodyRef;
@@ -85,7 +83,7 @@ pub enum StreamOffset {
 #[derive(Debug, Clone, Default)]
 pub struct Choice {
     /// What they must satisfy; none for all.
-    pub filter: Option<Arc<Filter>>,
+    pub filter: Option<Filter>,
     /// Where it begins, in a stream.
     pub offset: StreamOffset,
 }

@@ -346,7 +346,7 @@ fn refuse(error: &ConsumeError) -> Refusal {
 }
 
 /// The filter that a consumer asks for.
-fn filter_of(arguments: &Arguments, queue: &QueueHandle) -> Result<Option<Arc<Filter>>, Refusal> {
+fn filter_of(arguments: &Arguments, queue: &QueueHandle) -> Result<Option<Filter>, Refusal> {
     let Some(value) = arguments.get(FILTER) else {
         return Ok(None);
     };
@@ -355,10 +355,7 @@ fn filter_of(arguments: &Arguments, queue: &QueueHandle) -> Result<Option<Arc<Fi
         other => Err(format!("expected text, got {}", other.type_name())),
     };
     let filter = text.and_then(|text| Filter::compile(text).map_err(|error| error.to_string()));
-    match filter {
-        Ok(filter) => Ok(filter.map(Arc::new)),
-        Err(why) => Err(streams::invalid(queue, FILTER, &why)),
-    }
+    filter.map_err(|why| streams::invalid(queue, FILTER, &why))
 }
 
 /// The priority that a consumer asks for.

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use amqp091::properties::{Change, Edit, Properties, edit};
 use amqp091::{RawTable, RawValue, ShortStr};
 use ferry_broker::{Amendment, Basics, MessageFormat, MessageId};
-use ferry_core::arguments::Arguments;
+use ferry_core::arguments::{Arguments, decimal};
 use ferry_core::message::Message;
 use ferry_core::view::{MessageView, Operand, Property};
 
@@ -184,9 +184,7 @@ fn operand(value: RawValue<'_>) -> Option<Operand<'_>> {
         RawValue::I64(value) => Operand::Integer(value),
         RawValue::F32(value) => Operand::Float(value.into()),
         RawValue::F64(value) => Operand::Float(value),
-        RawValue::Decimal { scale, value } => {
-            Operand::Float(f64::from(value) / 10f64.powi(i32::from(scale)))
-        }
+        RawValue::Decimal { scale, value } => Operand::Float(decimal(scale, value)),
         RawValue::Timestamp(seconds) => Operand::Integer(i64::try_from(seconds).ok()?),
         RawValue::LongStr(bytes) | RawValue::Bytes(bytes) => Operand::Text(bytes),
         RawValue::Array(_) | RawValue::Table(_) | RawValue::Void => return None,

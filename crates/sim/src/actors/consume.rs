@@ -71,7 +71,7 @@ impl World {
             priority,
             prefetch,
             choice: Choice {
-                filter: compiled.map(Arc::new),
+                filter: compiled,
                 ..Choice::default()
             },
             outlet: outlet.clone(),

@@ -198,7 +198,7 @@ impl World {
         let spec = ConsumerSpec {
             outlet: outlet.clone(),
             choice: Choice {
-                filter: compiled.map(Arc::new),
+                filter: compiled,
                 offset: from,
             },
             ..self.reader_spec(number, false, prefetch, from)

@@ -6,7 +6,6 @@
 //! - Unsettled messages are counted up when one is handed out and down when one is settled.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use super::super::consumer::Subscription;
 use super::super::effect::ConsumerId;
@@ -22,7 +21,7 @@ struct Reader {
     /// The place of the message that it gets next, or looks at.
     cursor: u64,
     /// What its messages must satisfy.
-    filter: Option<Arc<Filter>>,
+    filter: Option<Filter>,
     no_ack: bool,
     unsettled: u32,
     unsettled_max: u32,
@@ -57,7 +56,7 @@ pub fn reader_of(lease: LeaseId) -> Option<ConsumerId> {
 
 impl Readers {
     /// A reader comes.
-    pub fn add(&mut self, subscription: &Subscription, cursor: u64, filter: Option<Arc<Filter>>) {
+    pub fn add(&mut self, subscription: &Subscription, cursor: u64, filter: Option<Filter>) {
         let unlimited = subscription.no_ack || subscription.prefetch == 0;
         let reader = Reader {
             cursor,
@@ -108,7 +107,7 @@ impl Readers {
 
     /// What the messages of a reader must satisfy.
     pub fn filter(&self, id: ConsumerId) -> Option<&Filter> {
-        self.all.get(&id)?.filter.as_deref()
+        self.all.get(&id)?.filter.as_ref()
     }
 
     /// Puts a reader in its place, if it can be given something.

@@ -9,7 +9,7 @@ use crate::filter::Filter;
 
 pub(super) fn wanting(filter: &str) -> Choice {
     Choice {
-        filter: Filter::compile(filter).unwrap().map(Arc::new),
+        filter: Filter::compile(filter).unwrap(),
         ..Choice::default()
     }
 }

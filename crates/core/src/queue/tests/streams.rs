@@ -64,10 +64,7 @@ impl Bench {
             prefetch,
         };
         let filter = filter.and_then(|text| Filter::compile(text).unwrap());
-        let choice = Choice {
-            filter: filter.map(Arc::new),
-            offset,
-        };
+        let choice = Choice { filter, offset };
         let now = self.now;
         let slot = self.queue.subscribe(subscription, choice, now).unwrap();
         self.run(|queue, cx| queue.deliver_ready(cx));

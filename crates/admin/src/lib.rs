@@ -16,12 +16,14 @@
 mod api;
 mod auth;
 mod health;
+mod kept;
 mod metrics;
 mod page;
 mod process;
 mod routes;
+mod sampler;
 mod server;
 mod shared;
 
-pub use server::Admin;
+pub use server::{Admin, AdminConfig, METRICS_PROTOCOL};
 pub use shared::{Listener, Node};

@@ -3,6 +3,7 @@
 //! Invariants
 //! - At most `CONNECTIONS_MAX` connections are served; more wait in the system's queue.
 //! - A head that is not complete in `HEAD_TIME_MAX` ends its connection, so does an idle one.
+//! - What comes before the first request, a proxy's header and TLS, has its time, too.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use ferry_auth::{Backends, Networks, Proxied, ServerTls, read_proxy_header};
 use ferry_broker::Broker;
 use hyper::Request;
 use hyper::body::Incoming;
@@ -17,15 +19,17 @@ use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinHandle;
 
-use crate::auth::Peer;
+use crate::auth::{FromHere, Peer};
 use crate::routes;
+use crate::sampler::Sampler;
 use crate::shared::{Listener, Node, Shared};
 
-const CONNECTIONS_MAX: usize = 256;
+const CONNECTIONS_MAX: usize = 4096;
 const HEAD_BYTES_MAX: usize = 32 << 10;
 const HEADERS_COUNT_MAX: usize = 100;
 const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
@@ -34,12 +38,37 @@ const SHUTDOWN_TIME_MAX: Duration = Duration::from_secs(2);
 /// Pause after the system could not accept, for example because it is out of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// The HTTP door of a node.
-pub struct Admin {
+/// Where the HTTP doors of a node are, and who decides there.
+#[derive(Debug, Clone, Default)]
+pub struct AdminConfig {
+    /// Address to listen on.
+    pub http: Option<SocketAddr>,
+    /// Address to listen on with TLS.
+    pub https: Option<SocketAddr>,
+    /// Certificates for that.
+    pub tls: Option<Arc<ServerTls>>,
+    /// Who may say, by the PROXY protocol, whom it speaks for; from there it must.
+    pub proxy_from: Networks,
+    /// Who decides about log-ins; the broker alone if nobody is named.
+    pub backends: Option<Backends>,
+}
+
+/// What the listener for metrics is called in listings, as in RabbitMQ.
+pub const METRICS_PROTOCOL: &str = "http/prometheus";
+
+/// Where to listen, how, and what that is called in listings.
+struct Place {
     address: SocketAddr,
+    tls: Option<Arc<ServerTls>>,
+    protocol: &'static str,
+}
+
+/// The HTTP doors of a node.
+pub struct Admin {
+    addresses: Vec<SocketAddr>,
     shared: Arc<Shared>,
     stop: watch::Sender<bool>,
-    accepting: JoinHandle<()>,
+    accepting: Vec<JoinHandle<()>>,
     connections: Arc<Semaphore>,
 }
 
@@ -48,29 +77,105 @@ impl Admin {
     ///
     /// # Errors
     /// The system's, when the address can not be listened on.
-    pub async fn start(
+    pub async fn start(broker: Arc<Broker>, node: Node, address: SocketAddr) -> io::Result<Admin> {
+        let config = AdminConfig {
+            http: Some(address),
+            ..AdminConfig::default()
+        };
+        Admin::open(broker, node, config).await
+    }
+
+    /// Listens where the configuration says. To be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// The system's, when an address can not be listened on; TLS without a certificate.
+    pub async fn open(
         broker: Arc<Broker>,
-        mut node: Node,
+        node: Node,
+        mut config: AdminConfig,
+    ) -> io::Result<Admin> {
+        let place = |address, tls, protocol| Place {
+            address,
+            tls,
+            protocol,
+        };
+        let mut places = Vec::new();
+        places.extend(config.http.map(|address| place(address, None, "http")));
+        if let Some(address) = config.https {
+            let missing = || io::Error::other("there is no certificate for TLS");
+            let tls = config.tls.take().ok_or_else(missing)?;
+            places.push(place(address, Some(tls), "https"));
+        }
+        broker.identify_cluster().map_err(io::Error::other)?;
+        Admin::listen(broker, node, config, places, routes::router).await
+    }
+
+    /// Listens on `address` for those who ask for metrics and health, and serves nothing else.
+    ///
+    /// # Errors
+    /// As [`Admin::start`].
+    pub async fn start_metrics(
+        broker: Arc<Broker>,
+        node: Node,
         address: SocketAddr,
     ) -> io::Result<Admin> {
-        let listener = TcpListener::bind(address).await?;
-        let address = listener.local_addr()?;
-        node.listeners.push(Listener {
-            protocol: "http",
+        let place = Place {
             address,
-        });
-        let shared = Arc::new(Shared::new(broker, node));
+            tls: None,
+            protocol: METRICS_PROTOCOL,
+        };
+        let config = AdminConfig::default();
+        Admin::listen(broker, node, config, vec![place], routes::metrics_router).await
+    }
+
+    async fn listen(
+        broker: Arc<Broker>,
+        mut node: Node,
+        config: AdminConfig,
+        places: Vec<Place>,
+        router: fn(Arc<Shared>) -> Router,
+    ) -> io::Result<Admin> {
+        let samples = places
+            .iter()
+            .any(|place| place.protocol != METRICS_PROTOCOL);
+        let (mut addresses, mut listeners) = (Vec::new(), Vec::new());
+        for Place {
+            address,
+            tls,
+            protocol,
+        } in places
+        {
+            let listener = TcpListener::bind(address).await?;
+            let address = listener.local_addr()?;
+            node.listeners.push(Listener { protocol, address });
+            addresses.push(address);
+            listeners.push((listener, tls));
+        }
+        let backends = config.backends;
+        let backends = backends.unwrap_or_else(|| Backends::internal(Arc::clone(&broker)));
+        let shared = Arc::new(Shared::new(broker, node, backends));
         let (stop, stopped) = watch::channel(false);
         let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-        let acceptor = Acceptor {
-            listener,
-            router: routes::router(Arc::clone(&shared)),
-            stopped,
-            connections: Arc::clone(&connections),
+        if samples {
+            tokio::spawn(Sampler::run(Arc::clone(&shared), stopped.clone()));
+        }
+        let router = router(Arc::clone(&shared));
+        let accept = |(listener, tls)| {
+            let acceptor = Acceptor {
+                listener,
+                door: Door {
+                    router: router.clone(),
+                    stopped: stopped.clone(),
+                    tls,
+                    proxy_from: config.proxy_from.clone(),
+                },
+                connections: Arc::clone(&connections),
+            };
+            tokio::spawn(acceptor.run())
         };
-        let accepting = tokio::spawn(acceptor.run());
+        let accepting = listeners.into_iter().map(accept).collect();
         Ok(Admin {
-            address,
+            addresses,
             shared,
             stop,
             accepting,
@@ -78,9 +183,17 @@ impl Admin {
         })
     }
 
-    /// The address that it listens on, with the port that the system chose.
+    /// The addresses that it listens on, the plain one first, with the ports that the system chose.
+    pub fn local_addrs(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// The first of them.
+    ///
+    /// # Panics
+    /// When it listens on none.
     pub fn local_addr(&self) -> SocketAddr {
-        self.address
+        self.addresses[0]
     }
 
     /// Tells load balancers whether to send clients here; true from the start.
@@ -92,8 +205,10 @@ impl Admin {
     pub async fn shutdown(self) {
         self.shared.set_ready(false);
         self.stop.send_replace(true);
-        if self.accepting.await.is_err() {
-            tracing::error!("the HTTP listener ended in a panic");
+        for accepting in self.accepting {
+            if accepting.await.is_err() {
+                tracing::error!("the HTTP listener ended in a panic");
+            }
         }
         let all = self.connections.acquire_many(CONNECTIONS_MAX as u32);
         if tokio::time::timeout(SHUTDOWN_TIME_MAX, all).await.is_err() {
@@ -104,14 +219,22 @@ impl Admin {
 
 struct Acceptor {
     listener: TcpListener,
+    door: Door,
+    connections: Arc<Semaphore>,
+}
+
+/// What each connection of a listener gets.
+#[derive(Clone)]
+struct Door {
     router: Router,
     stopped: watch::Receiver<bool>,
-    connections: Arc<Semaphore>,
+    tls: Option<Arc<ServerTls>>,
+    proxy_from: Networks,
 }
 
 impl Acceptor {
     async fn run(self) {
-        let mut stopped = self.stopped.clone();
+        let mut stopped = self.door.stopped.clone();
         let stop = stopped.wait_for(|stopped| *stopped);
         tokio::pin!(stop);
         loop {
@@ -126,8 +249,7 @@ impl Acceptor {
             };
             match accepted {
                 Ok((stream, peer)) => {
-                    let (router, stopped) = (self.router.clone(), self.stopped.clone());
-                    tokio::spawn(serve(stream, peer, router, stopped, permit));
+                    tokio::spawn(arrive(self.door.clone(), stream, peer, permit));
                 }
                 Err(error) => {
                     tracing::warn!("HTTP: can not accept: {error}");
@@ -138,16 +260,50 @@ impl Acceptor {
     }
 }
 
+fn is_loopback(address: SocketAddr) -> bool {
+    address.ip().to_canonical().is_loopback()
+}
+
+/// Does what comes before the first request.
+async fn arrive(door: Door, mut stream: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit) {
+    let proxied = match door.proxy_from.contains(peer.ip()) {
+        true => read_proxy_header(&mut stream).await,
+        false => Ok(Proxied::Itself),
+    };
+    let (said, here) = match proxied {
+        Ok(Proxied::Itself) => (peer, is_loopback(peer)),
+        Ok(Proxied::Unknown) => (peer, false),
+        Ok(Proxied::Client(said)) => (said, is_loopback(peer) && is_loopback(said)),
+        Err(error) => return tracing::debug!(%peer, "HTTP: {error}"),
+    };
+    let who = (Peer(said), FromHere(here));
+    let Some(tls) = &door.tls else {
+        return serve(stream, who, door, permit).await;
+    };
+    match tls.accept(stream).await {
+        Ok(stream) => serve(stream, who, door, permit).await,
+        Err(error) => tracing::debug!(%peer, "HTTPS: {error}"),
+    }
+}
+
 async fn serve(
-    stream: TcpStream,
-    peer: SocketAddr,
-    router: Router,
-    mut stopped: watch::Receiver<bool>,
+    stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+    (peer, here): (Peer, FromHere),
+    door: Door,
     permit: OwnedSemaphorePermit,
 ) {
+    let Door {
+        router,
+        mut stopped,
+        ..
+    } = door;
     let router = TowerToHyperService::new(router);
     let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(Peer(peer));
+        request.extensions_mut().insert(peer);
+        request.extensions_mut().insert(here);
+        if let Some(plain) = routes::without_last_slash(request.uri()) {
+            *request.uri_mut() = plain;
+        }
         router.call(request)
     });
     let connection = http1::Builder::new()
@@ -170,7 +326,7 @@ async fn serve(
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(%peer, "HTTP: {error}");
+        tracing::debug!(peer = %peer.0, "HTTP: {error}");
     }
     drop(permit);
 }

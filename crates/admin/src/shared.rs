@@ -3,10 +3,19 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use ferry_broker::{Broker, QueueHandle};
+use ferry_auth::Backends;
+use ferry_broker::{Broker, QueueHandle, Vhost};
+use tokio::sync::watch;
+
+use crate::api::ferry::audit::Audit;
+use crate::api::ferry::data::DataPlane;
+use crate::api::ferry::node::{AlarmTimes, AlarmWatch};
+use crate::health::DeepChecks;
+use crate::kept::{KeptSums, QueueLists, Sums};
+use crate::sampler::Sampler;
 
 /// An address that the node accepts connections on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,13 +37,26 @@ pub struct Node {
     pub data_dir: PathBuf,
     /// Where it listens, apart from the address of this very door.
     pub listeners: Vec<Listener>,
+    /// Largest body of a message, in bytes.
+    pub message_bytes_max: u64,
 }
 
 pub(crate) struct Shared {
     pub broker: Arc<Broker>,
     pub node: Node,
+    /// Who decides about log-ins.
+    pub backends: Backends,
     pub started: Instant,
-    ready: AtomicBool,
+    pub audit: Audit,
+    pub data: DataPlane,
+    pub alarm_times: Arc<AlarmTimes>,
+    _alarm_watch: Arc<AlarmWatch>,
+    ready: watch::Sender<bool>,
+    pub sampler: Sampler,
+    queues: QueueLists,
+    sums: KeptSums,
+    /// What the last deep check of the node's health found.
+    pub checked: DeepChecks,
 }
 
 /// Counts added up over queues.
@@ -62,30 +84,63 @@ impl Totals {
 }
 
 impl Shared {
-    pub fn new(broker: Arc<Broker>, node: Node) -> Shared {
+    pub fn new(broker: Arc<Broker>, node: Node, backends: Backends) -> Shared {
+        let (alarm_times, alarm_watch) = AlarmWatch::start(&broker);
         Shared {
             broker,
+            data: DataPlane::new(node.message_bytes_max),
             node,
+            backends,
             started: Instant::now(),
-            ready: AtomicBool::new(true),
+            audit: Audit::default(),
+            alarm_times,
+            _alarm_watch: alarm_watch,
+            ready: watch::Sender::new(true),
+            sampler: Sampler::default(),
+            queues: QueueLists::default(),
+            sums: KeptSums::default(),
+            checked: DeepChecks::default(),
         }
     }
 
     pub fn set_ready(&self, ready: bool) {
-        self.ready.store(ready, Ordering::Release);
+        self.ready.send_replace(ready);
     }
 
     /// Whether clients should be sent here.
     pub fn ready(&self) -> bool {
-        self.ready.load(Ordering::Acquire)
+        *self.ready.borrow()
+    }
+
+    /// Waits until the node stops.
+    pub async fn stopping(&self) {
+        let mut ready = self.ready.subscribe();
+        // It ends with an error when nobody is left to tell: the node has stopped.
+        let _stopped = ready.wait_for(|ready| !ready).await;
+    }
+
+    /// Channels that have published and are open.
+    pub fn publishers(&self) -> u64 {
+        let metrics = self.broker.metrics();
+        let closed = metrics.publishers_closed.load(Ordering::Relaxed);
+        metrics
+            .publishers_opened
+            .load(Ordering::Relaxed)
+            .saturating_sub(closed)
     }
 
     pub fn totals(&self) -> Totals {
-        let mut totals = Totals::default();
-        for vhost in self.broker.vhosts() {
-            vhost.queues().iter().for_each(|queue| totals.add(queue));
-        }
-        totals
+        self.sums().totals
+    }
+
+    /// The queues of a virtual host, in order of their names.
+    pub fn queues_of(&self, vhost: &Vhost) -> Arc<[Arc<QueueHandle>]> {
+        self.queues.of(&self.broker, vhost)
+    }
+
+    /// What virtual hosts have counted and hold.
+    pub fn sums(&self) -> Arc<Sums> {
+        self.sums.get(self)
     }
 
     /// Channels that are open now.

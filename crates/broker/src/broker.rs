@@ -4,10 +4,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use ferry_core::Millis;
-use ferry_core::queue::SyncPolicy;
+use ferry_core::queue::{QueueKind, SyncPolicy};
 use ferry_log::{Disk, Log, LogError, Recovery};
 use parking_lot::{Mutex, RwLock};
 
+use crate::access::Access;
 use crate::background::Signals;
 use crate::connections::Connections;
 use crate::dead_letter::Stuck;
@@ -15,13 +16,16 @@ use crate::direct_reply::{DirectReplies, NameMaker};
 use crate::durability::{Durability, DurableWaiter};
 use crate::gather::Gathers;
 use crate::limits::Limits;
+use crate::measure::{Died, Edges, Tallies};
+use crate::parameters::Parameters;
 use crate::partition::{After, Batch, Command, Partition, State, StateContext};
 use crate::passport::Passports;
 use crate::recovery::{Recovered, Summary};
 use crate::replay::Replays;
 use crate::vhost::Map;
 use crate::{
-    ConnectionId, ConnectionInfo, Formats, Metrics, Pressure, Promise, QueueHandle, Seat, Vhost,
+    ConnectionId, ConnectionInfo, Deliveries, Formats, MessageFormat, Metrics, Pressure, Promise,
+    QueueHandle, Seat, Vhost,
 };
 
 /// Partitions of a node.
@@ -29,9 +33,6 @@ const PARTITIONS: u16 = 16;
 
 /// How much is written before the free space of the disk is asked for again, in bytes.
 const DISK_LOOK_BYTES: u64 = 16 << 20;
-
-/// The virtual host that is there from the beginning.
-const DEFAULT_VHOST: &str = "/";
 
 /// Tells the time.
 pub trait Clock: Send + Sync {
@@ -74,13 +75,6 @@ pub enum OpenError {
     Contradiction(String),
 }
 
-/// Who is logged in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct User {
-    /// The user's name.
-    pub name: String,
-}
-
 /// Why a log-in was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum LoginError {
@@ -90,6 +84,9 @@ pub enum LoginError {
     /// The user may only connect via loopback.
     #[error("user can only connect via localhost")]
     NotFromHere,
+    /// There were too many wrong passwords for that user from that address.
+    #[error("too many log-ins failed, wait")]
+    TooMany,
 }
 
 /// Is called when work was done that no door asked for.
@@ -105,8 +102,13 @@ pub struct Broker {
     pub(crate) partitions: Vec<Partition>,
     pub(crate) pressure: Pressure,
     pub(crate) metrics: Metrics,
+    pub(crate) tallies: Tallies,
+    pub(crate) edges: Edges,
+    pub(crate) died: Died,
     pub(crate) connections: Connections,
     pub(crate) limits: Limits,
+    pub(crate) access: Access,
+    pub(crate) parameters: Parameters,
     pub(crate) direct_replies: DirectReplies,
     pub(crate) afters: Mutex<Vec<After>>,
     pub(crate) after_runner: Mutex<()>,
@@ -149,8 +151,13 @@ impl Broker {
             durability: Durability::new(log),
             pressure: Pressure::new(options.memory_high_bytes),
             metrics: Metrics::default(),
+            tallies: Tallies::default(),
+            edges: Edges::default(),
+            died: Died::default(),
             connections: Connections::default(),
             limits: Limits::default(),
+            access: Access::default(),
+            parameters: Parameters::default(),
             direct_replies: DirectReplies::default(),
             afters: Mutex::new(Vec::new()),
             after_runner: Mutex::new(()),
@@ -178,7 +185,6 @@ impl Broker {
             on_failure: OnceLock::new(),
             recovery,
         });
-        broker.make_vhost(DEFAULT_VHOST);
         let summary = recovered
             .install(&broker)
             .map_err(OpenError::Contradiction)?;
@@ -277,29 +283,6 @@ impl Broker {
         }
     }
 
-    /// Logs a user in.
-    pub fn login(
-        &self,
-        user: &str,
-        password: &[u8],
-        loopback: bool,
-    ) -> Result<Arc<User>, LoginError> {
-        if !self.has_user(user) || password != b"guest" {
-            return Err(LoginError::Refused);
-        }
-        if !loopback {
-            return Err(LoginError::NotFromHere);
-        }
-        Ok(Arc::new(User {
-            name: user.to_owned(),
-        }))
-    }
-
-    /// Whether there is a user of that name.
-    pub(crate) fn has_user(&self, name: &str) -> bool {
-        name == "guest"
-    }
-
     /// A virtual host by name.
     pub fn vhost(&self, name: &str) -> Option<Arc<Vhost>> {
         self.vhosts.read().get(name).cloned()
@@ -322,14 +305,39 @@ impl Broker {
         vhost
     }
 
+    pub(crate) fn forget_vhost(&self, name: &str) {
+        self.vhosts.write().remove(name);
+    }
+
+    pub(crate) fn arc(&self) -> Arc<Broker> {
+        self.me
+            .upgrade()
+            .expect("the broker is borrowed, so it is there")
+    }
+
+    /// Free space on the disk below which publishers are held, in bytes.
+    pub fn disk_free_bytes_min(&self) -> u64 {
+        self.options.disk_free_bytes_min
+    }
+
     /// The account of memory and the alarm.
     pub fn memory(&self) -> &Pressure {
         &self.pressure
     }
 
+    /// The format of messages with that tag.
+    pub fn format(&self, tag: u8) -> Option<&Arc<dyn MessageFormat>> {
+        self.options.formats.get(tag)
+    }
+
     /// The counters.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// What was delivered and settled, by kind of queue.
+    pub fn deliveries(&self) -> [(QueueKind, Deliveries); 3] {
+        self.tallies.read()
     }
 
     /// A connection has logged in that no limit is for.
@@ -344,13 +352,22 @@ impl Broker {
         seats: [Option<Seat>; 2],
     ) -> ConnectionId {
         Metrics::add(&self.metrics.connections_opened, 1);
+        let connected_at = self.now();
+        let info = ConnectionInfo {
+            connected_at,
+            ..info
+        };
         self.connections.open(info, seats)
     }
 
     /// A connection has ended, after it gave back what it held: its own queues go.
     pub fn connection_closed(&self, id: ConnectionId) {
         Metrics::add(&self.metrics.connections_closed, 1);
-        for queue in self.connections.close(id) {
+        let (info, own) = self.connections.close(id).unwrap_or_default();
+        if let (Some(probe), Some(vhost)) = (info.probe.upgrade(), self.vhost(&info.vhost)) {
+            vhost.retirement.connection(probe.totals(), probe.traffic());
+        }
+        for queue in own {
             if let Some(vhost) = self.vhost(&queue.vhost) {
                 vhost.delete_if(&queue, |_| true);
             }
@@ -366,6 +383,11 @@ impl Broker {
     /// What is known of every connection.
     pub fn connections(&self) -> Vec<ConnectionInfo> {
         self.connections.list()
+    }
+
+    /// What is known of one connection.
+    pub fn connection(&self, id: ConnectionId) -> Option<ConnectionInfo> {
+        self.connections.get(id)
     }
 
     /// A name that nobody guesses.
@@ -406,8 +428,9 @@ impl Broker {
         self.review_pressure();
     }
 
-    /// The same for an act of an operator, whose door flushes no outboxes.
-    pub(crate) fn after_act(&self) {
+    /// Does what an act has left to do whose door flushes no outboxes: that of an operator, or of
+    /// a client without a connection.
+    pub fn after_act(&self) {
         self.after_call();
         self.after_work();
     }
@@ -418,6 +441,7 @@ impl Broker {
             durability: &self.durability,
             pressure: &self.pressure,
             metrics: &self.metrics,
+            tallies: &self.tallies,
             afters: &self.afters,
             signals: &self.signals,
             formats: &self.options.formats,
@@ -460,14 +484,7 @@ impl Broker {
         if (self.pressure.needs_review(backlog_bytes) || disk != disk_alarm)
             && self.pressure.review(backlog_bytes, disk)
         {
-            let blocked = self.pressure.blocked();
-            tracing::warn!(
-                reason = ?blocked,
-                used_bytes = self.pressure.used_bytes(),
-                high_bytes = self.pressure.high_bytes(),
-                "publishers are {}",
-                if blocked.is_some() { "held" } else { "free again" }
-            );
+            self.pressure.report();
             self.signals.upkeep();
         }
     }

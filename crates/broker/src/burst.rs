@@ -18,6 +18,7 @@ use crate::gather::{GATHER_PREFIX, Gathering};
 use crate::guard::Guarded;
 use crate::partition::{Batch, Command};
 use crate::passport::Noted;
+use crate::stats::Flow;
 use crate::{
     Broker, ConfirmTag, Delivery, Hold, Lease, Metrics, Outlet, Published, QueueHandle, Ticket,
 };
@@ -45,6 +46,10 @@ pub struct Burst {
     direct: Vec<DirectReply>,
     pub(crate) confirms: bool,
     pub(crate) published: u64,
+    /// Of those, how many ask for a confirm.
+    pub(crate) confirm_asked: u64,
+    /// Queues that they were routed to.
+    pub(crate) routed: u64,
     /// Publishes whose id is to be added when the burst is submitted.
     pub(crate) guarded: Vec<Guarded>,
     /// Where commands are noted that a guarded publish makes.
@@ -58,6 +63,8 @@ pub struct Burst {
     pub(crate) gatherings: Vec<Gathering>,
     /// What the publisher has to wait for.
     hold: Option<Hold>,
+    /// What is to be counted at its exchanges.
+    pub(crate) flow: Flow,
 }
 
 impl Burst {
@@ -109,11 +116,13 @@ impl Burst {
             self.bodies = LogBatch::new();
         }
         self.bodies.clear();
-        (self.body_refs, self.body_bytes, self.published) = (0, 0, 0);
+        (self.body_refs, self.body_bytes) = (0, 0);
+        (self.published, self.confirm_asked, self.routed) = (0, 0, 0);
         self.direct.clear();
         self.guarded.clear();
         self.noted.clear();
         self.gatherings.clear();
+        self.flow.clear();
         (self.confirms, self.left_out, self.identified) = (false, false, false);
     }
 
@@ -242,7 +251,8 @@ impl Burst {
     /// Hands everything to the partitions, which apply it here and now where they are free. The
     /// ticket tells what became of it; none if no publish asked for a confirm.
     pub fn submit(&mut self, broker: &Broker) -> Option<Arc<Ticket>> {
-        Metrics::add(&broker.metrics.messages_published, self.published);
+        self.count(broker);
+        self.flow.settle();
         self.tell(broker);
         self.begin_gatherings(broker);
         let ticket = match self.is_guarded() {
@@ -253,6 +263,15 @@ impl Burst {
         self.clear();
         broker.after_call();
         ticket
+    }
+
+    /// Counts what it publishes.
+    pub(crate) fn count(&self, broker: &Broker) {
+        let metrics = &broker.metrics;
+        Metrics::add(&metrics.messages_published, self.published);
+        Metrics::add(&metrics.messages_confirm_asked, self.confirm_asked);
+        Metrics::add(&metrics.messages_routed, self.routed);
+        broker.edges.burst(self.published);
     }
 
     /// Sends the direct replies.

@@ -19,6 +19,7 @@ use ferry_core::wire::{Cursor, put_varint};
 use ferry_log::{LogError, Section};
 
 use crate::Broker;
+use crate::access::AccessChange;
 use crate::definitions::{
     Definition, DefinitionsImage, STREAM_BODIES, STREAM_BROKER, STREAM_DEFINITIONS,
 };
@@ -116,14 +117,20 @@ impl Broker {
     /// All virtual hosts are locked for reading together, so that no definition is written
     /// between the first and the last.
     fn definitions_section(&self) -> Section {
+        let _no_access_changes = self.access.hold();
         let vhosts = self.vhosts();
         let locked: Vec<_> = vhosts
             .iter()
             .map(|vhost| (vhost, vhost.definitions.read()))
             .collect();
         let _no_limit_changes = self.limits.hold();
+        let _no_parameter_changes = self.parameters.hold();
         let as_of = self.durability.log.end();
-        let mut definitions = self.limits.definitions();
+        let specs = vhosts.iter().map(|vhost| AccessChange::Vhost(vhost.spec()));
+        let mut definitions: Vec<_> = specs.map(Definition::from).collect();
+        definitions.extend(self.access.definitions());
+        definitions.extend(self.limits.definitions());
+        definitions.extend(self.parameters.definitions());
         for (vhost, all) in &locked {
             let name = || Arc::clone(&vhost.name);
             // Before the queues, which they act on.

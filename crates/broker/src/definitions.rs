@@ -13,6 +13,7 @@ use ferry_core::routing::{Binding, Exchange, QueueId};
 use ferry_log::{Batch, Need};
 use serde::{Deserialize, Serialize};
 
+use crate::access::AccessChange;
 use crate::durability::Durability;
 use crate::{DefinitionError, LimitName, LimitsOf, Policy, Promise};
 
@@ -97,6 +98,33 @@ pub(crate) enum Definition {
         /// None if it was cleared.
         value: Option<i64>,
     },
+    Access(AccessChange),
+    GlobalParameter {
+        name: Arc<str>,
+        /// Its value as JSON; none if it was cleared.
+        json: Option<String>,
+    },
+}
+
+impl Definition {
+    /// Whether it is about something in a virtual host.
+    pub fn is_in(&self, name: &str) -> bool {
+        match self {
+            Definition::Exchange { vhost, .. }
+            | Definition::ExchangeDeleted { vhost, .. }
+            | Definition::Binding { vhost, .. }
+            | Definition::BindingDeleted { vhost, .. }
+            | Definition::QueueDeleted { vhost, .. }
+            | Definition::PolicyDeleted { vhost, .. }
+            | Definition::OperatorPolicyDeleted { vhost, .. } => **vhost == *name,
+            Definition::Queue(queue) => *queue.vhost == *name,
+            Definition::Policy(policy) | Definition::OperatorPolicy(policy) => policy.vhost == name,
+            Definition::Limit { of, .. } => {
+                matches!(of, LimitsOf::Vhost(vhost) if **vhost == *name)
+            }
+            Definition::Access(_) | Definition::GlobalParameter { .. } => false,
+        }
+    }
 }
 
 /// Everything that a checkpoint says of the definitions.

@@ -13,10 +13,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::Duration;
 
-use ferry_log::{Appended, Batch, Log, LogError, Need, Pending};
+use ferry_log::{Appended, Batch, Committed, Log, LogError, Need, Pending};
 use parking_lot::{Condvar, Mutex};
 
 use crate::Promise;
+use crate::measure::{Histogram, micros};
 
 /// How long lazy work may stay in memory.
 const LAZY_MS: u64 = 2;
@@ -40,6 +41,8 @@ const AWAKE: u8 = 2;
 /// The log and everything that waits for it.
 pub(crate) struct Durability {
     pub log: Arc<Log>,
+    /// How long syncs took, in µs.
+    pub sync_us: Histogram,
     waiters: Mutex<Vec<(Promise, Arc<dyn DurableWaiter>)>>,
     thread: AtomicU8,
     stopping: AtomicBool,
@@ -52,6 +55,7 @@ impl Durability {
     pub fn new(log: Arc<Log>) -> Durability {
         Durability {
             log,
+            sync_us: Histogram::default(),
             waiters: Mutex::new(Vec::new()),
             thread: AtomicU8::new(AWAKE),
             stopping: AtomicBool::new(false),
@@ -109,9 +113,16 @@ impl Durability {
 
     /// Writes and syncs what has gathered, then tells who waited for it.
     pub fn commit(&self) -> Result<(), LogError> {
-        self.log.commit()?;
+        let committed = self.log.commit()?;
+        self.note_sync(&committed);
         self.release();
         Ok(())
+    }
+
+    fn note_sync(&self, committed: &Committed) {
+        if let Some(time) = committed.sync_time {
+            self.sync_us.add(micros(time), 1);
+        }
     }
 
     fn release(&self) {
@@ -162,7 +173,9 @@ impl Durability {
             return;
         }
         if self.log.failure().is_none() && self.log.durable() < self.log.end() {
-            after(self.log.commit_all().map(|_| ()).as_ref().copied());
+            let committed = self.log.commit_all();
+            let result = committed.map(|committed| self.note_sync(&committed));
+            after(result.as_ref().copied());
             self.release();
         }
         if self.log.failure().is_none() && self.log.attest() {

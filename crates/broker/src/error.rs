@@ -137,6 +137,9 @@ pub enum DefinitionError {
     /// A binding was refused.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// Its virtual host was deleted meanwhile.
+    #[error("vhost '{0}' is deleted")]
+    VhostDeleted(String),
     /// The log does not take it.
     #[error("{0}")]
     Log(String),
@@ -147,6 +150,7 @@ impl DefinitionError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             DefinitionError::NotFound { .. }
+            | DefinitionError::VhostDeleted(_)
             | DefinitionError::Bind(BindError::NoSuchExchange { .. }) => ErrorKind::NotFound,
             DefinitionError::Locked { .. } => ErrorKind::ResourceLocked,
             DefinitionError::Inequivalent(_)

@@ -11,6 +11,8 @@ use ferry_core::message::Message;
 use ferry_core::queue::MessageId;
 use ferry_core::view::MessageView;
 
+use crate::{Properties, PropertyError};
+
 /// What the broker itself takes notice of in a message's properties.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Basics {
@@ -74,6 +76,25 @@ pub trait MessageFormat: Send + Sync {
     /// What tells messages apart that must not be stored twice, if the publisher gave them an id:
     /// the header `x-deduplication-header`, else the message id.
     fn identity(&self, properties: &[u8]) -> Option<MessageId>;
+
+    /// All properties by name.
+    fn describe(&self, properties: &[u8]) -> Properties {
+        let basics = self.basics(properties).unwrap_or_default();
+        Properties {
+            headers: Some(self.headers(properties)),
+            delivery_mode: Some(if basics.persistent { 2 } else { 1 }),
+            priority: Some(basics.priority),
+            expiration: self.expiration(properties),
+            message_id: basics.message_id,
+            ..Properties::default()
+        }
+    }
+
+    /// Properties in this format, checked as if a publisher had sent them.
+    fn compose(&self, properties: &Properties) -> Result<Vec<u8>, PropertyError> {
+        let _nothing_of_it = properties;
+        Err(PropertyError::Unsupported)
+    }
 
     /// The time to live as the publisher wrote it.
     fn expiration(&self, properties: &[u8]) -> Option<String>;

@@ -9,8 +9,11 @@ use ferry_core::queue::{Counts, Options, QueueKind, SyncPolicy};
 use ferry_core::routing::QueueId;
 use parking_lot::RwLock;
 
+use crate::arrivals::Arrivals;
+use crate::measure::MessageTimes;
 use crate::partition::QueuePlace;
 use crate::rates::{Hold, Meter, RateOf};
+use crate::stats::{MessageStats, QueueTally};
 use crate::{ConnectionId, Policy};
 
 /// What a queue does, and the policies that have a part in it.
@@ -50,10 +53,18 @@ pub struct QueueHandle {
     publish_meter: OnceLock<Box<Meter>>,
     /// Somebody waits for it to have room for so many bytes less one; 0 if nobody does.
     pub(crate) awaited: AtomicU64,
+    pub(crate) arrivals: Arrivals,
     ready: AtomicU64,
     ready_bytes: AtomicU64,
     unsettled: AtomicU64,
+    unsettled_bytes: AtomicU64,
     consumers: AtomicU32,
+    /// How long its messages take, once somebody has asked.
+    pub(crate) times: OnceLock<Box<MessageTimes>>,
+    /// When something was last done with it.
+    active_at: AtomicU64,
+    /// What it has counted, once it has.
+    tally: OnceLock<Box<QueueTally>>,
     /// Whether one of the two below is not 0.
     rare: AtomicBool,
     delayed: AtomicU64,
@@ -98,13 +109,18 @@ impl QueueHandle {
             metered: AtomicBool::new(false),
             publish_meter: OnceLock::new(),
             awaited: AtomicU64::new(0),
+            arrivals: Arrivals::default(),
+            times: OnceLock::new(),
             rare: AtomicBool::new(false),
             delayed: AtomicU64::new(0),
             stuck: AtomicU64::new(0),
             ready: AtomicU64::new(0),
             ready_bytes: AtomicU64::new(0),
             unsettled: AtomicU64::new(0),
+            unsettled_bytes: AtomicU64::new(0),
             consumers: AtomicU32::new(0),
+            active_at: AtomicU64::new(0),
+            tally: OnceLock::new(),
         };
         handle.fit_meter(0);
         handle
@@ -215,6 +231,30 @@ impl QueueHandle {
         self.unsettled.load(Ordering::Relaxed)
     }
 
+    /// Bytes of the bodies that were delivered and not settled.
+    pub fn unsettled_bytes(&self) -> u64 {
+        self.unsettled_bytes.load(Ordering::Relaxed)
+    }
+
+    /// When something was last done with it, since the start of the broker.
+    pub fn active_at(&self) -> Millis {
+        self.active_at.load(Ordering::Relaxed)
+    }
+
+    /// What it has counted since the start of the broker.
+    pub fn stats(&self) -> MessageStats {
+        self.tally
+            .get()
+            .map(|tally| tally.stats())
+            .unwrap_or_default()
+    }
+
+    /// Where whoever has its partition counts.
+    #[inline]
+    pub(crate) fn tally(&self) -> &QueueTally {
+        self.tally.get_or_init(Box::default)
+    }
+
     /// Messages that wait for their time.
     pub fn delayed(&self) -> u64 {
         self.delayed.load(Ordering::Relaxed)
@@ -230,12 +270,18 @@ impl QueueHandle {
         self.consumers.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn show(&self, counts: &Counts) {
+    pub(crate) fn show(&self, counts: &Counts, now: Millis) {
+        self.active_at.store(now, Ordering::Relaxed);
         self.ready.store(counts.ready, Ordering::Relaxed);
         self.ready_bytes
             .store(counts.ready_bytes, Ordering::Relaxed);
         self.unsettled.store(counts.unsettled, Ordering::Relaxed);
+        self.unsettled_bytes
+            .store(counts.unsettled_bytes, Ordering::Relaxed);
         self.consumers.store(counts.consumers, Ordering::Relaxed);
+        if self.arrivals.is_awaited() && counts.ready > 0 {
+            self.arrivals.tell();
+        }
         let rare = counts.delayed > 0 || counts.stuck > 0;
         if rare || self.rare.load(Ordering::Relaxed) {
             self.rare.store(rare, Ordering::Relaxed);

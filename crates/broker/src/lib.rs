@@ -14,7 +14,9 @@
 
 #![forbid(unsafe_code)]
 
+mod access;
 mod arguments;
+mod arrivals;
 mod background;
 mod broker;
 mod burst;
@@ -29,24 +31,32 @@ mod format;
 mod gather;
 mod guard;
 mod handle;
+mod import;
 mod inspect;
 mod intercept;
 mod json;
+mod leases;
 mod limits;
+mod measure;
 mod metrics;
 mod outlet;
+mod overview;
+mod parameters;
 mod partition;
 mod passport;
 mod policies;
 mod pressure;
 mod promise;
+mod properties;
 mod publisher;
 mod queues;
 mod rates;
 mod recovery;
 mod replay;
+mod self_check;
 mod sent_on;
 mod settlement;
+mod stats;
 mod streams;
 mod subscriptions;
 #[cfg(feature = "testing")]
@@ -55,15 +65,21 @@ mod ticket;
 mod transaction;
 mod vhost;
 
+pub use access::{
+    AccessError, AccessRefused, AccessSet, AccessWaiter, Account, Credentials, Grants, Login,
+    LoginBy, LoginCount, PasswordCheck, Permission, Resource, Right, TopicPermission, User,
+    VhostSpec,
+};
 pub use arguments::age_ms;
+pub use arrivals::ReadyWaiter;
 pub use background::Threads;
-pub use broker::{Broker, Clock, LoginError, OpenError, Options, User};
+pub use broker::{Broker, Clock, LoginError, OpenError, Options};
 pub use burst::Burst;
-pub use connections::{ConnectionId, ConnectionInfo};
+pub use connections::{ConnectionId, ConnectionInfo, TlsInfo, WeakProbe};
 pub use durability::DurableWaiter;
 pub use error::{DefinitionError, ErrorKind};
 pub use ferry_core::queue::{Choice, MessageId, Outcome, Settled, StreamOffset, SyncPolicy};
-pub use ferry_core::routing::{Destination, Exchange, ExchangeKind, SETTLE_EXCHANGE};
+pub use ferry_core::routing::{Binding, Destination, Exchange, ExchangeKind, SETTLE_EXCHANGE};
 pub use ferry_core::view::{MessageView, NoView};
 pub use ferry_log::Position;
 pub use format::{Amendment, Basics, Formats, MessageFormat};
@@ -72,8 +88,9 @@ pub use gather::{
     Gathering,
 };
 pub use handle::QueueHandle;
+pub use import::{Import, ImportError, ImportedBinding, ImportedUser};
 pub use inspect::{
-    Browse, Filter, InvalidRef, LeaseHolder, Listed, MessageRef, MoveTo, OperateError, Page,
+    Acted, Browse, Filter, InvalidRef, LeaseHolder, Listed, MessageRef, MoveTo, OperateError, Page,
     Standing, What,
 };
 pub use intercept::{Origin, RuleBroken};
@@ -81,16 +98,28 @@ pub use json::arguments_as_json;
 pub use limits::{
     Admitted, ChannelLimit, ConnectError, LimitError, LimitName, LimitsOf, LimitsSet, Seat,
 };
+pub use measure::{
+    BOUNDS, DeadLetters, Deliveries, Distribution, Edges, Histogram, Measured, QueueTimes,
+};
 pub use metrics::Metrics;
 pub use outlet::{Delivery, Lease, Outlet};
+pub use overview::{LogState, PartitionUse};
+pub use parameters::{CLUSTER_ID, CLUSTER_NAME, ParameterError, ParameterSet};
 pub use passport::{Event, Hop, HopSink, PASSPORT_BYTES_DEFAULT, TraceContext};
-pub use policies::{ApplyTo, Policy, PolicyError, PolicySet};
+pub use policies::{ApplyTo, Policy, PolicyError, PolicySet, is_about_copies};
 pub use pressure::{BlockReason, Pressure, PressureWaiter};
 pub use promise::Promise;
+pub use properties::{Properties, PropertyError};
 pub use publisher::{PublishError, Published, Publisher};
 pub use rates::{ConnectionLimits, Hold, RateOf, RateWaiter, ThrottleCount};
-pub use replay::{Edit, JobId, JobState, Progress, ReplayJob, ReplaySpec, Selection};
+pub use replay::{Edit, JobId, JobState, MayWrite, Progress, ReplayJob, ReplaySpec, Selection};
+pub use self_check::{SelfCheck, SelfCheckError};
+pub use stats::{ChannelInfo, ConsumerInfo, MessageStats, Probe, Tally, Traffic, VhostSums};
 pub use subscriptions::{ConsumeError, ConsumerHandle, ConsumerSpec};
 pub use ticket::{ConfirmTag, Ticket, TicketWaiter};
 pub use transaction::CommitError;
-pub use vhost::{BindingSpec, QueueDeclared, QueueSpec, Vhost};
+pub use vhost::{BindingSpec, QueueDeclared, QueueSpec, Vhost, predeclared};
+
+/// The RabbitMQ whose observable behaviour we follow, as told to clients: they choose by it what
+/// they ask for.
+pub const RABBITMQ_VERSION: &str = "4.0.5";

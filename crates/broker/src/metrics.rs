@@ -33,18 +33,16 @@ counters! {
     channels_closed,
     /// Messages that publishers sent.
     messages_published,
+    /// Of those, the ones that asked for a confirm.
+    messages_confirm_asked,
+    /// Queues that published messages were routed to, all together.
+    messages_routed,
     /// Messages that no queue was found for.
     messages_unroutable,
+    /// Of those, the ones that went back to their publisher.
+    messages_returned,
     /// Publishes that were confirmed.
     messages_confirmed,
-    /// Messages that were handed to consumers that settle them.
-    messages_delivered,
-    /// Messages that were handed to consumers that do not settle.
-    messages_delivered_auto_ack,
-    /// Deliveries of messages that may have been delivered before.
-    messages_redelivered,
-    /// Messages that consumers settled as done.
-    messages_acknowledged,
     /// Messages that became dead letters.
     messages_dead_lettered,
     /// Dead letters that had nowhere to go and were dropped.
@@ -83,7 +81,13 @@ counters! {
     events_published,
     /// As above.
     queries_published,
-    /// Queues that were declared.
+    /// Channels that published their first message.
+    publishers_opened,
+    /// Channels that had published and were closed.
+    publishers_closed,
+    /// Declarations of queues that were not refused, whether the queue was there already or not.
+    queue_declarations,
+    /// Queues that were made.
     queues_declared,
     /// Queues that went.
     queues_deleted,

@@ -80,6 +80,23 @@ impl Pressure {
         }
     }
 
+    /// Tells the operator what holds publishers, and what frees them.
+    pub(crate) fn report(&self) {
+        let (used_bytes, high_bytes) = (self.used_bytes(), self.high_bytes());
+        match self.blocked() {
+            Some(BlockReason::Memory) => tracing::warn!(
+                used_bytes,
+                high_bytes,
+                "publishers are held: messages take more memory than they may; consume them, or \
+                 raise memory_high"
+            ),
+            Some(BlockReason::Disk) => {
+                tracing::warn!("publishers are held: the disk is nearly full; make room on it");
+            }
+            None => tracing::warn!(used_bytes, high_bytes, "publishers are free again"),
+        }
+    }
+
     /// Keeps telling `waiter` until it is gone.
     pub fn subscribe(&self, waiter: Weak<dyn PressureWaiter>) {
         let mut waiters = self.waiters.lock();

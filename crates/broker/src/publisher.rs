@@ -1,10 +1,14 @@
-//! Where a channel's messages go: its route cache, and staging them in a burst.
+//! Where a channel's messages go, and staging them in a burst.
 //!
 //! Invariants
-//! - A cached route is used only while the virtual host's epoch is the one it was found in.
-//! - The cache is bounded and starts again when it is full.
+//! - Nothing is staged for a queue but by its route: as the exchange, its rules and its guard say.
+//! - A message that goes nowhere is counted, whatever its publisher is told.
+//! - A route is remembered for a user who had the right to it in its epoch, which grows when
+//!   rights change.
 
 mod intercepted;
+mod permitted;
+mod routes;
 
 use std::sync::Arc;
 
@@ -18,14 +22,13 @@ use crate::direct_reply::KEY_PREFIX;
 use crate::guard::{self, Care, Guarded};
 use crate::intercept::Interceptor;
 use crate::passport::{Posted, with_passport};
-use crate::vhost::Map;
+use crate::stats::ExchangeTally;
 use crate::{
-    Broker, Burst, ConfirmTag, ConnectionId, Metrics, Origin, QueueHandle, RuleBroken, Vhost,
+    AccessRefused, Broker, Burst, ConfirmTag, ConnectionId, Metrics, Origin, QueueHandle,
+    RuleBroken, User, Vhost,
 };
 use intercepted::Publish;
-
-/// Routes that a channel remembers.
-const ROUTES_MAX: usize = 4096;
+use routes::{Route, Routes};
 
 /// What became of a publish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,30 +53,31 @@ pub enum PublishError {
         /// Its virtual host.
         vhost: String,
     },
+    /// The user has no right to publish that.
+    #[error(transparent)]
+    AccessRefused(#[from] AccessRefused),
     /// It breaks a rule of its exchange.
     #[error(transparent)]
     RuleBroken(Box<RuleBroken>),
 }
 
-struct Route {
-    epoch: u64,
-    queues: Box<[Arc<QueueHandle>]>,
-    care: Option<Arc<Care>>,
-}
-
-/// Is given the queues of a route, and what its exchange does besides.
-type EachRoute<'a> = dyn FnMut(&[Arc<QueueHandle>], Option<Careful<'_>>) + 'a;
-
 /// A channel's way to its virtual host's queues.
 pub struct Publisher {
     vhost: Arc<Vhost>,
-    routes: Map<Box<[u8]>, Route>,
-    key: Vec<u8>,
+    routes: Routes,
+    /// A route that is not to be remembered.
+    passing: Route,
     found: Vec<Arc<QueueHandle>>,
     connection: ConnectionId,
     origin: Option<Arc<Origin>>,
     /// Those of the default exchange, in the epoch in which they were looked up.
     default_rules: (u64, Option<Arc<Interceptor>>),
+    /// Who publishes; none for the broker itself, which may.
+    user: Option<Arc<User>>,
+    /// The exchange that was found to be allowed last, in its epoch.
+    allowed: (u64, Vec<u8>),
+    /// The exchange whose route was last looked up, in which epoch, and where it counts.
+    last_tally: Option<(Box<str>, u64, Arc<ExchangeTally>)>,
 }
 
 impl Publisher {
@@ -86,12 +90,24 @@ impl Publisher {
     pub fn of(vhost: Arc<Vhost>, connection: ConnectionId) -> Publisher {
         Publisher {
             vhost,
-            routes: Map::default(),
-            key: Vec::new(),
+            routes: Routes::default(),
+            passing: Route::default(),
             found: Vec::new(),
             connection,
             origin: None,
             default_rules: (0, None),
+            user: None,
+            allowed: (0, Vec::new()),
+            last_tally: None,
+        }
+    }
+
+    /// The same for a user, who then needs rights for what is published.
+    #[must_use]
+    pub fn by(self, user: Arc<User>) -> Publisher {
+        Publisher {
+            user: Some(user),
+            ..self
         }
     }
 
@@ -109,51 +125,75 @@ impl Publisher {
         &self.vhost
     }
 
-    /// Hands the route of a message to `each`.
+    /// Where a message goes.
     fn route(
         &mut self,
         exchange: &[u8],
         routing_keys: &[&[u8]],
         headers: &dyn MessageView,
-        each: &mut EachRoute<'_>,
-    ) -> Result<(), PublishError> {
-        let epoch = self.vhost.epoch();
-        let single = routing_keys.len() == 1;
-        if single {
-            self.key.clear();
-            self.key.extend_from_slice(exchange);
-            self.key.push(0xff); // in no UTF-8 name
-            self.key.extend_from_slice(routing_keys[0]);
-            if let Some(route) = self.routes.get(self.key.as_slice())
-                && route.epoch == epoch
-            {
-                each(&route.queues, Careful::of(route.care.as_ref(), &self.vhost));
-                return Ok(());
-            }
+    ) -> Result<Found<'_>, PublishError> {
+        if let [key] = routing_keys
+            && let Some(place) = self.routes.find(exchange, key, self.vhost.epoch())
+        {
+            return Ok(Found::new(self.routes.at(place), &self.vhost));
         }
-        let name = self.exchange_name(exchange)?;
+        self.look_up(exchange, routing_keys, headers)
+    }
+
+    /// The same for a route that is not remembered.
+    #[cold]
+    fn look_up(
+        &mut self,
+        exchange: &[u8],
+        routing_keys: &[&[u8]],
+        headers: &dyn MessageView,
+    ) -> Result<Found<'_>, PublishError> {
+        let epoch = self.vhost.epoch();
+        self.check_write(exchange, epoch)?;
+        let name = self.exchange_name(exchange, routing_keys)?;
         let routed = self
             .vhost
             .route(name, routing_keys, headers, &mut self.found)?;
         let care = self.vhost.care_of(name);
-        each(&self.found, Careful::of(care.as_ref(), &self.vhost));
-        if single && routed.cacheable {
-            if self.routes.len() >= ROUTES_MAX {
-                self.routes.clear();
+        let tally = Publisher::tally(&mut self.last_tally, &self.vhost, epoch, name);
+        let route = Route::new(epoch, self.found.drain(..).collect(), care, tally);
+        let route = match routing_keys {
+            [key] if routed.cacheable => {
+                let place = self.routes.insert(exchange, key, route);
+                self.routes.at(place)
             }
-            let queues = self.found.drain(..).collect();
-            let route = Route {
-                epoch,
-                queues,
-                care,
-            };
-            self.routes.insert(self.key.as_slice().into(), route);
-        }
-        self.found.clear();
-        Ok(())
+            _ => {
+                self.passing = route;
+                &self.passing
+            }
+        };
+        Ok(Found::new(route, &self.vhost))
     }
 
-    fn exchange_name<'a>(&self, exchange: &'a [u8]) -> Result<&'a str, PublishError> {
+    /// Where an exchange counts, without a look at the virtual host if it is the last one again.
+    fn tally(
+        last: &mut Option<(Box<str>, u64, Arc<ExchangeTally>)>,
+        vhost: &Vhost,
+        epoch: u64,
+        name: &str,
+    ) -> Arc<ExchangeTally> {
+        if let Some((known, found_in, tally)) = last
+            && **known == *name
+            && *found_in == epoch
+        {
+            return Arc::clone(tally);
+        }
+        let tally = vhost.exchange_tally(name);
+        *last = Some((name.into(), epoch, Arc::clone(&tally)));
+        tally
+    }
+
+    /// The name of an exchange that there is, and that may be published to.
+    fn exchange_name<'a>(
+        &self,
+        exchange: &'a [u8],
+        routing_keys: &[&[u8]],
+    ) -> Result<&'a str, PublishError> {
         let missing = |name: String| {
             let vhost = Arc::clone(&self.vhost.name);
             PublishError::ExchangeNotFound(NoSuchExchange { name, vhost })
@@ -171,8 +211,39 @@ impl Publisher {
                 vhost,
             });
         }
+        self.check_topics(&exchange, routing_keys)?;
         Ok(name)
     }
+}
+
+/// A route that was found.
+#[derive(Clone, Copy)]
+struct Found<'a> {
+    queues: &'a [Arc<QueueHandle>],
+    with: Option<Careful<'a>>,
+    /// Where the exchange counts.
+    tally: &'a Arc<ExchangeTally>,
+    /// See [`Route`].
+    plain: bool,
+}
+
+impl<'a> Found<'a> {
+    fn new(route: &'a Route, vhost: &'a Vhost) -> Found<'a> {
+        Found {
+            queues: &route.queues,
+            with: route.care.as_deref().map(|care| Careful { care, vhost }),
+            tally: &route.tally,
+            plain: route.plain,
+        }
+    }
+}
+
+/// What the passports of a message are to be told.
+struct Noting {
+    /// Those of its queues that have one.
+    queues: Vec<Arc<QueueHandle>>,
+    /// Whether its exchange had seen its id.
+    duplicate: bool,
 }
 
 /// A publish to an exchange that does more than routing.
@@ -180,12 +251,6 @@ impl Publisher {
 struct Careful<'a> {
     care: &'a Care,
     vhost: &'a Vhost,
-}
-
-impl<'a> Careful<'a> {
-    fn of(care: Option<&'a Arc<Care>>, vhost: &'a Vhost) -> Option<Careful<'a>> {
-        care.map(|care| Careful { care, vhost })
-    }
 }
 
 fn is_direct_reply(draft: &Draft<'_>) -> bool {
@@ -231,6 +296,7 @@ impl Burst {
     ) -> Result<Published, PublishError> {
         self.published += 1;
         self.confirms |= confirm.is_some();
+        self.confirm_asked += u64::from(confirm.is_some());
         let publish = Publish {
             draft,
             routing_keys,
@@ -238,72 +304,83 @@ impl Burst {
             confirm,
         };
         if is_direct_reply(draft) {
+            publisher.check_write(b"", publisher.vhost.epoch())?;
             return match publisher.default_rules() {
                 None => Ok(self.reply_directly(broker, draft)),
                 Some(rules) => self.publish_intercepted(broker, publisher, &rules, publish),
             };
         }
-        let (mut routed, mut rules, mut noting) = (false, None, Vec::new());
-        let staged_before = self.staged.len();
-        publisher.route(
-            draft.exchange,
-            routing_keys,
-            headers,
-            &mut |queues, care| {
-                routed = match care {
-                    None => self.stage_routed(broker, draft, queues, confirm),
-                    Some(with) => match &with.care.interceptor {
-                        None => self.stage_with_care(broker, draft, queues, with, confirm),
-                        Some(first) => {
-                            rules = Some(Arc::clone(first));
-                            return;
-                        }
-                    },
-                };
-                noting = with_passport(queues);
-            },
-        )?;
-        if let Some(rules) = rules {
-            let published = self.publish_intercepted(broker, publisher, &rules, publish)?;
-            routed = published == Published::Routed;
+        let found = publisher.route(draft.exchange, routing_keys, headers)?;
+        if found.plain {
+            self.routed += found.queues.len() as u64;
+            self.flow.note(found.tally, found.queues.len());
+            self.stage(draft, found.queues, |_| confirm);
+            return Ok(Published::Routed);
         }
-        if !noting.is_empty() {
-            let duplicate = self.staged.len() == staged_before;
-            self.note_posted(broker, publisher, &publish, &noting, duplicate);
-        }
-        if !routed {
+        let rules = found.with.and_then(|with| with.care.interceptor.clone());
+        let published = match rules {
+            Some(rules) => self.publish_intercepted(broker, publisher, &rules, publish)?,
+            None => {
+                let (published, noting) = self.stage_found(broker, &publish, found);
+                self.note_posted(broker, publisher, &publish, noting);
+                published
+            }
+        };
+        if published == Published::Unroutable {
             Metrics::add(&broker.metrics.messages_unroutable, 1);
         }
-        Ok(if routed {
-            Published::Routed
-        } else {
-            Published::Unroutable
-        })
+        Ok(published)
     }
 
-    /// Notes a publish for those of its queues that have a passport.
-    #[cold]
+    /// Stages a message for its route. Gives what is to be noted of it once its publisher is free.
+    fn stage_found(
+        &mut self,
+        broker: &Broker,
+        publish: &Publish<'_>,
+        found: Found<'_>,
+    ) -> (Published, Noting) {
+        let Publish { draft, confirm, .. } = *publish;
+        let staged_before = self.staged.len();
+        self.flow.note(found.tally, found.queues.len());
+        let routed = match found.with {
+            None => self.stage_routed(broker, draft, found.queues, confirm),
+            Some(with) => self.stage_with_care(broker, draft, found.queues, with, confirm),
+        };
+        let noting = Noting {
+            queues: with_passport(found.queues),
+            duplicate: self.staged.len() == staged_before,
+        };
+        let published = match routed {
+            true => Published::Routed,
+            false => Published::Unroutable,
+        };
+        (published, noting)
+    }
+
+    /// Notes a publish for those of its queues that have a passport, if any.
     fn note_posted(
         &mut self,
         broker: &Broker,
         publisher: &Publisher,
         publish: &Publish<'_>,
-        queues: &[Arc<QueueHandle>],
-        duplicate: bool,
+        noting: Noting,
     ) {
+        if noting.queues.is_empty() {
+            return;
+        }
         let posted = Posted {
             draft: publish.draft,
             routing_keys: publish.routing_keys,
             view: publish.view,
             connection: publisher.connection,
-            queues,
-            duplicate,
+            origin: publisher.origin.as_deref(),
+            queues: &noting.queues,
+            duplicate: noting.duplicate,
         };
         self.note_publish(broker, &publisher.vhost, &posted);
     }
 
     /// False if there is no queue.
-    #[inline]
     fn stage_routed(
         &mut self,
         broker: &Broker,
@@ -311,6 +388,7 @@ impl Burst {
         queues: &[Arc<QueueHandle>],
         confirm: Option<ConfirmTag>,
     ) -> bool {
+        self.routed += queues.len() as u64;
         if queues.iter().any(|queue| queue.is_metered()) {
             self.charge(draft, queues);
         }

@@ -8,11 +8,11 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use ferry_core::arguments::{Resource, assert_equivalent, assert_field_equivalent};
+use ferry_core::arguments::{Arguments, Resource, assert_equivalent, assert_field_equivalent};
 use ferry_core::queue::Queue;
 use ferry_core::routing::QueueId;
 
-use crate::arguments::{self, COMPARED, Flags, Refused};
+use crate::arguments::{self, COMPARED, Declared, Flags, Refused};
 use crate::definitions::{Definition, QueueDefinition};
 use crate::handle::HandleSpec;
 use crate::policies::Policies;
@@ -31,13 +31,16 @@ impl Vhost {
         connection: ConnectionId,
     ) -> Result<QueueDeclared, DefinitionError> {
         let broker = self.broker();
+        let spec = self.with_default_type(spec);
         let mut definitions = self.definitions.write();
+        self.check_alive()?;
         if let Some(queue) = definitions.queues.get(spec.name.as_str()) {
             self.check_equivalent(queue, &spec, connection)?;
             let queue = Arc::clone(queue);
             drop(definitions);
             let promise = self.write(&broker, &[])?;
             let declared = broker.declared(queue, promise);
+            Metrics::add(&broker.metrics.queue_declarations, 1);
             broker.run_afters();
             return Ok(declared);
         }
@@ -45,12 +48,13 @@ impl Vhost {
         let queue = self.make(&broker, &definitions.policies, spec, connection)?;
         broker.partition(&queue).call(&broker.context(), |state| {
             let core = Queue::new(queue.id, queue.options(), broker.now());
-            state.add_queue(core, &queue);
+            state.add_queue(core, &queue, broker.now());
         });
         definitions
             .queues
             .insert(Arc::clone(&queue.name), Arc::clone(&queue));
         definitions.by_id.insert(queue.id, Arc::clone(&queue));
+        Metrics::add(&broker.metrics.queue_declarations, 1);
         Metrics::add(&broker.metrics.queues_declared, 1);
         if let Some(owner) = queue.owner {
             broker.connections.own(owner, &queue);
@@ -69,6 +73,15 @@ impl Vhost {
         })
     }
 
+    /// A name for a queue that is to be declared without one.
+    pub fn queue_name(&self, arguments: &Arguments) -> Result<String, DefinitionError> {
+        if let Some(kind) = arguments::replicated_kind(arguments) {
+            let kind = type_name(kind);
+            return Err(DefinitionError::ServerNamed { kind });
+        }
+        Ok(self.broker().made_up_name("amq.gen-"))
+    }
+
     /// A declaration with a name, if there is room for one more queue.
     fn named(
         &self,
@@ -77,11 +90,7 @@ impl Vhost {
         mut spec: QueueSpec,
     ) -> Result<QueueSpec, DefinitionError> {
         if spec.name.is_empty() {
-            if let Some(kind) = arguments::replicated_kind(&spec.arguments) {
-                let kind = type_name(kind);
-                return Err(DefinitionError::ServerNamed { kind });
-            }
-            spec.name = broker.made_up_name("amq.gen-");
+            spec.name = self.queue_name(&spec.arguments)?;
         }
         let limit = broker.limits.of_vhost(&self.name, LimitName::MaxQueues);
         match limit.filter(|limit| definitions.queues.len() as u64 >= *limit) {
@@ -101,14 +110,7 @@ impl Vhost {
         spec: QueueSpec,
         connection: ConnectionId,
     ) -> Result<Arc<QueueHandle>, DefinitionError> {
-        let flags = Flags {
-            durable: spec.durable,
-            exclusive: spec.exclusive,
-            auto_delete: spec.auto_delete,
-            sync_default: broker.options.sync,
-        };
-        let declared = arguments::declared(&spec.arguments, flags)
-            .map_err(|refused| self.refuse(spec.name.clone(), refused))?;
+        let declared = self.check_declaration(broker, &spec)?;
         let id = QueueId(broker.next_queue_id.fetch_add(1, Ordering::Relaxed));
         let name: Arc<str> = Arc::from(spec.name.as_str());
         let effective = policies.effective(&name, &declared);
@@ -123,6 +125,22 @@ impl Vhost {
             arguments: spec.arguments,
             effective,
         })))
+    }
+
+    /// Reads what a declaration asks for, or says what is wrong with it.
+    pub(crate) fn check_declaration(
+        &self,
+        broker: &Broker,
+        spec: &QueueSpec,
+    ) -> Result<Declared, DefinitionError> {
+        let flags = Flags {
+            durable: spec.durable,
+            exclusive: spec.exclusive,
+            auto_delete: spec.auto_delete,
+            sync_default: broker.options.sync,
+        };
+        arguments::declared(&spec.arguments, flags)
+            .map_err(|refused| self.refuse(spec.name.clone(), refused))
     }
 
     fn refuse(&self, name: String, refused: Refused) -> DefinitionError {
@@ -178,6 +196,11 @@ impl Vhost {
         connection: ConnectionId,
     ) -> Result<Arc<QueueHandle>, DefinitionError> {
         self.find_queue(&self.definitions.read(), name, connection)
+    }
+
+    /// Whether there is a queue of that name.
+    pub fn has_queue(&self, name: &str) -> bool {
+        self.definitions.read().queues.contains_key(name)
     }
 
     /// A queue by name with its counts: a passive declaration.
@@ -316,6 +339,7 @@ impl Vhost {
         let dropped = broker
             .partition(queue)
             .call(&cx, |state| state.remove_queue(&cx, queue.place()));
+        self.retirement.queue(queue.stats());
         Metrics::add(&broker.metrics.queues_deleted, 1);
         Ok((dropped, promise))
     }

@@ -18,6 +18,7 @@ use ferry_core::routing::{Destination, Exchange, QueueId};
 use ferry_core::wire::Cursor;
 use ferry_log::{Position, ReadError, Reader, Replay};
 
+use crate::access::{AccessChange, RecoveredAccess};
 use crate::arguments::{self, Declared, Flags};
 use crate::checkpoint;
 use crate::definitions::{
@@ -28,7 +29,7 @@ use crate::guard::Guard;
 use crate::handle::{Effective, HandleSpec};
 use crate::policies::{Policies, Rule, Tier};
 use crate::vhost::Map;
-use crate::{Broker, DefinitionError, Policy, QueueHandle};
+use crate::{Broker, DefinitionError, LimitsOf, Policy, QueueHandle};
 
 struct Found {
     definition: QueueDefinition,
@@ -48,6 +49,7 @@ pub(crate) struct Recovered {
     images: Map<QueueId, Vec<u8>>,
     /// What exchanges remember.
     windows: Map<QueueId, (Deduplication, Window)>,
+    access: RecoveredAccess,
     clean: bool,
 }
 
@@ -70,6 +72,7 @@ impl Recovered {
             queues: Map::default(),
             images: Map::default(),
             windows: Map::default(),
+            access: RecoveredAccess::default(),
             clean: false,
         }
     }
@@ -88,12 +91,31 @@ impl Recovered {
             Definition::OperatorPolicyDeleted { vhost, name } => {
                 self.clear_policy(Tier::Operator, &vhost, &name);
             }
+            Definition::Access(change) => self.define_access(change),
             other => {
                 self.define_guard(&other)?;
                 self.definitions.push(other);
             }
         }
         Ok(())
+    }
+
+    /// With a virtual host goes all that was in it, and with either of both their limits.
+    fn define_access(&mut self, change: AccessChange) {
+        match &change {
+            AccessChange::VhostDeleted(name) => {
+                self.queues
+                    .retain(|_, found| found.definition.vhost != *name);
+                self.policies.remove(name);
+                self.definitions.retain(|one| !one.is_in(name));
+            }
+            AccessChange::UserDeleted(name) => self.definitions.retain(|one| {
+                let of_user = |of: &LimitsOf| matches!(of, LimitsOf::User(user) if user == name);
+                !matches!(one, Definition::Limit { of, .. } if of_user(of))
+            }),
+            _ => {}
+        }
+        self.access.apply(change);
     }
 
     fn define_guard(&mut self, definition: &Definition) -> Result<(), String> {
@@ -193,6 +215,7 @@ impl Recovered {
         let image: DefinitionsImage =
             postcard::from_bytes(bytes).map_err(|error| format!("definitions: {error}"))?;
         self.next_queue_id = self.next_queue_id.max(image.next_queue_id);
+        self.access.made = true;
         image
             .definitions
             .into_iter()
@@ -225,6 +248,12 @@ impl Recovered {
         broker
             .next_queue_id
             .store(first, std::sync::atomic::Ordering::Relaxed);
+        match self.access.made {
+            true => std::mem::take(&mut self.access).install(broker),
+            false => broker
+                .make_first_access()
+                .map_err(|error| error.to_string())?,
+        }
         let mut found: Vec<Found> = self.queues.drain().map(|(_, found)| found).collect();
         found.sort_unstable_by_key(|found| found.definition.id);
         for (vhost, policies) in self.policies.drain() {
@@ -342,7 +371,7 @@ fn install_queue(
     let cx = broker.context();
     broker
         .partition(&handle)
-        .call(&cx, |state| state.add_queue(queue, &handle));
+        .call(&cx, |state| state.add_queue(queue, &handle, cx.now));
     broker.resume_departures(&handle);
     let mut definitions = vhost.definitions.write();
     definitions
@@ -408,7 +437,13 @@ fn replay_definition(
         Definition::Limit { of, name, value } => {
             broker.limits.apply(of, name, value, broker.now());
         }
-        Definition::Queue(_)
+        Definition::GlobalParameter { name, json } => {
+            if !broker.parameters.restore(name, json.as_deref()) {
+                return Err(DefinitionError::log("a global parameter is not JSON"));
+            }
+        }
+        Definition::Access(_)
+        | Definition::Queue(_)
         | Definition::QueueDeleted { .. }
         | Definition::Policy(_)
         | Definition::PolicyDeleted { .. }

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use ferry_core::queue::{Choice, ConsumerId, ConsumerSlot, SubscribeError, Subscription};
 
 use crate::partition::{Command, State, StateContext, Target};
-use crate::{Broker, Delivery, Outlet, QueueHandle};
+use crate::{Broker, ConnectionId, Delivery, Outlet, QueueHandle};
 
 /// What a consumer asks for.
 pub struct ConsumerSpec {
@@ -42,6 +42,10 @@ impl ConsumerHandle {
     /// The queue it consumes from.
     pub fn queue(&self) -> &Arc<QueueHandle> {
         &self.queue
+    }
+
+    pub(crate) fn id(&self) -> ConsumerId {
+        self.id
     }
 }
 
@@ -150,16 +154,33 @@ impl Broker {
 
     /// The tag of the active consumer of a queue that has a single one.
     pub fn active_consumer_tag(&self, queue: &QueueHandle) -> Option<String> {
+        self.active_consumer(queue).map(|(_, tag)| tag)
+    }
+
+    /// Which connection has the active consumer of a queue that has a single one, and its tag.
+    pub fn active_consumer(&self, queue: &QueueHandle) -> Option<(ConnectionId, String)> {
         if !queue.options().single_active_consumer {
             return None;
         }
         let cx = self.context();
-        let tag = self.partition(queue).call(&cx, |state| {
+        let found = self.partition(queue).call(&cx, |state| {
             let active = state.queue(queue.place())?.active_consumer()?;
-            state.consumer_tag(active).map(str::to_owned)
+            state.consumer(active)
         });
         self.run_afters();
-        tag
+        found
+    }
+
+    /// The connections that consume from a queue, each once.
+    pub fn consuming_connections(&self, queue: &QueueHandle) -> Vec<ConnectionId> {
+        let cx = self.context();
+        let mut found = self
+            .partition(queue)
+            .call(&cx, |state| state.consuming_connections(queue.place()));
+        self.run_afters();
+        found.sort_unstable();
+        found.dedup();
+        found
     }
 
     /// Takes one message, if there is one, and hands it to `deliver`.

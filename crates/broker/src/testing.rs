@@ -5,7 +5,10 @@
 
 use ferry_core::queue::{Context, LeaseId, Queue};
 
-use crate::{Broker, Lease, QueueHandle};
+use ferry_core::routing::QueueId;
+use ferry_core::view::MessageView;
+
+use crate::{Broker, Lease, QueueHandle, Vhost};
 
 impl Broker {
     /// Runs `command` on a queue; none if the queue is gone.
@@ -17,6 +20,22 @@ impl Broker {
         self.on_partition(queue, |state, cx| {
             state.with_queue(cx, queue.place(), &[], command)
         })
+    }
+}
+
+impl Vhost {
+    /// The queues that a message goes to; none if there is no such exchange.
+    #[must_use]
+    pub fn queues_of(
+        &self,
+        exchange: &str,
+        routing_key: &[u8],
+        headers: &dyn MessageView,
+    ) -> Vec<QueueId> {
+        let mut found = Vec::new();
+        let routed = self.route(exchange, &[routing_key], headers, &mut found);
+        let queues = found.iter().map(|queue| queue.id());
+        routed.map(|_| queues.collect()).unwrap_or_default()
     }
 }
 

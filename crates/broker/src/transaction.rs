@@ -29,7 +29,7 @@ pub enum CommitError {
 impl Broker {
     /// Makes all of a burst visible at once. The promise says when it is durable.
     pub fn commit(&self, burst: &mut Burst) -> Result<Promise, CommitError> {
-        Metrics::add(&self.metrics.messages_published, burst.published);
+        burst.count(self);
         burst.tell(self);
         burst.begin_gatherings(self);
         let mut rejected = Vec::new();

@@ -5,9 +5,12 @@
 //! - The lock of definitions may be held while a partition is asked, never the other way round.
 //! - The epoch grows before anybody can act on a change that may alter a route.
 //!
-//! Not here: declaring and deleting queues (`queues`), what a route costs (`ferry-core`).
+//! Not here: listings (`listing`), declaring and deleting queues (`queues`), what a route costs
+//! (`ferry-core`).
 
-use std::sync::atomic::{AtomicU64, Ordering};
+mod listing;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use ferry_core::arguments::Arguments;
@@ -22,7 +25,8 @@ use parking_lot::{Mutex, RwLock};
 use crate::definitions::{self, Definition};
 use crate::guard::{Care, Guard};
 use crate::policies::Policies;
-use crate::{Broker, ConnectionId, DefinitionError, Promise, QueueHandle};
+use crate::stats::{ExchangeTally, Retirement};
+use crate::{Broker, ConnectionId, DefinitionError, Promise, QueueHandle, VhostSpec};
 
 pub(crate) type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 
@@ -98,6 +102,11 @@ pub struct Vhost {
     /// When every definition so far is safe: who finds one that is there already is promised the
     /// same as who made it.
     promised: Mutex<Promise>,
+    /// What is said of it.
+    pub(crate) spec: RwLock<VhostSpec>,
+    pub(crate) deleted: AtomicBool,
+    pub(crate) exchange_tallies: Mutex<Map<Arc<str>, Arc<ExchangeTally>>>,
+    pub(crate) retirement: Retirement,
 }
 
 /// What a route found.
@@ -121,6 +130,13 @@ impl Vhost {
             epoch: AtomicU64::new(1),
             chances: AtomicU64::new(0),
             promised: Mutex::new(Promise::Now),
+            spec: RwLock::new(VhostSpec {
+                name: name.to_owned(),
+                ..VhostSpec::default()
+            }),
+            deleted: AtomicBool::new(false),
+            exchange_tallies: Mutex::default(),
+            retirement: Retirement::default(),
         }
     }
 
@@ -159,6 +175,7 @@ impl Vhost {
     pub fn declare_exchange(&self, exchange: Exchange) -> Result<Promise, DefinitionError> {
         let broker = self.broker();
         let mut definitions = self.definitions.write();
+        self.check_alive()?;
         if !definitions
             .topology
             .declare_exchange(exchange.clone())?
@@ -318,43 +335,6 @@ impl Vhost {
         }
     }
 
-    /// All exchanges, in order of their names.
-    pub fn exchanges(&self) -> Vec<Exchange> {
-        let definitions = self.definitions.read();
-        let mut exchanges: Vec<_> = definitions.topology.exchanges().cloned().collect();
-        exchanges.sort_by(|a, b| a.name.cmp(&b.name));
-        exchanges
-    }
-
-    /// All bindings, with the names of their destinations.
-    pub fn bindings(&self) -> Vec<(Binding, String)> {
-        let definitions = self.definitions.read();
-        let named = |binding: Binding| {
-            let name = match &binding.destination {
-                Destination::Queue(id) => definitions.by_id.get(id)?.name().to_owned(),
-                Destination::Exchange(name) => name.to_string(),
-            };
-            Some((binding, name))
-        };
-        definitions
-            .topology
-            .bindings()
-            .filter_map(|view| named(view.to_binding()))
-            .collect()
-    }
-
-    /// All queues, in order of their names.
-    pub fn queues(&self) -> Vec<Arc<QueueHandle>> {
-        let mut queues: Vec<_> = self.definitions.read().queues.values().cloned().collect();
-        queues.sort_by(|a, b| a.name.cmp(&b.name));
-        queues
-    }
-
-    /// The queue of that identity.
-    pub(crate) fn queue_of(&self, id: QueueId) -> Option<Arc<QueueHandle>> {
-        self.definitions.read().by_id.get(&id).cloned()
-    }
-
     /// Replaces `out` by the queues that a message goes to.
     pub(crate) fn route(
         &self,
@@ -400,6 +380,7 @@ impl Vhost {
     ) -> Result<Promise, DefinitionError> {
         for exchange in &removed.exchanges {
             definitions.cares.remove(&exchange.name);
+            self.forget_exchange_tally(&exchange.name);
         }
         let vhost = || Arc::clone(&self.name);
         let mut changes: Vec<Definition> = Vec::new();
@@ -462,7 +443,7 @@ pub(crate) fn outlives(definitions: &Definitions, binding: &Binding) -> bool {
 }
 
 /// Whether an exchange is one of those that every virtual host has.
-pub(crate) fn predeclared(exchange: &Exchange) -> bool {
+pub fn predeclared(exchange: &Exchange) -> bool {
     exchange.name.starts_with("amq.") && exchange.kind != ExchangeKind::Direct
         || matches!(&*exchange.name, "amq.direct" | SETTLE_EXCHANGE)
 }

@@ -43,6 +43,12 @@ impl DeadLetterReason {
         self.row().1
     }
 
+    /// The reason of that name.
+    pub fn from_name(name: &str) -> Option<DeadLetterReason> {
+        let found = ALL.iter().find(|(_, _, known)| *known == name);
+        found.map(|(reason, ..)| *reason)
+    }
+
     /// The reason of that code.
     pub fn from_code(code: u8) -> Option<DeadLetterReason> {
         let found = ALL.iter().find(|(_, known, _)| *known == code);
@@ -59,6 +65,7 @@ mod tests {
         for (reason, code, name) in ALL {
             assert_eq!(DeadLetterReason::from_code(code), Some(reason));
             assert_eq!((reason.code(), reason.name()), (code, name));
+            assert_eq!(DeadLetterReason::from_name(name), Some(reason));
         }
         assert_eq!(DeadLetterReason::from_code(0), None);
     }

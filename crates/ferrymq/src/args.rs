@@ -3,18 +3,35 @@
 //! Invariants
 //! - Flags are kept as text; `config` checks them together with file and environment.
 
+mod security;
+
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::commands::{self, help_of_groups};
 use crate::settings::Settings;
 
-const EXAMPLES: &str = "\
+/// The whole help: the commands in groups stand where clap has one long list.
+const HELP: &str = "\
+{about-with-newline}
+{usage-heading} {usage}
+
+{before-help}Flags of `ferrymq serve`, which is what `ferrymq` alone does:
+{options}{after-help}";
+
+pub(crate) const EXAMPLES: &str = "\
 Examples:
   ferrymq                                        a node for this machine, data in ./ferrymq-data
   ferrymq serve --amqp 0.0.0.0:5672 --http off   clients from everywhere, no HTTP
   ferrymq serve --memory-high 512MiB             publishers wait when messages take that much
   ferrymq verify --data-dir /var/lib/ferrymq     reads everything and says what is damaged
+  ferrymq declare queue orders --max-length 100000 --dead-letter-exchange dead
+  ferrymq publish orders 'a book'                a message; done when it is safe on the disk
+  ferrymq peek orders                            looks, and leaves the message where it is
+  ferrymq consume orders --count 1               takes it
+  ferrymq watch                                  queues and their rates, live
+  ferrymq doctor                                 is all well, and if not, what to do
 
 Settings, with rising priority:
   a TOML file (--config FILE)     keys are the names of the flags with _ for -:
@@ -53,6 +70,8 @@ enum Command {
     Verify(DataArgs),
     /// Sets damaged parts of a data directory aside, so that a node starts again, and reports them
     Repair(DataArgs),
+    #[command(flatten)]
+    Remote(Box<commands::Command>),
 }
 
 #[derive(Debug, Args)]
@@ -82,6 +101,10 @@ struct ServeArgs {
     /// [default: 127.0.0.1:15672]
     #[arg(long, value_name = "ADDR|off")]
     http: Option<String>,
+    /// Address for Prometheus: metrics and health without a log-in, as on the address for HTTP, or
+    /// off [default: 127.0.0.1:15692]
+    #[arg(long, value_name = "ADDR|off")]
+    prometheus: Option<String>,
     /// Address for MQTT, or off; MQTT is not in this version yet, so nothing is opened
     #[arg(long, value_name = "ADDR|off")]
     mqtt: Option<String>,
@@ -99,6 +122,9 @@ struct ServeArgs {
     /// What is logged: off, error, warn, info, debug, trace, or by module [default: info]
     #[arg(long, value_name = "LEVEL")]
     log: Option<String>,
+    /// What a line of the log is: text, or json (one object) [default: text]
+    #[arg(long, value_name = "text|json")]
+    log_format: Option<String>,
     /// Seconds between heartbeats that are proposed to clients, 0 for none [default: 60]
     #[arg(long, value_name = "SECONDS")]
     heartbeat_s: Option<String>,
@@ -120,6 +146,8 @@ struct ServeArgs {
     /// OTLP collector for the hops of traced messages, or off; needs a build with the feature otel
     #[arg(long, value_name = "URL|off")]
     otel_endpoint: Option<String>,
+    #[command(flatten)]
+    security: security::SecurityArgs,
 }
 
 /// The flags of `serve`.
@@ -135,11 +163,21 @@ pub(crate) enum Invocation {
     Serve(Flags),
     Verify(PathBuf),
     Repair(PathBuf),
+    Command(Box<commands::Command>),
 }
 
 /// Reads the command line; ends the process with a message if it makes no sense.
 pub(crate) fn parse() -> Invocation {
-    invocation(Line::parse())
+    let line = Line::from_arg_matches(&definition().get_matches());
+    invocation(line.unwrap_or_else(|error| error.exit()))
+}
+
+/// The command line with the help that is shown.
+pub(crate) fn definition() -> clap::Command {
+    let line = Line::command();
+    let groups = help_of_groups(&line);
+    line.help_template(HELP)
+        .before_help(groups.trim_end().to_owned())
 }
 
 fn invocation(line: Line) -> Invocation {
@@ -148,11 +186,13 @@ fn invocation(line: Line) -> Invocation {
         Some(Command::Serve(serve)) => Invocation::Serve(flags(*serve)),
         Some(Command::Verify(data)) => Invocation::Verify(data.data_dir),
         Some(Command::Repair(data)) => Invocation::Repair(data.data_dir),
+        Some(Command::Remote(command)) => Invocation::Command(command),
     }
 }
 
 fn flags(args: ServeArgs) -> Flags {
     let mut settings = Settings::default();
+    args.security.put(&mut settings);
     if !args.amqp.is_empty() {
         settings.set("amqp", "--amqp", args.amqp);
     }
@@ -164,6 +204,8 @@ fn flags(args: ServeArgs) -> Flags {
         ("memory_high", "--memory-high", args.memory_high),
         ("workers", "--workers", args.workers),
         ("log", "--log", args.log),
+        ("log_format", "--log-format", args.log_format),
+        ("prometheus", "--prometheus", args.prometheus),
         ("heartbeat_s", "--heartbeat-s", args.heartbeat_s),
         ("frame_bytes_max", "--frame-bytes-max", args.frame_bytes_max),
         ("channel_max", "--channel-max", args.channel_max),
@@ -192,14 +234,12 @@ fn flags(args: ServeArgs) -> Flags {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
     use crate::settings::KEYS;
 
     #[test]
     fn the_definition_of_the_command_line_is_sound() {
-        Line::command().debug_assert();
+        definition().debug_assert();
     }
 
     #[test]

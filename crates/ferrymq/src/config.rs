@@ -10,12 +10,15 @@ use ferry_broker::{PASSPORT_BYTES_DEFAULT, SyncPolicy};
 use ferry_gateway::GatewayConfig;
 use tracing_subscriber::EnvFilter;
 
+use crate::logging::LogFormat;
+use crate::security::Security;
 use crate::settings::{Setting, SettingError, Settings};
 use crate::size;
 
 const DATA_DIR_DEFAULT: &str = "./ferrymq-data";
 const AMQP_DEFAULT: ([u8; 4], u16) = ([127, 0, 0, 1], 5672);
 const HTTP_DEFAULT: ([u8; 4], u16) = ([127, 0, 0, 1], 15672);
+const PROMETHEUS_DEFAULT: ([u8; 4], u16) = ([127, 0, 0, 1], 15692);
 const MEMORY_FRACTION_DEFAULT: f64 = 0.4;
 const LOG_DEFAULT: &str = "info";
 
@@ -40,6 +43,8 @@ pub(crate) enum MemoryHigh {
 pub(crate) struct Config {
     pub data_dir: PathBuf,
     pub http: Option<SocketAddr>,
+    /// Where metrics and health are, and nothing else.
+    pub prometheus: Option<SocketAddr>,
     /// As it was asked for; there is no default, since nothing listens on it yet.
     pub mqtt: Option<SocketAddr>,
     pub sync: SyncPolicy,
@@ -50,8 +55,11 @@ pub(crate) struct Config {
     pub otel_endpoint: Option<crate::otel::Endpoint>,
     pub workers: usize,
     pub log: String,
+    pub log_format: LogFormat,
     /// The doors, with the addresses for AMQP.
     pub gateway: GatewayConfig,
+    /// TLS, proxies and log-ins.
+    pub security: Security,
 }
 
 impl Config {
@@ -68,6 +76,7 @@ impl Config {
                 .unwrap_or(default.message_bytes_max),
             outbox_bytes_max: sized("outbox_bytes_max", OUTBOX_BYTES)?
                 .map_or(default.outbox_bytes_max, |bytes| bytes as usize),
+            ..default
         };
         #[cfg(not(feature = "otel"))]
         value(settings, "otel_endpoint", no_otel)?;
@@ -76,6 +85,8 @@ impl Config {
             data_dir: value(settings, "data_dir", data_dir)?
                 .unwrap_or_else(|| PathBuf::from(DATA_DIR_DEFAULT)),
             http: address_of("http")?.unwrap_or_else(|| Some(SocketAddr::from(HTTP_DEFAULT))),
+            prometheus: address_of("prometheus")?
+                .unwrap_or_else(|| Some(SocketAddr::from(PROMETHEUS_DEFAULT))),
             mqtt: address_of("mqtt")?.flatten(),
             sync: value(settings, "sync", sync)?.unwrap_or_default(),
             memory_high: value(settings, "memory_high", memory_high)?
@@ -86,9 +97,11 @@ impl Config {
             otel_endpoint: value(settings, "otel_endpoint", otel_endpoint)?.flatten(),
             workers: value(settings, "workers", workers)?.unwrap_or_else(processors),
             log: value(settings, "log", log)?.unwrap_or_else(|| LOG_DEFAULT.to_owned()),
+            log_format: value(settings, "log_format", log_format)?.unwrap_or_default(),
             gateway,
+            security: Security::new(settings)?,
         };
-        if config.gateway.amqp.is_empty() && config.http.is_none() {
+        if config.gateway.amqp.is_empty() && config.http.is_none() && config.security.is_closed() {
             let origin = "amqp and http".to_owned();
             let why = "both are off: the node would listen on nothing".to_owned();
             return Err(SettingError::Wrong { origin, why });
@@ -103,7 +116,7 @@ fn processors() -> usize {
 }
 
 /// A setting with a single value, if it is set.
-fn value<T>(
+pub(crate) fn value<T>(
     settings: &Settings,
     key: &str,
     parse: impl FnOnce(&str) -> Result<T, String>,
@@ -118,13 +131,24 @@ fn value<T>(
 }
 
 fn amqp(settings: &Settings) -> Result<Vec<SocketAddr>, SettingError> {
-    let Some(setting) = settings.get("amqp") else {
-        return Ok(vec![SocketAddr::from(AMQP_DEFAULT)]);
+    match addresses(settings, "amqp")? {
+        Some(addresses) => Ok(addresses),
+        None => Ok(vec![SocketAddr::from(AMQP_DEFAULT)]),
+    }
+}
+
+/// A setting with several addresses, or `off`, if it is set.
+pub(crate) fn addresses(
+    settings: &Settings,
+    key: &str,
+) -> Result<Option<Vec<SocketAddr>>, SettingError> {
+    let Some(setting) = settings.get(key) else {
+        return Ok(None);
     };
     let parse = |text: &String| address(text).map_err(|why| setting.wrong(why));
     let addresses: Vec<_> = setting.texts.iter().map(parse).collect::<Result<_, _>>()?;
     check_amqp(setting, &addresses)?;
-    Ok(addresses.into_iter().flatten().collect())
+    Ok(Some(addresses.into_iter().flatten().collect()))
 }
 
 fn check_amqp(setting: &Setting, addresses: &[Option<SocketAddr>]) -> Result<(), SettingError> {
@@ -138,7 +162,7 @@ fn check_amqp(setting: &Setting, addresses: &[Option<SocketAddr>]) -> Result<(),
 }
 
 /// `off`, or an address; `localhost` is this machine's IPv4 address for itself.
-fn address(text: &str) -> Result<Option<SocketAddr>, String> {
+pub(crate) fn address(text: &str) -> Result<Option<SocketAddr>, String> {
     if text == "off" {
         return Ok(None);
     }
@@ -231,6 +255,11 @@ fn log(text: &str) -> Result<String, String> {
     }
 }
 
+fn log_format(text: &str) -> Result<LogFormat, String> {
+    let why = || format!("`{text}` is not text or json");
+    LogFormat::from_name(text).ok_or_else(why)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -250,6 +279,8 @@ mod tests {
         assert_eq!(config.data_dir, PathBuf::from("./ferrymq-data"));
         assert_eq!(config.gateway.amqp, ["127.0.0.1:5672".parse().unwrap()]);
         assert_eq!(config.http, Some("127.0.0.1:15672".parse().unwrap()));
+        assert_eq!(config.prometheus, Some("127.0.0.1:15692".parse().unwrap()));
+        assert_eq!(config.log_format, LogFormat::Text);
         assert_eq!(config.mqtt, None);
         assert_eq!(config.sync, SyncPolicy::Sync);
         assert_eq!(config.memory_high, MemoryHigh::Fraction(0.4));
@@ -290,6 +321,7 @@ mod tests {
             assert!(amqp(wrong).is_err(), "{wrong}");
         }
         assert_eq!(with(&[("http", "off")]).unwrap().http, None);
+        assert_eq!(with(&[("prometheus", "off")]).unwrap().prometheus, None);
         assert!(
             with(&[("http", "off"), ("amqp", "off")])
                 .unwrap_err()
@@ -350,6 +382,8 @@ mod tests {
             ("outbox_bytes_max", "1k", "`1k` is not a size from 4.0 KiB"),
             ("log", "loud=very", "`loud=very` is neither a level"),
             ("mqtt", "x", "`x` is not an address"),
+            ("prometheus", "15692", "`15692` is not an address"),
+            ("log_format", "xml", "`xml` is not text or json"),
         ] {
             let error = with(&[(key, text)]).unwrap_err();
             assert!(

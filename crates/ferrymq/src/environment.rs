@@ -2,17 +2,20 @@
 //!
 //! Invariants
 //! - A variable that begins with `FERRYMQ_` and is none of ours is an error that names it; those
-//!   that Kubernetes sets by itself for a service called `ferrymq` are left alone.
+//!   of commands, and those that Kubernetes sets by itself for a service called `ferrymq`, are
+//!   left alone.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use crate::settings::{KEYS, SettingError, Settings, key, nearest};
+use crate::settings::{KEYS, LISTS, SettingError, Settings, key, nearest};
 
 const PREFIX: &str = "FERRYMQ_";
 /// How Kubernetes goes on behind the name of a service: `..._SERVICE_HOST`, `..._PORT_5672_TCP`.
 const SERVICE_LINKS: [&str; 4] = ["SERVICE_HOST", "SERVICE_PORT", "PORT", "PORT_"];
 const CONFIG: &str = "FERRYMQ_CONFIG";
+/// What commands take from the environment: to a node it says nothing.
+const OF_COMMANDS: [&str; 4] = ["NODE", "USER", "PASSWORD", "VHOST"];
 
 /// What the environment says.
 #[derive(Debug, Default)]
@@ -34,7 +37,8 @@ pub(crate) fn read(
             environment.config = Some(PathBuf::from(value));
             continue;
         }
-        if is_service_link(&name[PREFIX.len()..]) {
+        let rest = &name[PREFIX.len()..];
+        if is_service_link(rest) || OF_COMMANDS.contains(&rest) {
             continue;
         }
         let lower = name[PREFIX.len()..].to_ascii_lowercase();
@@ -46,12 +50,12 @@ pub(crate) fn read(
             let (origin, why) = (name.to_owned(), "is not UTF-8".to_owned());
             return Err(SettingError::Wrong { origin, why });
         };
-        let texts = match key {
-            "amqp" => value
+        let texts = match LISTS.contains(&key) {
+            true => value
                 .split(',')
                 .map(|text| text.trim().to_owned())
                 .collect(),
-            _ => vec![value.to_owned()],
+            false => vec![value.to_owned()],
         };
         environment.settings.set(key, name, texts);
     }
@@ -97,6 +101,7 @@ mod tests {
             ("FERRYMQ_PORT_5672_TCP_ADDR", "10.0.0.1"),
             ("FERRYMQ_SERVICE_HOST", "10.0.0.1"),
             ("FERRYMQ_SERVICE_PORT_AMQP", "5672"),
+            ("FERRYMQ_PASSWORD", "secret"),
             ("FERRYMQ_CONFIG", "a.toml"),
             ("FERRYMQ_AMQP", "127.0.0.1:1, [::1]:2"),
             ("FERRYMQ_LOG", "info,ferry_gateway=debug"),

@@ -2,25 +2,32 @@
 //!
 //! Invariants
 //! - Standard output carries what scripts wait for, standard error the log.
-//! - The exit code is 0 after an orderly end, 2 for a wrong setting, 70 after the disk failed,
-//!   and 1 for everything else.
+//! - The exit code of a node is 0 after an orderly end, 2 for a wrong setting, 70 after the disk
+//!   failed, and 1 for everything else; those of commands are in `commands/outcome.rs`.
 //!
 //! Not here: anything that a message meets.
 
 #![forbid(unsafe_code)]
 
 mod args;
+mod certificates;
+mod client;
 mod clock;
+mod commands;
 mod config;
+mod definitions;
 mod environment;
 mod file;
+mod logging;
 mod memory;
 mod notify;
 #[cfg(feature = "otel")]
 mod otel;
 mod runtime;
+mod security;
 mod serve;
 mod settings;
+mod show;
 mod signals;
 mod size;
 mod tools;
@@ -49,6 +56,7 @@ fn main() -> ExitCode {
         },
         Invocation::Verify(data_dir) => tools::verify(&data_dir),
         Invocation::Repair(data_dir) => tools::repair(&data_dir),
+        Invocation::Command(command) => commands::run(*command),
     }
 }
 

@@ -4,24 +4,25 @@
 //! - `ready` is written when every listener accepts, and not before.
 //! - After the log has failed nothing is closed as if it had worked: the exit code says it.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ferry_admin::{Admin, Listener, Node};
-use ferry_broker::{Broker, OpenError, Options, Threads};
+use ferry_admin::{Admin, AdminConfig, Listener, METRICS_PROTOCOL, Node};
+use ferry_auth::{BackendError, Backends, ServerTls, TlsError};
+use ferry_broker::{AccessError, Broker, OpenError, Options, Threads};
 use ferry_gateway::Gateway;
 use ferry_log::{LogError, RealDisk};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::sync::watch;
-use tracing_subscriber::EnvFilter;
 
+use crate::certificates;
 use crate::clock::SteadyClock;
 use crate::config::{Config, MemoryHigh};
-use crate::signals::StopSignals;
-use crate::{memory, notify, runtime, size};
+use crate::signals::{Hangups, StopSignals};
+use crate::{logging, memory, notify, runtime, size};
 
 /// Free space on the disk below which publishers are held, in bytes, as in RabbitMQ.
 const DISK_FREE_BYTES_MIN: u64 = 50_000_000;
@@ -43,8 +44,14 @@ enum ServeError {
     Open(#[from] OpenError),
     #[error("can not listen on {what}: {error}")]
     Listen { what: String, error: io::Error },
+    #[error("TLS: {0}")]
+    Tls(#[from] TlsError),
+    #[error("auth_backends: {0}")]
+    Backends(#[from] BackendError),
     #[error("can not start: {0}")]
     System(#[from] io::Error),
+    #[error("can not make an administrator: {0}")]
+    Administrator(AccessError),
     #[error("closing the log: {0}")]
     Close(LogError),
 }
@@ -64,7 +71,7 @@ enum End {
 
 /// Runs a node until it is asked to stop.
 pub(crate) fn run(config: Config) -> ExitCode {
-    start_logging(&config.log);
+    logging::start(&config.log, config.log_format);
     match serve(config) {
         Ok(End::Asked) => ExitCode::SUCCESS,
         Ok(End::LogFailed) => ExitCode::from(EXIT_LOG_FAILED),
@@ -73,16 +80,6 @@ pub(crate) fn run(config: Config) -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-fn start_logging(filter: &str) {
-    tracing_subscriber::fmt()
-        .compact()
-        .with_env_filter(EnvFilter::new(filter))
-        .with_ansi(io::stderr().is_terminal())
-        .with_target(false)
-        .with_writer(io::stderr)
-        .init();
 }
 
 fn serve(mut config: Config) -> Result<End, ServeError> {
@@ -100,6 +97,7 @@ fn serve(mut config: Config) -> Result<End, ServeError> {
     );
     raise_file_limit();
     let broker = open(&config)?;
+    make_administrator(&config, &broker)?;
     #[cfg(feature = "otel")]
     if let Some(endpoint) = config.otel_endpoint.take() {
         crate::otel::start(&broker, endpoint)?;
@@ -141,6 +139,22 @@ fn open(config: &Config) -> Result<Arc<Broker>, ServeError> {
     Ok(broker)
 }
 
+/// A new node that can be reached from elsewhere has somebody who may come from there.
+fn make_administrator(config: &Config, broker: &Broker) -> Result<(), ServeError> {
+    let mut addresses = config.gateway.amqp.iter().chain(&config.http);
+    if addresses.all(|address| address.ip().to_canonical().is_loopback()) {
+        return Ok(());
+    }
+    let made = broker.make_first_administrator();
+    if let Some((name, password)) = made.map_err(ServeError::Administrator)? {
+        tracing::warn!(
+            "first start: user '{name}' is made, an administrator with password '{password}'. \
+             It is shown this once; change it or make users of your own"
+        );
+    }
+    Ok(())
+}
+
 fn memory_high_bytes(high: MemoryHigh) -> u64 {
     let limit = memory::limit_bytes();
     let known = || limit.unwrap_or(MEMORY_UNKNOWN_BYTES);
@@ -171,6 +185,7 @@ fn raise_file_limit() {
 /// The doors of a node, once all are open.
 struct Doors {
     gateway: Gateway,
+    prometheus: Option<Admin>,
     admin: Option<Admin>,
 }
 
@@ -196,7 +211,7 @@ async fn live(
     };
     notify::tell("STOPPING=1");
     signals.exit_at_next();
-    if let Some(admin) = &doors.admin {
+    for admin in doors.prometheus.iter().chain(&doors.admin) {
         admin.set_ready(false);
     }
     if end == End::LogFailed {
@@ -210,14 +225,29 @@ async fn live(
         return Ok(end);
     }
     doors.gateway.shutdown().await;
-    if let Some(admin) = doors.admin {
+    for admin in doors.prometheus.into_iter().chain(doors.admin) {
         admin.shutdown().await;
     }
     Ok(end)
 }
 
-async fn open_doors(config: Config, broker: Arc<Broker>) -> Result<Doors, ServeError> {
-    let what = format!("{:?} for AMQP", config.gateway.amqp);
+async fn open_doors(mut config: Config, broker: Arc<Broker>) -> Result<Doors, ServeError> {
+    let security = config.security;
+    let tls = match security.tls {
+        None => None,
+        Some(settings) => Some(Arc::new(ServerTls::open(settings)?)),
+    };
+    if let Some(tls) = &tls {
+        tokio::spawn(certificates::watch(Arc::clone(tls), Hangups::new()?));
+    }
+    let backends = Backends::new(Arc::clone(&broker), security.backends)?;
+    config.gateway.amqps = security.amqps;
+    config.gateway.tls = tls.clone();
+    config.gateway.proxy_from = security.proxy_from.clone();
+    config.gateway.backends = Some(backends.clone());
+    let message_bytes_max = config.gateway.message_bytes_max;
+    let addresses = [&config.gateway.amqp[..], &config.gateway.amqps].concat();
+    let what = format!("{addresses:?} for AMQP");
     let gateway = Gateway::start(Arc::clone(&broker), config.gateway)
         .map_err(|error| ServeError::Listen { what, error })?;
     let mut listeners = Vec::new();
@@ -228,34 +258,82 @@ async fn open_doors(config: Config, broker: Arc<Broker>) -> Result<Doors, ServeE
             address: *address,
         });
     }
+    for address in gateway.tls_addrs() {
+        tracing::info!("AMQP 0-9-1 over TLS on {address}");
+        listeners.push(Listener {
+            protocol: "amqp/ssl",
+            address: *address,
+        });
+    }
     if let Some(address) = config.mqtt {
         tracing::warn!("MQTT is not in this version yet: {address} is not opened");
     }
-    let admin = match config.http {
-        None => None,
-        Some(address) => {
-            let node = Node {
-                name: format!("ferrymq@{}", host_name()),
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-                data_dir: config.data_dir,
-                listeners,
-            };
-            Some(open_admin(broker, node, address).await?)
-        }
+    let admin = AdminConfig {
+        http: config.http,
+        https: security.https,
+        tls,
+        proxy_from: security.proxy_from,
+        backends: Some(backends),
     };
-    Ok(Doors { gateway, admin })
+    let mut node = Node {
+        name: format!("ferrymq@{}", host_name()),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        data_dir: config.data_dir,
+        listeners,
+        message_bytes_max,
+    };
+    let prometheus = match config.prometheus {
+        None => None,
+        Some(address) => Some(open_prometheus(&broker, &mut node, address).await?),
+    };
+    let admin = match admin.http.or(admin.https) {
+        None => None,
+        Some(_) => Some(open_admin(broker, node, admin).await?),
+    };
+    Ok(Doors {
+        gateway,
+        prometheus,
+        admin,
+    })
+}
+
+/// Also notes the listener in what is told of the node.
+async fn open_prometheus(
+    broker: &Arc<Broker>,
+    node: &mut Node,
+    address: SocketAddr,
+) -> Result<Admin, ServeError> {
+    let opened = Admin::start_metrics(Arc::clone(broker), node.clone(), address).await;
+    let admin = opened.map_err(|error| {
+        let what = format!("{address} for Prometheus (--prometheus)");
+        ServeError::Listen { what, error }
+    })?;
+    let address = admin.local_addr();
+    tracing::info!("metrics on http://{address}/metrics");
+    node.listeners.push(Listener {
+        protocol: METRICS_PROTOCOL,
+        address,
+    });
+    Ok(admin)
 }
 
 async fn open_admin(
     broker: Arc<Broker>,
     node: Node,
-    address: SocketAddr,
+    config: AdminConfig,
 ) -> Result<Admin, ServeError> {
-    let admin = Admin::start(broker, node, address).await.map_err(|error| {
-        let what = format!("{address} for HTTP");
+    let addresses = [config.http, config.https];
+    let admin = Admin::open(broker, node, config).await.map_err(|error| {
+        let addresses: Vec<_> = addresses.into_iter().flatten().collect();
+        let what = format!("{addresses:?} for HTTP");
         ServeError::Listen { what, error }
     })?;
-    tracing::info!("HTTP on {0}, page at http://{0}/", admin.local_addr());
+    let schemes = ["HTTP", "HTTPS"].into_iter().zip(addresses);
+    let opened = schemes.filter(|(_, address)| address.is_some());
+    for ((scheme, _), address) in opened.zip(admin.local_addrs()) {
+        let lower = scheme.to_lowercase();
+        tracing::info!("{scheme} on {address}, page at {lower}://{address}/");
+    }
     Ok(admin)
 }
 

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Everything that can be set. A flag has `-` for `_`; a variable is upper case after `FERRYMQ_`.
-pub(crate) const KEYS: [&str; 15] = [
+pub(crate) const KEYS: [&str; 43] = [
     "amqp",
     "channel_max",
     "data_dir",
@@ -17,14 +17,52 @@ pub(crate) const KEYS: [&str; 15] = [
     "heartbeat_s",
     "http",
     "log",
+    "log_format",
     "memory_high",
     "message_bytes_max",
     "mqtt",
     "otel_endpoint",
     "outbox_bytes_max",
     "passport_bytes",
+    "prometheus",
     "sync",
     "workers",
+    "amqps",
+    "https",
+    "tls_cert",
+    "tls_key",
+    "tls_client_ca",
+    "tls_client_auth",
+    "tls_version_min",
+    "tls_login_from",
+    "proxy_protocol_from",
+    "auth_backends",
+    "auth_ca",
+    "auth_http_user_path",
+    "auth_http_vhost_path",
+    "auth_http_resource_path",
+    "auth_http_topic_path",
+    "auth_http_method",
+    "auth_http_timeout_ms",
+    "auth_http_cache_ms",
+    "oauth2_jwks_url",
+    "oauth2_jwks_file",
+    "oauth2_issuer",
+    "oauth2_resource_server_id",
+    "oauth2_scope_prefix",
+    "oauth2_additional_scopes_key",
+    "oauth2_username_claims",
+    "oauth2_scope_aliases",
+];
+
+/// Of those, what may have several values: commas stand between them in the environment.
+pub(crate) const LISTS: [&str; 6] = [
+    "amqp",
+    "amqps",
+    "auth_backends",
+    "oauth2_scope_aliases",
+    "oauth2_username_claims",
+    "proxy_protocol_from",
 ];
 
 /// A setting that can not be used.

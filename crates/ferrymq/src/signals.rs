@@ -1,4 +1,5 @@
-//! SIGTERM and SIGINT: the first ends the node in order, the second at once.
+//! SIGTERM and SIGINT: the first ends the node in order, the second at once. SIGHUP: files are read
+//! again.
 
 use std::io;
 
@@ -37,5 +38,20 @@ impl StopSignals {
             tracing::warn!("{name} again: ending at once");
             std::process::exit(EXIT_AT_ONCE);
         });
+    }
+}
+
+/// SIGHUP, which no longer ends the process.
+pub(crate) struct Hangups(Signal);
+
+impl Hangups {
+    /// From now on it is listened to.
+    pub fn new() -> io::Result<Hangups> {
+        Ok(Hangups(signal(SignalKind::hangup())?))
+    }
+
+    /// The next one.
+    pub async fn next(&mut self) {
+        self.0.recv().await;
     }
 }

@@ -19,6 +19,7 @@ use tokio::net::tcp::OwnedReadHalf;
 use tokio::time::Sleep;
 
 use crate::amqp091::session::Session;
+use crate::arrival::{self, Arrived};
 use crate::link::{Link, event};
 use crate::shared::Shared;
 use crate::worker::{self, Worker};
@@ -33,19 +34,46 @@ const READ_BYTES_MIN: usize = 64 << 10;
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Serves one accepted socket to its end.
-pub(crate) async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr) {
+pub(crate) async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr, tls: bool) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%peer, %error, "no TCP_NODELAY");
     }
+    let arrived = if tls || shared.config.proxy_from.contains(peer.ip()) {
+        // In a box: what a handshake needs is not for a whole connection's life.
+        Box::pin(arrival::arrive(&shared, stream, peer, tls)).await
+    } else {
+        Ok(Arrived::plainly(stream, peer))
+    };
+    let (stream, sealed, arrival) = match arrived {
+        Ok(Arrived {
+            stream,
+            sealed,
+            arrival,
+        }) => (stream, sealed, arrival),
+        Err(reason) => {
+            tracing::info!(%peer, reason, "connection closed before its first byte");
+            return;
+        }
+    };
+    let peer = arrival.peer;
     let (read, write) = stream.into_split();
     let link = Link::new(
         Arc::clone(&shared.broker),
         write,
+        sealed,
         shared.config.outbox_bytes_max,
     );
     let key = shared.register(&link);
+    if shared.is_stopping() {
+        link.notify(event::SHUTDOWN);
+    }
     tracing::info!(%peer, "accepting AMQP connection");
-    let session = Session::new(Arc::clone(&shared), Arc::clone(&link), peer, Instant::now());
+    let session = Session::new(
+        Arc::clone(&shared),
+        Arc::clone(&link),
+        arrival,
+        Instant::now(),
+    );
     let mut connection = Connection {
         read,
         link: Arc::clone(&link),
@@ -79,15 +107,27 @@ impl Connection {
             }
         }
         self.link.drain();
-        let drained = std::future::poll_fn(|cx| self.poll_drained(cx));
-        if tokio::time::timeout(DRAIN_TIMEOUT, drained).await.is_err() {
-            tracing::debug!("the client did not read the last bytes");
+        self.drained().await;
+        if let Some(sealed) = self.link.sealed()
+            && self.link.level() == 0
+        {
+            sealed.say_goodbye();
+            self.link.urge();
+            self.drained().await;
         }
         self.link.close();
     }
 
+    async fn drained(&mut self) {
+        let drained = std::future::poll_fn(|cx| self.poll_drained(cx));
+        if tokio::time::timeout(DRAIN_TIMEOUT, drained).await.is_err() {
+            tracing::debug!("the client did not read the last bytes");
+        }
+    }
+
     fn poll(&mut self, cx: &mut Context<'_>, mut timer: Pin<&mut Sleep>) -> Poll<Step> {
         self.poll_events(cx);
+        self.take_rest();
         self.poll_timer(cx, timer.as_mut());
         for _ in 0..READS_IN_A_ROW_MAX {
             if self.session.is_over() {
@@ -124,6 +164,19 @@ impl Connection {
             self.session
                 .on_events(events, &mut worker.burst, Instant::now());
         });
+        if events & event::LOGIN != 0 {
+            self.go_on();
+        }
+    }
+
+    /// Works off what had come before the session waited.
+    fn go_on(&mut self) {
+        let rest = std::mem::take(&mut self.rest);
+        let used = worker::with_worker(|worker| {
+            self.session
+                .receive(&rest, 0, &mut worker.burst, Instant::now())
+        });
+        self.keep(&rest[used..]);
     }
 
     fn poll_timer(&mut self, cx: &mut Context<'_>, mut timer: Pin<&mut Sleep>) {
@@ -150,7 +203,7 @@ impl Connection {
                 scratch.resize(kept + READ_BYTES_MIN, 0);
             }
             let mut buffer = ReadBuf::new(&mut scratch[kept..]);
-            ready!(Pin::new(&mut self.read).poll_read(cx, &mut buffer))?;
+            ready!(poll_read(&mut self.read, &self.link, cx, &mut buffer))?;
             let fresh = buffer.filled().len();
             if fresh == 0 {
                 return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
@@ -165,6 +218,19 @@ impl Connection {
             io::ErrorKind::UnexpectedEof => "client unexpectedly closed TCP connection".to_owned(),
             _ => error.to_string(),
         })
+    }
+
+    /// Goes on with bytes that came while a log-in was decided.
+    fn take_rest(&mut self) {
+        if !self.session.takes_rest() || self.rest.is_empty() {
+            return;
+        }
+        let rest = std::mem::take(&mut self.rest);
+        let used = worker::with_worker(|worker| {
+            self.session
+                .receive(&rest, 0, &mut worker.burst, Instant::now())
+        });
+        self.keep(&rest[used..]);
     }
 
     fn keep(&mut self, rest: &[u8]) {
@@ -188,5 +254,25 @@ impl Connection {
             _ if self.link.level() == 0 => Poll::Ready(()),
             _ => Poll::Pending,
         }
+    }
+}
+
+/// Reads plain bytes, whatever the socket carries.
+fn poll_read(
+    read: &mut OwnedReadHalf,
+    link: &Link,
+    cx: &mut Context<'_>,
+    buffer: &mut ReadBuf<'_>,
+) -> Poll<io::Result<()>> {
+    let Some(sealed) = link.sealed() else {
+        return Pin::new(read).poll_read(cx, buffer);
+    };
+    let (urges, result) = ready!(sealed.poll_read(read, cx, buffer));
+    if urges {
+        link.urge();
+    }
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+        result => Poll::Ready(result),
     }
 }

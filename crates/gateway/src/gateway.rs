@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use ferry_broker::{Broker, Formats, PressureWaiter, RateWaiter};
+use ferry_broker::{AccessWaiter, Broker, Formats, PressureWaiter, RateWaiter};
 use ferry_core::message::FORMAT_AMQP091;
 use tokio::task::JoinHandle;
 
@@ -35,6 +35,8 @@ pub fn formats() -> Formats {
 pub struct Gateway {
     shared: Arc<Shared>,
     addresses: Vec<SocketAddr>,
+    /// How many of them are plain; those with TLS follow.
+    plain: usize,
     listeners: Vec<JoinHandle<()>>,
 }
 
@@ -42,12 +44,17 @@ impl Gateway {
     /// Binds every address and starts to accept. Called within a tokio runtime.
     ///
     /// # Errors
-    /// An address that can not be bound; then nothing is listening.
+    /// An address that can not be bound, or TLS without a certificate; then nothing is listening.
     pub fn start(broker: Arc<Broker>, mut config: GatewayConfig) -> io::Result<Gateway> {
         config.frame_bytes_max = config.frame_bytes_max.max(amqp091::frame::FRAME_BYTES_MIN);
+        if !config.amqps.is_empty() && config.tls.is_none() {
+            return Err(io::Error::other("there is no certificate for TLS"));
+        }
+        let plain = config.amqp.len();
         let bound: Vec<_> = config
             .amqp
             .iter()
+            .chain(&config.amqps)
             .map(|address| listener::bind(*address))
             .collect::<Result<_, _>>()?;
         let addresses = bound
@@ -60,24 +67,34 @@ impl Gateway {
             .memory()
             .subscribe(waiter.clone() as Weak<dyn PressureWaiter>);
         broker.watch_rates(waiter.clone() as Weak<dyn RateWaiter>);
+        broker.watch_access(waiter.clone() as Weak<dyn AccessWaiter>);
         broker.set_after_work(Box::new(move || {
             after_work();
             if let Some(shared) = waiter.upgrade() {
                 shared.look_for_failure();
             }
         }));
-        let accept = |socket| tokio::spawn(listener::accept(socket, Arc::clone(&shared)));
-        let listeners = bound.into_iter().map(accept).collect();
+        let accept = |(number, socket)| {
+            let tls = number >= plain;
+            tokio::spawn(listener::accept(socket, tls, Arc::clone(&shared)))
+        };
+        let listeners = bound.into_iter().enumerate().map(accept).collect();
         Ok(Gateway {
             shared,
             addresses,
+            plain,
             listeners,
         })
     }
 
     /// The addresses that are listened on, with the ports that were given for port 0.
     pub fn local_addrs(&self) -> &[SocketAddr] {
-        &self.addresses
+        &self.addresses[..self.plain]
+    }
+
+    /// The same of those with TLS.
+    pub fn tls_addrs(&self) -> &[SocketAddr] {
+        &self.addresses[self.plain..]
     }
 
     /// How many sockets are connected, logged in or not.

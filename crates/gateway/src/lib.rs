@@ -1,7 +1,9 @@
 //! Listeners, connections, outboxes and one adapter per protocol.
 //!
 //! ```text
-//! listener --socket--> connection (task: reads into the thread's buffer)
+//! listener --socket--> arrival (PROXY header, TLS handshake)
+//!                         |
+//!                      connection (task: reads into the thread's buffer, through sealed with TLS)
 //!                         | bytes
 //!                      amqp091 (session, channels) --burst--> ferry-broker
 //!                                                                | deliveries, confirms
@@ -12,7 +14,7 @@
 //! - The unit of work is what one socket read brings: it is parsed, submitted and flushed at once.
 //! - The broker is never called while a link's lock is held; the broker calls into links under a
 //!   partition's lock.
-//! - An idle connection holds no buffer.
+//! - An idle connection holds no buffer, but for the few KiB that TLS keeps.
 //! - A peer can make its own connection end, nothing else.
 //!
 //! Not here: routing, queues, storage (`ferry-broker`), wire formats (`amqp091`).
@@ -20,11 +22,13 @@
 #![forbid(unsafe_code)]
 
 mod amqp091;
+mod arrival;
 mod connection;
 mod gateway;
 mod link;
 mod listener;
 mod outbox;
+mod sealed;
 mod shared;
 mod worker;
 

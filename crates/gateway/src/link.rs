@@ -12,27 +12,31 @@
 //!   looks at the mark afterwards.
 //! - The socket is shut down when the connection ends, however long deliveries keep the link.
 //!
-//! Not here: what the bytes mean (`amqp091`), reading (`connection`).
+//! Not here: when the task wakes (`waking`), what the bytes mean (`amqp091`), reading
+//! (`connection`).
 
-use std::io;
+mod probe;
+mod sealing;
+mod waking;
+
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
-use std::task::{Context, Poll, Waker};
+use std::task::Waker;
+use std::time::Instant;
 
 use ferry_broker::{
-    Broker, DurableWaiter, Lease, Metrics, Promise, QueueHandle, Ticket, TicketWaiter,
+    Broker, DurableWaiter, Lease, MessageStats, Metrics, Promise, QueueHandle, Ticket, TicketWaiter,
 };
 use parking_lot::{Mutex, MutexGuard};
+use probe::Front;
 use rustix::net::Shutdown;
 use tokio::net::tcp::OwnedWriteHalf;
 
 use crate::amqp091::confirm::{Debts, HeldReply, Payment, Pledge, Wait};
 use crate::amqp091::lane::{LaneId, Lanes};
 use crate::outbox::{Outbox, Written};
+use crate::sealed::Sealed;
 use crate::worker;
-
-/// Bytes that wait to be written to the log before publishers stop for a moment.
-const LOG_BACKLOG_BYTES_MAX: u64 = 8 << 20;
 
 /// Rounds of writing that one flush makes before it leaves the rest to the connection's task.
 const FLUSH_ROUNDS_MAX: u32 = 8;
@@ -57,6 +61,12 @@ pub(crate) mod event {
     pub(crate) const RATES: u32 = 128;
     /// A consumer waits for its turn: the timer is to be set.
     pub(crate) const PACED: u32 = 256;
+    /// A log-in was decided.
+    pub(crate) const LOGIN: u32 = 512;
+    /// Rights were taken, or users or virtual hosts deleted.
+    pub(crate) const ACCESS: u32 = 1024;
+    /// An operator wants it closed.
+    pub(crate) const CLOSE: u32 = 2048;
 }
 
 /// What waits for the connection's task.
@@ -79,6 +89,8 @@ pub(crate) struct LinkState {
     pub(crate) debts: Debts<Arc<Ticket>>,
     /// What waits for the task.
     pub(crate) leftovers: Leftovers,
+    /// What closed channels have counted.
+    closed: MessageStats,
     /// Whether some thread has the link in its list.
     touched: bool,
     /// Whether the task waits for the last bytes to leave, whoever writes them.
@@ -92,6 +104,8 @@ pub(crate) struct Link {
     me: Weak<Link>,
     broker: Arc<Broker>,
     writer: OwnedWriteHalf,
+    /// What seals the bytes on their way; none on a plain socket.
+    sealed: Option<Box<Sealed>>,
     state: Mutex<LinkState>,
     level: AtomicUsize,
     /// Bytes of deliveries that were admitted and are not in the outbox yet.
@@ -101,6 +115,8 @@ pub(crate) struct Link {
     waker: Mutex<Option<Waker>>,
     sent_bytes: AtomicU64,
     outbox_bytes_max: usize,
+    /// What listings show of the connection.
+    pub(crate) front: Front,
 }
 
 impl Pledge for Arc<Ticket> {
@@ -121,12 +137,14 @@ impl Link {
     pub(crate) fn new(
         broker: Arc<Broker>,
         writer: OwnedWriteHalf,
+        sealed: Option<Box<Sealed>>,
         outbox_bytes_max: usize,
     ) -> Arc<Link> {
         Arc::new_cyclic(|me| Link {
             me: me.clone(),
             broker,
             writer,
+            sealed,
             state: Mutex::default(),
             level: AtomicUsize::new(0),
             reserved: AtomicUsize::new(0),
@@ -135,6 +153,7 @@ impl Link {
             waker: Mutex::new(None),
             sent_bytes: AtomicU64::new(0),
             outbox_bytes_max,
+            front: Front::default(),
         })
     }
 
@@ -230,8 +249,10 @@ impl Link {
             };
             drop(state);
             let mut sent = 0;
-            let written = hand.write(&mut sent, |bytes| self.writer.try_write(bytes));
+            let written = self.write(&mut hand, &mut sent);
             self.sent_bytes.fetch_add(sent as u64, Ordering::Relaxed);
+            self.broker.edges().sent(sent as u64);
+            self.front.sent();
             state = self.state.lock();
             state.outbox.end_write(hand, written);
             let level = state.outbox.len();
@@ -271,68 +292,6 @@ impl Link {
         }
     }
 
-    /// Wakes the connection's task for these events.
-    pub(crate) fn notify(&self, events: u32) {
-        let before = self.events.fetch_or(events, Ordering::SeqCst);
-        if before & events != events {
-            let waker = self.waker.lock().take();
-            if let Some(waker) = waker {
-                waker.wake();
-            }
-        }
-    }
-
-    /// What the task was woken for. Only the task calls this.
-    pub(crate) fn take_events(&self, cx: &Context<'_>) -> u32 {
-        let mut waker = self.waker.lock();
-        if !waker
-            .as_ref()
-            .is_some_and(|known| known.will_wake(cx.waker()))
-        {
-            *waker = Some(cx.waker().clone());
-        }
-        drop(waker);
-        self.events.swap(0, Ordering::SeqCst)
-    }
-
-    /// From now on the task is woken when the outbox is empty.
-    pub(crate) fn drain(&self) {
-        self.state.lock().draining = true;
-    }
-
-    /// Flushes once the socket is writable; ready when nothing is blocked. Only the task calls it.
-    pub(crate) fn poll_unblock(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        loop {
-            if !self.state.lock().outbox.is_blocked() {
-                return Poll::Ready(Ok(()));
-            }
-            match self.writer.as_ref().poll_write_ready(cx) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Ready(Ok(())) => {
-                    self.state.lock().outbox.unblock();
-                    self.flush();
-                    self.broker.memory_given_back();
-                }
-            }
-        }
-    }
-
-    /// Whether the disk is so far behind that a publisher has to stop for a moment, so that what
-    /// waits in memory to be written stays bounded. If so, the task is woken when it has caught up.
-    pub(crate) fn log_is_behind(&self) -> bool {
-        let log = self.broker.log();
-        // An alarm holds publishes in its own way, and lets everything else go on.
-        let held = self.broker.memory().blocked().is_some();
-        if held || log.backlog_bytes() <= LOG_BACKLOG_BYTES_MAX {
-            return false;
-        }
-        let caught_up = Arc::new(CaughtUp(self.me.clone()));
-        self.broker
-            .when_kept(Promise::Written(log.end()), caught_up);
-        true
-    }
-
     /// Sends a reply on a channel once `promise` is kept, after all that the channel owes.
     pub(crate) fn reply(&self, lane: LaneId, promise: Promise, fill: impl FnOnce(&mut Vec<u8>)) {
         let kept = self.broker.kept(promise);
@@ -346,8 +305,9 @@ impl Link {
         &self,
         ticket: Arc<Ticket>,
         ranges: Vec<crate::amqp091::confirm::ConfirmRange>,
+        read_at: Option<Instant>,
     ) {
-        self.with(|state| state.debts.owe_confirms(ticket, ranges));
+        self.with(|state| state.debts.owe_confirms(ticket, ranges, read_at));
         self.pay();
     }
 
@@ -422,6 +382,7 @@ impl LinkState {
             ..
         } = self;
         let (mut opened, mut confirmed) = (false, 0);
+        let mut now = None;
         let wait = debts.pay(
             |promise| broker.kept(promise),
             |payment| match payment {
@@ -432,8 +393,9 @@ impl LinkState {
                     multiple,
                     count,
                 } => {
-                    if lanes.get(lane).is_some() {
+                    if let Some(lane) = lanes.get(lane) {
                         confirmed += count;
+                        lane.stats.confirmed(tag, count);
                         crate::amqp091::write_ack(outbox.buffer(), channel, tag, multiple);
                     }
                 }
@@ -443,9 +405,14 @@ impl LinkState {
                     tag,
                     multiple,
                 } => {
-                    if lanes.get(lane).is_some() {
+                    if let Some(lane) = lanes.get(lane) {
+                        lane.stats.confirmed(tag, 0);
                         crate::amqp091::write_nack(outbox.buffer(), channel, tag, multiple);
                     }
+                }
+                Payment::Answered { read_at, publishes } => {
+                    let now = *now.get_or_insert_with(Instant::now);
+                    broker.edges().confirmed(now - read_at, publishes);
                 }
                 // A closed channel's replies, its last word among them, still go out in order.
                 Payment::Reply(reply) => {
@@ -458,17 +425,6 @@ impl LinkState {
         );
         Metrics::add(&broker.metrics().messages_confirmed, confirmed);
         (wait, opened)
-    }
-}
-
-/// Wakes a connection that stopped reading because the log was behind.
-struct CaughtUp(Weak<Link>);
-
-impl DurableWaiter for CaughtUp {
-    fn kept(&self) {
-        if let Some(link) = self.0.upgrade() {
-            link.notify(event::RESUME);
-        }
     }
 }
 

@@ -32,15 +32,15 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Accepts for ever.
-pub(crate) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+pub(crate) async fn accept(listener: TcpListener, tls: bool, shared: Arc<Shared>) {
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
-                tokio::spawn(connection::serve(Arc::clone(&shared), stream, peer));
+                tokio::spawn(connection::serve(Arc::clone(&shared), stream, peer, tls));
             }
             Err(error) if is_of_the_peer(&error) => {}
             Err(error) => {
-                tracing::warn!(%error, "accept");
+                tracing::warn!("AMQP: can not accept a connection: {error}; it is tried again");
                 tokio::time::sleep(ERROR_PAUSE).await;
             }
         }

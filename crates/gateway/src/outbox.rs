@@ -47,6 +47,8 @@ pub(crate) struct Outbox {
     back: Vec<u8>,
     /// What the writer has taken away, in bytes.
     in_hand: usize,
+    /// Whether a writer has to come even if there is nothing to write.
+    urged: bool,
     writing: bool,
     blocked: bool,
     closed: bool,
@@ -57,6 +59,8 @@ pub(crate) struct Outbox {
 pub(crate) struct Hand {
     buffer: Vec<u8>,
     at: usize,
+    /// Whether some of it went to the socket already: it was sealed, where it is to be.
+    begun: bool,
 }
 
 /// How a write went on.
@@ -71,6 +75,21 @@ pub(crate) enum Written {
 }
 
 impl Hand {
+    /// Puts sealed bytes in the place of what was taken from the outbox, once.
+    pub(crate) fn seal(
+        &mut self,
+        seal: impl FnOnce(&[u8], &mut Vec<u8>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        if self.begun {
+            return Ok(());
+        }
+        self.begun = true;
+        let mut sealed = take_buffer();
+        seal(&self.buffer, &mut sealed)?;
+        give_buffer(std::mem::replace(&mut self.buffer, sealed));
+        Ok(())
+    }
+
     /// Writes until nothing is in hand or the socket has no room. Adds to `sent`.
     pub(crate) fn write(
         &mut self,
@@ -109,7 +128,8 @@ impl Outbox {
         if self.closed {
             0
         } else {
-            self.front.len() - self.front_at + self.back.len() + self.in_hand
+            let urge = usize::from(self.urged);
+            self.front.len() - self.front_at + self.back.len() + self.in_hand + urge
         }
     }
 
@@ -123,9 +143,15 @@ impl Outbox {
         self.blocked = false;
     }
 
+    /// A writer is to come, even if there is nothing to write.
+    pub(crate) fn urge(&mut self) {
+        self.urged = !self.closed;
+    }
+
     /// Nothing will be written any more.
     pub(crate) fn close(&mut self) {
         self.closed = true;
+        self.urged = false;
         self.front = Vec::new();
         self.front_at = 0;
         self.back = Vec::new();
@@ -137,21 +163,23 @@ impl Outbox {
         if self.writing || self.blocked || self.closed {
             return None;
         }
-        let (buffer, at) = if self.front.is_empty() {
-            (std::mem::take(&mut self.back), 0)
-        } else {
+        let begun = !self.front.is_empty();
+        let (buffer, at) = if begun {
             (
                 std::mem::take(&mut self.front),
                 std::mem::take(&mut self.front_at),
             )
+        } else {
+            (std::mem::take(&mut self.back), 0)
         };
-        if buffer.is_empty() {
+        if buffer.is_empty() && !self.urged {
             give_buffer(buffer);
             return None;
         }
+        self.urged &= begun;
         self.writing = true;
         self.in_hand = buffer.len() - at;
-        Some(Hand { buffer, at })
+        Some(Hand { buffer, at, begun })
     }
 
     /// Ends what [`Outbox::begin_write`] began.
@@ -235,6 +263,48 @@ mod tests {
         outbox.end_write(hand, Written::All);
         assert_eq!(outbox.len(), 6);
         assert!(outbox.begin_write().is_some());
+    }
+
+    #[test]
+    fn what_is_sealed_is_sealed_once_and_counts_until_it_is_written() {
+        let mut outbox = Outbox::default();
+        outbox.urge();
+        assert_eq!(outbox.len(), 1, "a writer has to come");
+        let seal = |plain: &[u8], out: &mut Vec<u8>| {
+            out.extend_from_slice(b"<");
+            out.extend_from_slice(plain);
+            out.extend_from_slice(b">");
+            Ok(())
+        };
+        let (mut room, mut taken) = (2, Vec::new());
+        let mut flush = |outbox: &mut Outbox, more: usize| {
+            room += more;
+            let mut hand = outbox.begin_write()?;
+            hand.seal(seal).unwrap();
+            let written = hand.write(&mut 0, |bytes| {
+                let count = bytes.len().min(room);
+                room -= count;
+                taken.extend_from_slice(&bytes[..count]);
+                match count {
+                    0 => Err(io::ErrorKind::WouldBlock.into()),
+                    _ => Ok(count),
+                }
+            });
+            outbox.end_write(hand, written);
+            Some(written)
+        };
+        assert_eq!(flush(&mut outbox, 0), Some(Written::All));
+        outbox.buffer().extend_from_slice(b"ab");
+        assert_eq!(flush(&mut outbox, 1), Some(Written::Full));
+        assert_eq!(outbox.len(), 3, "three of `<ab>`");
+        outbox.buffer().extend_from_slice(b"c");
+        outbox.urge();
+        outbox.unblock();
+        assert_eq!(flush(&mut outbox, 100), Some(Written::All));
+        assert_eq!(outbox.len(), 2, "the urge stands beside what came later");
+        assert_eq!(flush(&mut outbox, 0), Some(Written::All));
+        assert_eq!(flush(&mut outbox, 0), None);
+        assert_eq!(taken, b"<><ab><c>");
     }
 
     #[test]

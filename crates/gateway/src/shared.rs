@@ -7,7 +7,8 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
-use ferry_broker::{BlockReason, Broker, PressureWaiter, RateWaiter};
+use ferry_auth::{Backends, Networks, ServerTls};
+use ferry_broker::{AccessWaiter, BlockReason, Broker, PressureWaiter, RateWaiter};
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 
@@ -18,6 +19,14 @@ use crate::link::{Link, event};
 pub struct GatewayConfig {
     /// Addresses to listen on for AMQP.
     pub amqp: Vec<SocketAddr>,
+    /// Addresses to listen on for AMQP over TLS.
+    pub amqps: Vec<SocketAddr>,
+    /// Certificates for that.
+    pub tls: Option<Arc<ServerTls>>,
+    /// Who may say, by the PROXY protocol, whom it speaks for; from there it must.
+    pub proxy_from: Networks,
+    /// Who decides about log-ins; the broker alone if nobody is named.
+    pub backends: Option<Backends>,
     /// Largest frame that is offered, in bytes; at least 4096.
     pub frame_bytes_max: u32,
     /// Most channels per connection that are offered; 0 for no limit.
@@ -34,6 +43,10 @@ impl Default for GatewayConfig {
     fn default() -> GatewayConfig {
         GatewayConfig {
             amqp: Vec::new(),
+            amqps: Vec::new(),
+            tls: None,
+            proxy_from: Networks::default(),
+            backends: None,
             frame_bytes_max: 131_072,
             channel_max: 2047,
             heartbeat_s: 60,
@@ -49,6 +62,8 @@ pub(crate) struct Shared {
     pub(crate) broker: Arc<Broker>,
     /// The configuration.
     pub(crate) config: GatewayConfig,
+    /// Who decides about log-ins.
+    pub(crate) backends: Backends,
     links: Mutex<HashMap<u64, Weak<Link>, foldhash::fast::RandomState>>,
     next: std::sync::atomic::AtomicU64,
     stopping: AtomicBool,
@@ -57,8 +72,10 @@ pub(crate) struct Shared {
 
 impl Shared {
     /// Nothing is connected yet.
-    pub(crate) fn new(broker: Arc<Broker>, config: GatewayConfig) -> Shared {
+    pub(crate) fn new(broker: Arc<Broker>, mut config: GatewayConfig) -> Shared {
+        let backends = config.backends.take();
         Shared {
+            backends: backends.unwrap_or_else(|| Backends::internal(Arc::clone(&broker))),
             broker,
             config,
             links: Mutex::default(),
@@ -112,6 +129,12 @@ impl Shared {
         if self.broker.failed().is_some() && !self.failed.swap(true, Ordering::SeqCst) {
             self.notify_all(event::FAILED);
         }
+    }
+}
+
+impl AccessWaiter for Shared {
+    fn access_changed(&self) {
+        self.notify_all(event::ACCESS);
     }
 }
 

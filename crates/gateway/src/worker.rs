@@ -12,11 +12,15 @@ use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use ferry_broker::Burst;
+use tokio::sync::Semaphore;
 
 use crate::link::Link;
 
 /// Room in the read buffer beside one frame that is not complete yet, in bytes.
 pub(crate) const SCRATCH_BYTES: usize = 256 << 10;
+
+/// Threads that do what takes its time.
+const ASIDE_MAX: usize = 16;
 
 /// A thread's buffers for the burst it works on.
 pub(crate) struct Worker {
@@ -46,6 +50,19 @@ pub(crate) fn with_worker<R>(work: impl FnOnce(&mut Worker) -> R) -> R {
     WORKER.set(Some(worker));
     flush_touched();
     result
+}
+
+/// Does what takes its time on another thread, where nobody waits for it. What waits for its turn
+/// takes no thread.
+pub(crate) fn aside(work: impl FnOnce() + Send + 'static) {
+    static TURNS: Semaphore = Semaphore::const_new(ASIDE_MAX);
+    tokio::spawn(async move {
+        let turn = TURNS.acquire().await;
+        if tokio::task::spawn_blocking(work).await.is_err() {
+            tracing::error!("work on another thread ended in a panic");
+        }
+        drop(turn);
+    });
 }
 
 /// Whether this thread flushes what it has touched at the end of its work.

@@ -300,6 +300,7 @@ fn a_direct_reply_to_a_client_that_does_not_read_is_dropped_in_the_end() {
         ..Edit::default()
     };
     asker.publish_with(1, "", "questions", false, &request, b"?");
+    assert_eq!(asker.ready(1, "questions"), 1);
     let mut answerer = node.channel();
     let message = answerer.get(1, "questions", true).unwrap();
     let properties = amqp091::Properties::parse(&message.properties).unwrap();

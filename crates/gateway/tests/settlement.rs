@@ -97,7 +97,7 @@ fn every_outcome_settles_deliveries_of_consumers_and_gets() {
                 }
             }
         }
-        assert_eq!(node.counted("messages_acknowledged"), 1);
+        assert_eq!(node.acknowledged(), 1);
         client.close();
     }
 }

@@ -10,6 +10,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use crate::disk::{DiskFile, write_all_at};
 use crate::error::{LogError, is_disk_full, is_short_of_handles};
@@ -27,6 +28,8 @@ pub struct Committed {
     pub durable: Position,
     /// Bytes written by this commit.
     pub bytes: u64,
+    /// How long its sync took, if there was one.
+    pub sync_time: Option<Duration>,
     /// The disk is full: nothing was finished; wait a little and commit again.
     pub disk_full: bool,
 }
@@ -45,6 +48,8 @@ pub(crate) struct Writer {
     is_open: bool,
     /// The old file is cut and synced.
     is_sealed: bool,
+    /// How long the last sync took, until somebody takes it.
+    sync_time: Option<Duration>,
 }
 
 enum WriteError {
@@ -75,6 +80,7 @@ impl Writer {
             synced: end,
             is_open: false,
             is_sealed: true,
+            sync_time: None,
         }
     }
 
@@ -167,7 +173,9 @@ impl Writer {
         if self.synced < self.end {
             let file = self.file.as_ref().expect("something was written");
             let fatal = |error| WriteError::Fatal(LogError::io("syncing", &self.name)(error));
+            let began = Instant::now();
             file.sync_data().map_err(fatal)?;
+            self.sync_time = Some(began.elapsed());
             self.synced = self.end;
         }
         Ok(())
@@ -238,6 +246,7 @@ impl Log {
             written: self.written(),
             durable: self.durable(),
             bytes: if disk_full { 0 } else { bytes },
+            sync_time: writer.sync_time.take(),
             disk_full,
         })
     }

@@ -248,6 +248,7 @@ impl World {
                     ExchangeKind::Direct => Kind::Direct,
                     ExchangeKind::Fanout => Kind::Fanout,
                     ExchangeKind::Topic => Kind::Topic,
+                    ExchangeKind::ConsistentHash => Kind::Hash,
                     _ => return None,
                 };
                 Some((exchange.name.to_string(), kind))

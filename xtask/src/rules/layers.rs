@@ -32,7 +32,7 @@ const fn package(
 }
 
 /// From the leaves up.
-const MAP: [Package; 10] = [
+const MAP: [Package; 11] = [
     package("crates/amqp091/", "amqp091", &[]),
     package("crates/core/", "ferry-core", &[]),
     package("crates/log/", "ferry-log", &[]),
@@ -42,14 +42,19 @@ const MAP: [Package; 10] = [
         &["ferry-core", "ferry-log"],
     ),
     package(
+        "crates/auth/",
+        "ferry-auth",
+        &["ferry-broker", "ferry-core"],
+    ),
+    package(
         "crates/gateway/",
         "ferry-gateway",
-        &["ferry-broker", "ferry-core", "amqp091"],
+        &["ferry-auth", "ferry-broker", "ferry-core", "amqp091"],
     ),
     package(
         "crates/admin/",
         "ferry-admin",
-        &["ferry-broker", "ferry-core"],
+        &["ferry-auth", "ferry-broker", "ferry-core"],
     ),
     package(
         "crates/ferrymq/",
@@ -57,6 +62,7 @@ const MAP: [Package; 10] = [
         &[
             "ferry-admin",
             "ferry-gateway",
+            "ferry-auth",
             "ferry-broker",
             "ferry-log",
             "ferry-core",

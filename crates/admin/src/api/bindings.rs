@@ -1,11 +1,18 @@
 //! Bindings, all or between two ends; every queue is bound to the default exchange by its name.
 
+mod change;
+mod hash;
+
 use std::sync::Arc;
 
 use axum::extract::Path;
-use ferry_broker::{Destination, Vhost};
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use ferry_broker::{Binding, Destination, QueueHandle, Vhost};
 use ferry_core::arguments::Arguments;
 use serde_json::{Value, json};
+
+pub(super) use change::routes;
 
 use super::list::{Listed, SortKey};
 use super::{
@@ -26,12 +33,15 @@ pub(super) struct Named {
 const QUEUE: &str = "queue";
 const EXCHANGE: &str = "exchange";
 
-pub(super) async fn all(_: LoggedIn, State(shared): Context, query: Query<ListQuery>) -> Shown {
-    gather_all(shared, query.0, |vhost| list(vhost)).await
+pub(super) async fn all(
+    LoggedIn(user): LoggedIn,
+    State(shared): Context,
+    query: Query<ListQuery>,
+) -> Shown {
+    gather_all(shared, user, query.0, |vhost| list(vhost)).await
 }
 
 pub(super) async fn of_vhost(
-    _: LoggedIn,
     State(shared): Context,
     Path(vhost): Path<String>,
     query: Query<ListQuery>,
@@ -40,7 +50,6 @@ pub(super) async fn of_vhost(
 }
 
 pub(super) async fn of_queue(
-    _: LoggedIn,
     State(shared): Context,
     Path((vhost, queue)): Path<(String, String)>,
     query: Query<ListQuery>,
@@ -53,7 +62,6 @@ pub(super) async fn of_queue(
 }
 
 pub(super) async fn from_exchange(
-    _: LoggedIn,
     State(shared): Context,
     Path((vhost, exchange)): Path<(String, String)>,
     query: Query<ListQuery>,
@@ -66,7 +74,6 @@ pub(super) async fn from_exchange(
 }
 
 pub(super) async fn to_exchange(
-    _: LoggedIn,
     State(shared): Context,
     Path((vhost, exchange)): Path<(String, String)>,
     query: Query<ListQuery>,
@@ -79,7 +86,6 @@ pub(super) async fn to_exchange(
 }
 
 pub(super) async fn between_queue(
-    _: LoggedIn,
     State(shared): Context,
     Path((vhost, source, queue)): Path<(String, String, String)>,
     query: Query<ListQuery>,
@@ -92,7 +98,6 @@ pub(super) async fn between_queue(
 }
 
 pub(super) async fn between_exchanges(
-    _: LoggedIn,
     State(shared): Context,
     Path((vhost, source, exchange)): Path<(String, String, String)>,
     query: Query<ListQuery>,
@@ -117,82 +122,119 @@ async fn between(shared: Arc<Shared>, query: Query<ListQuery>, vhost: String, en
 
 fn select(shared: &Shared, vhost: &str, ends: &Ends) -> Result<Vec<Named>, ApiError> {
     let vhost = vhosts::find(shared, vhost)?;
-    let from = ends
-        .from
-        .as_deref()
-        .map(|name| exchanges::find(&vhost, name))
-        .transpose()?;
+    // Between two ends there may be nothing; of one end it is asked what it has.
+    match ends {
+        Ends {
+            from: Some(name),
+            to: None,
+        }
+        | Ends {
+            from: None,
+            to: Some((EXCHANGE, name)),
+        } => drop(exchanges::find(&vhost, name)?),
+        Ends {
+            from: None,
+            to: Some((_, name)),
+        } => drop(queues::find(&vhost, name)?),
+        _ => {}
+    }
+    let from = ends.from.as_deref().map(exchanges::plain_name);
     let to = match &ends.to {
+        Some((EXCHANGE, name)) => Some((EXCHANGE, exchanges::plain_name(name))),
+        Some((kind, name)) => Some((*kind, name.as_str())),
         None => None,
-        Some((QUEUE, name)) => Some((QUEUE, queues::find(&vhost, name)?.name().to_owned())),
-        Some((kind, name)) => Some((*kind, exchanges::find(&vhost, name)?.name.to_string())),
     };
-    let mut found = list(&vhost);
+    let queue = match to {
+        Some((QUEUE, name)) => Some(vhost.any_queue(name)),
+        _ => None,
+    };
+    let mut found = match queue {
+        None => list(&vhost),
+        Some(None) => Vec::new(),
+        Some(Some(queue)) => list_of(&vhost, &queue),
+    };
     found.retain(|binding| {
-        let source = from
-            .as_ref()
-            .is_none_or(|from| *from.name == *binding.source);
-        let destination = to.as_ref().is_none_or(|(kind, name)| {
-            *kind == binding.destination_type && *name == binding.destination
+        let source = from.is_none_or(|from| from == binding.source);
+        let destination = to.is_none_or(|(kind, name)| {
+            kind == binding.destination_type && name == binding.destination
         });
         source && destination
     });
     Ok(found)
 }
 
+/// All bindings.
 fn list(vhost: &Vhost) -> Vec<Named> {
-    let by_name = vhost.queues().into_iter().map(|queue| Named {
+    let queues = vhost.queues().into_iter();
+    let by_name = queues.map(|queue| by_name(vhost, &queue));
+    let declared = vhost.bindings().into_iter();
+    let declared = declared.map(|(binding, destination)| named(vhost, binding, destination));
+    by_name.chain(declared).collect()
+}
+
+/// Those of one queue.
+fn list_of(vhost: &Vhost, queue: &QueueHandle) -> Vec<Named> {
+    let declared = vhost.bindings_of(queue).into_iter();
+    let declared = declared.map(|binding| named(vhost, binding, queue.name().to_owned()));
+    std::iter::once(by_name(vhost, queue))
+        .chain(declared)
+        .collect()
+}
+
+fn by_name(vhost: &Vhost, queue: &QueueHandle) -> Named {
+    Named {
         vhost: vhost.name().to_owned(),
         source: String::new(),
         destination: queue.name().to_owned(),
         destination_type: QUEUE,
         routing_key: queue.name().as_bytes().to_vec(),
         arguments: Arguments::new(),
-    });
-    let declared = vhost
-        .bindings()
-        .into_iter()
-        .map(|(binding, destination)| Named {
-            vhost: vhost.name().to_owned(),
-            source: binding.source.to_string(),
-            destination,
-            destination_type: match binding.destination {
-                Destination::Queue(_) => QUEUE,
-                Destination::Exchange(_) => EXCHANGE,
-            },
-            routing_key: binding.routing_key,
-            arguments: binding.arguments,
-        });
-    by_name.chain(declared).collect()
+    }
+}
+
+fn named(vhost: &Vhost, binding: Binding, destination: String) -> Named {
+    Named {
+        vhost: vhost.name().to_owned(),
+        source: binding.source.to_string(),
+        destination,
+        destination_type: match binding.destination {
+            Destination::Queue(_) => QUEUE,
+            Destination::Exchange(_) => EXCHANGE,
+        },
+        routing_key: binding.routing_key,
+        arguments: binding.arguments,
+    }
 }
 
 /// What tells a binding from others between the same ends: its key, and its arguments if any.
 fn properties_key(binding: &Named) -> String {
-    let key: String = binding
-        .routing_key
-        .iter()
-        .map(|byte| escape(*byte))
-        .collect();
+    let key = escape_all(&binding.routing_key);
     if !binding.arguments.is_empty() {
-        let text = values::object(&binding.arguments).to_string();
-        return format!("{key}~{:016x}", fnv1a(text.as_bytes()));
+        let hash = hash::of_arguments(&binding.arguments).to_be_bytes();
+        return format!("{key}~{}", BASE64_URL_SAFE_NO_PAD.encode(hash));
     }
     if key.is_empty() { "~".to_owned() } else { key }
 }
 
-fn escape(byte: u8) -> String {
-    match byte {
+/// As it stands in a query: a space is a plus.
+fn escape_all(bytes: &[u8]) -> String {
+    let escape = |byte: &u8| match byte {
         b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => {
-            char::from(byte).to_string()
+            char::from(*byte).to_string()
         }
+        b' ' => "+".to_owned(),
         other => format!("%{other:02X}"),
-    }
+    };
+    bytes.iter().map(escape).collect()
 }
 
-/// The same text has the same hash on every machine and in every version.
-fn fnv1a(bytes: &[u8]) -> u64 {
-    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, step)
+/// As it may stand in a head.
+fn escape_unsafe(text: &str) -> String {
+    let escape = |byte: u8| match byte {
+        b'!'..=b'~' => char::from(byte).to_string(),
+        other => format!("%{other:02X}"),
+    };
+    text.bytes().map(escape).collect()
 }
 
 impl Listed for Named {

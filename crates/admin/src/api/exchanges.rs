@@ -6,11 +6,13 @@ use axum::extract::Path;
 use ferry_broker::{Exchange, ExchangeKind, Vhost};
 use serde_json::{Value, json};
 
-use super::list::{Listed, SortKey};
+use super::details::{CourseQuery, PASSED, Windows, seen};
+use super::list::{Columns, Listed, SortKey};
 use super::{
     ApiError, Context, ListQuery, LoggedIn, Query, Shared, Shown, State, gather, gather_all,
     gather_of_vhost, values, vhosts,
 };
+use crate::sampler::Key;
 
 /// How the API names the default exchange where a path needs a name.
 const DEFAULT_NAME: &str = "amq.default";
@@ -21,12 +23,15 @@ pub(super) struct Placed {
     exchange: Exchange,
 }
 
-pub(super) async fn all(_: LoggedIn, State(shared): Context, query: Query<ListQuery>) -> Shown {
-    gather_all(shared, query.0, list).await
+pub(super) async fn all(
+    LoggedIn(user): LoggedIn,
+    State(shared): Context,
+    query: Query<ListQuery>,
+) -> Shown {
+    gather_all(shared, user, query.0, list).await
 }
 
 pub(super) async fn of_vhost(
-    _: LoggedIn,
     State(shared): Context,
     Path(vhost): Path<String>,
     query: Query<ListQuery>,
@@ -35,14 +40,20 @@ pub(super) async fn of_vhost(
 }
 
 pub(super) async fn one(
-    _: LoggedIn,
     State(shared): Context,
     Path((vhost, exchange)): Path<(String, String)>,
+    query: Query<CourseQuery>,
 ) -> Shown {
     gather(shared, move |shared| {
         let vhost = vhosts::find(shared, &vhost)?;
         let exchange = find(&vhost, &exchange)?;
-        Ok(Placed { vhost, exchange }.show(shared))
+        let placed = Placed { vhost, exchange };
+        shared.sampler.watch(&placed.key(), shared.broker.now());
+        let mut shown = placed.shown(shared, query.windows());
+        // Which queue got what is told where rates are kept in all detail, and so not here.
+        shown["incoming"] = json!([]);
+        shown["outgoing"] = json!([]);
+        Ok(Columns::of(query.columns.as_deref()).pick(shown))
     })
     .await
 }
@@ -60,6 +71,19 @@ fn list(vhost: &Arc<Vhost>) -> Vec<Placed> {
     .collect()
 }
 
+/// Whether a path means the default exchange.
+pub(super) fn is_default(name: &str) -> bool {
+    name.is_empty() || name == DEFAULT_NAME
+}
+
+/// The name of an exchange that stands in a path.
+pub(super) fn plain_name(name: &str) -> &str {
+    match name {
+        DEFAULT_NAME => "",
+        other => other,
+    }
+}
+
 /// An exchange by the name that stands in a path.
 pub(super) fn find(vhost: &Vhost, name: &str) -> Result<Exchange, ApiError> {
     if name == DEFAULT_NAME {
@@ -68,21 +92,12 @@ pub(super) fn find(vhost: &Vhost, name: &str) -> Result<Exchange, ApiError> {
     vhost.exchange(name).map_err(|_| ApiError::NotFound)
 }
 
-impl Listed for Placed {
-    fn name(&self) -> &str {
-        &self.exchange.name
+impl Placed {
+    fn key(&self) -> Key {
+        Key::Exchange(self.vhost.name().into(), Arc::clone(&self.exchange.name))
     }
 
-    fn sort_key(&self, field: &str) -> Option<SortKey<'_>> {
-        Some(SortKey::Text(match field {
-            "name" => &self.exchange.name,
-            "type" => self.exchange.kind.as_str(),
-            "vhost" => self.vhost.name(),
-            _ => return None,
-        }))
-    }
-
-    fn show(&self, _: &Shared) -> Value {
+    fn shown(&self, shared: &Shared, windows: Windows) -> Value {
         let Exchange {
             name,
             kind,
@@ -103,6 +118,32 @@ impl Listed for Placed {
         if let Some(policy) = self.vhost.exchange_policy(name) {
             object["policy"] = json!(policy.name);
         }
+        let stats = self.vhost.exchange_stats(name);
+        let stats = seen(shared, &self.key(), windows, |seen| {
+            seen.message_stats(&stats, &[PASSED])
+        });
+        if let Some(stats) = stats {
+            object["message_stats"] = stats;
+        }
         object
+    }
+}
+
+impl Listed for Placed {
+    fn name(&self) -> &str {
+        &self.exchange.name
+    }
+
+    fn sort_key(&self, field: &str) -> Option<SortKey<'_>> {
+        Some(SortKey::Text(match field {
+            "name" => &self.exchange.name,
+            "type" => self.exchange.kind.as_str(),
+            "vhost" => self.vhost.name(),
+            _ => return None,
+        }))
+    }
+
+    fn show(&self, shared: &Shared) -> Value {
+        self.shown(shared, Windows::default())
     }
 }

@@ -13,7 +13,7 @@ use axum::{Json, Router};
 use ferry_broker::{LimitError, LimitsOf, LimitsSet};
 use serde_json::{Map, Value, json};
 
-use super::{ApiError, Context, LoggedIn, Shared, Shown, State, change, values};
+use super::{ApiError, Context, LoggedIn, Shared, Shown, State, change, gate, values};
 
 /// The paths of limits.
 pub(super) fn routes() -> Router<Arc<Shared>> {
@@ -42,24 +42,31 @@ fn user(name: &str) -> LimitsOf {
     LimitsOf::User(name.into())
 }
 
-async fn vhosts(_: LoggedIn, State(shared): Context) -> Json<Value> {
-    all(&shared, |of| matches!(of, LimitsOf::Vhost(_)))
+async fn vhosts(LoggedIn(user): LoggedIn, State(shared): Context) -> Json<Value> {
+    let shown = |vhost: &str| gate::monitors(&user) || user.may_enter(vhost);
+    all(
+        &shared,
+        |of| matches!(of, LimitsOf::Vhost(vhost) if shown(vhost)),
+    )
 }
 
-async fn users(_: LoggedIn, State(shared): Context) -> Json<Value> {
-    all(&shared, |of| matches!(of, LimitsOf::User(_)))
+async fn users(LoggedIn(user): LoggedIn, State(shared): Context) -> Json<Value> {
+    let shown = |name: &str| gate::monitors(&user) || *user.name == *name;
+    all(
+        &shared,
+        |of| matches!(of, LimitsOf::User(name) if shown(name)),
+    )
 }
 
-async fn of_vhost(_: LoggedIn, State(shared): Context, Path(name): Path<String>) -> Shown {
+async fn of_vhost(State(shared): Context, Path(name): Path<String>) -> Shown {
     one(&shared, &vhost(&name))
 }
 
-async fn of_user(_: LoggedIn, State(shared): Context, Path(name): Path<String>) -> Shown {
+async fn of_user(State(shared): Context, Path(name): Path<String>) -> Shown {
     one(&shared, &user(&name))
 }
 
 async fn put_of_vhost(
-    _: LoggedIn,
     State(shared): Context,
     Path((name, limit)): Path<(String, String)>,
     body: Bytes,
@@ -68,7 +75,6 @@ async fn put_of_vhost(
 }
 
 async fn put_of_user(
-    _: LoggedIn,
     State(shared): Context,
     Path((name, limit)): Path<(String, String)>,
     body: Bytes,
@@ -77,7 +83,6 @@ async fn put_of_user(
 }
 
 async fn delete_of_vhost(
-    _: LoggedIn,
     State(shared): Context,
     Path((name, limit)): Path<(String, String)>,
 ) -> Changed {
@@ -85,7 +90,6 @@ async fn delete_of_vhost(
 }
 
 async fn delete_of_user(
-    _: LoggedIn,
     State(shared): Context,
     Path((name, limit)): Path<(String, String)>,
 ) -> Changed {

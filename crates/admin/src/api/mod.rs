@@ -4,17 +4,32 @@
 //! - Field names are RabbitMQ's; a field is there only if its figure is known.
 //! - What may take long for many objects runs on a thread of its own.
 
+mod attempts;
 mod bindings;
+mod channels;
 mod connections;
+mod consumers;
+mod dates;
+mod declare;
+mod definitions;
+mod details;
 mod exchanges;
-mod ferry;
+mod features;
+pub(crate) mod ferry;
+pub(crate) mod gate;
 mod health;
 mod limits;
 mod list;
+mod messages;
+mod nodes;
 mod overview;
+mod parameters;
+mod permissions;
 mod policies;
 mod queues;
+mod users;
 mod values;
+mod vhost_changes;
 mod vhosts;
 
 use std::sync::Arc;
@@ -24,13 +39,14 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get};
 use axum::{Json, Router};
-use ferry_broker::{DefinitionError, DurableWaiter, ErrorKind, Promise, Vhost};
+use ferry_broker::{Broker, DefinitionError, DurableWaiter, ErrorKind, Promise, User, Vhost};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use crate::auth::LoggedIn;
 use crate::routes::not_found;
 use crate::shared::Shared;
+pub(crate) use definitions::{FILE_BYTES_MAX, takes_files};
 use list::ListQuery;
 
 /// Why a request was not answered.
@@ -41,6 +57,18 @@ pub(crate) enum ApiError {
     /// The user that is to be changed, by name.
     NoSuchUser(String),
     BadRequest(String),
+    /// The same, with the name of an error of its own.
+    Refused {
+        error: &'static str,
+        reason: String,
+    },
+    /// The same, with a reason that is no text.
+    BadRequestWith(Value),
+    /// Something that the request names is not there.
+    Missing(String),
+    UnsupportedMediaType,
+    /// What a user lacks to be allowed this.
+    Unauthorised(&'static str),
     /// A health check that says no, with its whole body.
     Unhealthy(Value),
     Internal,
@@ -71,6 +99,22 @@ impl IntoResponse for ApiError {
             ApiError::BadRequest(reason) => {
                 (StatusCode::BAD_REQUEST, error_body("bad_request", &reason))
             }
+            ApiError::Refused { error, reason } => {
+                (StatusCode::BAD_REQUEST, error_body(error, &reason))
+            }
+            ApiError::BadRequestWith(reason) => {
+                let body = json!({ "error": "bad_request", "reason": reason });
+                (StatusCode::BAD_REQUEST, Json(body))
+            }
+            ApiError::Missing(reason) => (StatusCode::NOT_FOUND, error_body("not_found", &reason)),
+            ApiError::Unauthorised(reason) => (
+                StatusCode::UNAUTHORIZED,
+                error_body("not_authorised", reason),
+            ),
+            ApiError::UnsupportedMediaType => (
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                error_body("unsupported_media_type", "send application/json"),
+            ),
             ApiError::Unhealthy(body) => (StatusCode::SERVICE_UNAVAILABLE, Json(body)),
             ApiError::Internal => (
                 StatusCode::INTERNAL_SERVER_ERROR,
@@ -118,14 +162,16 @@ async fn gather_list<T: list::Listed + 'static>(
     .await
 }
 
-/// What `list` finds in every virtual host, as the query wants it.
+/// What `list` finds in every virtual host that the user sees, as the query wants it.
 async fn gather_all<T: list::Listed + 'static>(
     shared: Arc<Shared>,
+    user: Arc<User>,
     query: ListQuery,
     list: fn(&Arc<Vhost>) -> Vec<T>,
 ) -> Shown {
     gather_list(shared, query, move |shared| {
-        Ok(shared.broker.vhosts().iter().flat_map(list).collect())
+        let seen = gate::vhosts_seen(shared, &user);
+        Ok(seen.iter().flat_map(list).collect())
     })
     .await
 }
@@ -157,23 +203,32 @@ async fn change(
     shared: Arc<Shared>,
     make: impl FnOnce(&Shared) -> Result<(StatusCode, Promise), ApiError> + Send + 'static,
 ) -> Result<StatusCode, ApiError> {
+    change_with(shared, make).await
+}
+
+/// The same with another answer.
+async fn change_with<T: Send + 'static>(
+    shared: Arc<Shared>,
+    make: impl FnOnce(&Shared) -> Result<(T, Promise), ApiError> + Send + 'static,
+) -> Result<T, ApiError> {
     let broker = Arc::clone(&shared.broker);
     let made = tokio::task::spawn_blocking(move || make(&shared));
     let (status, promise) = made.await.map_err(|_| ApiError::Internal)??;
+    kept(&broker, promise).await;
+    Ok(status)
+}
+
+/// Waits until a promise is kept.
+async fn kept(broker: &Broker, promise: Promise) {
     let safe = Arc::new(Safe(Notify::new()));
     broker.when_kept(promise, safe.clone());
     safe.0.notified().await;
-    Ok(status)
 }
 
 /// The paths below `/api`.
 pub(crate) fn routes() -> Router<Arc<Shared>> {
     Router::new()
         .route("/overview", get(overview::overview))
-        .route("/cluster-name", get(overview::cluster_name))
-        .route("/nodes", get(overview::nodes))
-        .route("/nodes/{node}", get(overview::node))
-        .route("/whoami", get(whoami))
         .route("/vhosts", get(vhosts::all))
         .route("/vhosts/{vhost}", get(vhosts::one))
         .route("/queues", get(queues::all))
@@ -181,10 +236,6 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
         .route("/queues/{vhost}/{queue}", get(queues::one))
         .route("/queues/{vhost}/{queue}/bindings", get(bindings::of_queue))
         .route("/queues/{vhost}/{queue}/contents", delete(queues::purge))
-        .route(
-            "/ferry/queues/{vhost}/{queue}/delayed",
-            delete(queues::purge_delayed),
-        )
         .route("/exchanges", get(exchanges::all))
         .route("/exchanges/{vhost}", get(exchanges::of_vhost))
         .route("/exchanges/{vhost}/{exchange}", get(exchanges::one))
@@ -206,19 +257,23 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
             "/bindings/{vhost}/e/{source}/e/{exchange}",
             get(bindings::between_exchanges),
         )
-        .route("/connections", get(connections::all))
-        .route("/connections/{name}", get(connections::one))
         .nest("/ferry", ferry::routes())
+        .merge(declare::routes())
+        .merge(messages::routes())
+        .merge(nodes::routes())
+        .merge(bindings::routes())
+        .merge(connections::routes())
+        .merge(channels::routes())
+        .merge(consumers::routes())
         .merge(policies::routes())
+        .merge(users::routes())
+        .merge(permissions::routes())
+        .merge(vhost_changes::routes())
+        .merge(attempts::routes())
         .merge(limits::routes())
         .merge(health::routes())
+        .merge(definitions::routes())
+        .merge(parameters::routes())
+        .merge(features::routes())
         .fallback(not_found)
-}
-
-async fn whoami(LoggedIn(user): LoggedIn) -> Json<Value> {
-    Json(json!({
-        "name": user.name,
-        "tags": ["administrator"],
-        "is_internal_user": true,
-    }))
 }

@@ -1,37 +1,92 @@
 //! The node at a glance.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use axum::extract::Path;
-use ferry_broker::{BlockReason, ExchangeKind};
-use serde_json::{Value, json};
+use ferry_broker::{ExchangeKind, MessageStats, RABBITMQ_VERSION};
+use serde_json::{Map, Value, json};
 
-use super::{ApiError, Context, LoggedIn, Shared, Shown, State, gather};
-use crate::process;
+use super::details::{CourseQuery, DELIVERED, DISK, Kind, PUBLISHED, Windows, seen};
+use super::list::Columns;
+use super::parameters::cluster_name;
+use super::{Context, Query, Shared, Shown, State, gather};
+use crate::sampler::{CHURN, Key, OBJECT, churn, node_stats};
+use crate::shared::Totals;
 
-pub(super) async fn overview(_: LoggedIn, State(shared): Context) -> Shown {
-    gather(shared, |shared| Ok(show_overview(shared))).await
-}
+const PRODUCT: &str = "FerryMQ";
 
-pub(super) async fn cluster_name(_: LoggedIn, State(shared): Context) -> Shown {
-    gather(shared, |shared| Ok(json!({ "name": shared.node.name }))).await
-}
-
-pub(super) async fn nodes(_: LoggedIn, State(shared): Context) -> Shown {
-    gather(shared, |shared| Ok(json!([show_node(shared)]))).await
-}
-
-pub(super) async fn node(_: LoggedIn, State(shared): Context, Path(name): Path<String>) -> Shown {
-    gather(shared, move |shared| match name == shared.node.name {
-        true => Ok(show_node(shared)),
-        false => Err(ApiError::NotFound),
+pub(super) async fn overview(State(shared): Context, query: Query<CourseQuery>) -> Shown {
+    gather(shared, move |shared| {
+        let shown = show_overview(shared, query.windows());
+        Ok(Columns::of(query.columns.as_deref()).pick(shown))
     })
     .await
 }
 
-fn show_overview(shared: &Shared) -> Value {
-    let totals = shared.totals();
+fn show_overview(shared: &Shared, windows: Windows) -> Value {
+    let sums = shared.sums();
+    let totals = sums.totals;
+    let mut object = json!({
+        "product_name": PRODUCT,
+        "product_version": shared.node.version,
+        "management_version": shared.node.version,
+        "rabbitmq_version": RABBITMQ_VERSION,
+        "cluster_name": cluster_name(shared),
+        "node": shared.node.name,
+        "rates_mode": "basic",
+        "sample_retention_policies": {
+            "global": [600, 3600],
+            "basic": [600, 3600],
+            "detailed": [600],
+        },
+        "statistics_db_event_queue": 0,
+        "disable_stats": false,
+        "enable_queue_totals": false,
+        "exchange_types": exchange_types(),
+        "object_totals": object_totals(shared, &totals),
+        "listeners": listeners(shared),
+        "contexts": contexts(shared, true),
+    });
+    let mut counted = MessageStats::default();
+    sums.vhosts
+        .iter()
+        .for_each(|(_, sums)| counted += sums.stats);
+    let stats = node_stats(shared, &counted);
+    let mut lengths = json_object(json!({
+        "messages": totals.ready + totals.unsettled,
+        "messages_ready": totals.ready,
+        "messages_unacknowledged": totals.unsettled,
+        "messages_delayed": totals.delayed,
+        "messages_dead_letter_pending": totals.dead_letters_pending,
+    }));
+    let mut churned = Map::new();
+    for (field, count) in CHURN.iter().zip(churn(shared)) {
+        churned.insert(field.name.to_owned(), json!(count));
+    }
+    let groups = [PUBLISHED, DELIVERED, DISK];
+    object["message_stats"] = seen(shared, &Key::Node, windows, |seen| {
+        let total = [OBJECT.ready.at, OBJECT.unacknowledged.at];
+        seen.put_sum(&mut lengths, "messages", &total, Kind::Length);
+        seen.put(&mut lengths, OBJECT.ready, Kind::Length);
+        seen.put(&mut lengths, OBJECT.unacknowledged, Kind::Length);
+        for field in CHURN {
+            seen.put(&mut churned, field, Kind::Message);
+        }
+        let stats = seen.message_stats(&stats, &groups);
+        stats.unwrap_or_else(|| json!({}))
+    });
+    object["queue_totals"] = Value::Object(lengths);
+    object["churn_rates"] = Value::Object(churned);
+    object
+}
+
+fn json_object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(object) => object,
+        _ => Map::new(),
+    }
+}
+
+fn object_totals(shared: &Shared, totals: &Totals) -> Value {
     let broker = &shared.broker;
     let exchanges: usize = broker
         .vhosts()
@@ -39,69 +94,32 @@ fn show_overview(shared: &Shared) -> Value {
         .map(|vhost| vhost.exchanges().len() + 1)
         .sum();
     json!({
-        "product_name": "FerryMQ",
-        "product_version": shared.node.version,
-        "management_version": shared.node.version,
-        "cluster_name": shared.node.name,
-        "node": shared.node.name,
-        "rates_mode": "none",
-        "exchange_types": exchange_types(),
-        "message_stats": message_stats(shared),
-        "churn_rates": churn(shared),
-        "queue_totals": {
-            "messages": totals.ready + totals.unsettled,
-            "messages_ready": totals.ready,
-            "messages_unacknowledged": totals.unsettled,
-            "messages_delayed": totals.delayed,
-            "messages_dead_letter_pending": totals.dead_letters_pending,
-        },
-        "object_totals": {
-            "connections": broker.connection_count(),
-            "channels": shared.channels(),
-            "exchanges": exchanges,
-            "queues": totals.queues,
-            "consumers": totals.consumers,
-        },
-        "listeners": listeners(shared),
+        "connections": broker.connection_count(),
+        "channels": shared.channels(),
+        "exchanges": exchanges,
+        "queues": totals.queues,
+        "consumers": totals.consumers,
     })
 }
 
-fn exchange_types() -> Vec<Value> {
-    ExchangeKind::ALL
-        .iter()
-        .map(|kind| json!({ "name": kind.as_str(), "enabled": true }))
-        .collect()
-}
-
-fn message_stats(shared: &Shared) -> Value {
-    let metrics = shared.broker.metrics();
-    let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-    let (manual, auto) = (
-        count(&metrics.messages_delivered),
-        count(&metrics.messages_delivered_auto_ack),
-    );
-    json!({
-        "publish": count(&metrics.messages_published),
-        "confirm": count(&metrics.messages_confirmed),
-        "deliver": manual,
-        "deliver_no_ack": auto,
-        "deliver_get": manual + auto,
-        "redeliver": count(&metrics.messages_redelivered),
-        "ack": count(&metrics.messages_acknowledged),
-    })
-}
-
-fn churn(shared: &Shared) -> Value {
-    let metrics = shared.broker.metrics();
-    let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-    json!({
-        "connection_created": count(&metrics.connections_opened),
-        "connection_closed": count(&metrics.connections_closed),
-        "channel_created": count(&metrics.channels_opened),
-        "channel_closed": count(&metrics.channels_closed),
-        "queue_created": count(&metrics.queues_declared),
-        "queue_deleted": count(&metrics.queues_deleted),
-    })
+/// The types of exchanges that there are.
+pub(super) fn exchange_types() -> Vec<Value> {
+    let describe = |kind: &ExchangeKind| {
+        let what = match kind {
+            ExchangeKind::Direct => "by the routing key as it is",
+            ExchangeKind::Fanout => "to all that are bound",
+            ExchangeKind::Topic => "by a pattern over the words of the routing key",
+            ExchangeKind::Headers => "by the headers",
+            ExchangeKind::DelayedMessage => "when their delay is over, as another type",
+            ExchangeKind::MessageDeduplication => "each message id once",
+            ExchangeKind::ConsistentHash => "to one destination, by a value of the message",
+            ExchangeKind::ModulusHash => "to one destination, by the routing key",
+            ExchangeKind::Random => "to one destination, by chance",
+            ExchangeKind::LocalRandom => "to one queue of this node, by chance",
+        };
+        json!({ "name": kind.as_str(), "description": what, "enabled": true })
+    };
+    ExchangeKind::ALL.iter().map(describe).collect()
 }
 
 fn listeners(shared: &Shared) -> Vec<Value> {
@@ -111,6 +129,7 @@ fn listeners(shared: &Shared) -> Vec<Value> {
             "protocol": protocol,
             "ip_address": address.ip().to_string(),
             "port": address.port(),
+            "socket_opts": {},
         })
     };
     let listeners = shared.node.listeners.iter();
@@ -119,32 +138,21 @@ fn listeners(shared: &Shared) -> Vec<Value> {
         .collect()
 }
 
-fn show_node(shared: &Shared) -> Value {
-    let memory = shared.broker.memory();
-    let blocked = memory.blocked();
-    let processors = std::thread::available_parallelism().map(usize::from).ok();
-    let mut node = json!({
-        "name": shared.node.name,
-        "type": "disc",
-        "running": shared.broker.failed().is_none(),
-        "os_pid": std::process::id().to_string(),
-        "uptime": shared.started.elapsed().as_millis() as u64,
-        "rates_mode": "none",
-        "mem_limit": memory.high_bytes(),
-        "mem_alarm": blocked == Some(BlockReason::Memory),
-        "disk_free_alarm": blocked == Some(BlockReason::Disk),
-        "message_memory_used": memory.used_bytes(),
-    });
-    for (name, value) in [
-        ("mem_used", process::resident_bytes()),
-        ("disk_free", shared.disk_free_bytes()),
-        ("fd_used", process::open_files()),
-        ("fd_total", process::open_files_max()),
-        ("processors", processors.map(|count| count as u64)),
-    ] {
-        if let Some(value) = value {
-            node[name] = json!(value);
-        }
-    }
-    node
+/// Where HTTP is spoken.
+pub(super) fn contexts(shared: &Shared, with_node: bool) -> Vec<Value> {
+    let http = shared.node.listeners.iter();
+    http.filter(|listener| listener.protocol.starts_with("http"))
+        .map(|listener| {
+            let mut context = json!({
+                "description": "FerryMQ Management",
+                "path": "/",
+                "ip": listener.address.ip().to_string(),
+                "port": listener.address.port().to_string(),
+            });
+            if with_node {
+                context["node"] = json!(shared.node.name);
+            }
+            context
+        })
+        .collect()
 }

@@ -75,12 +75,15 @@ fn routes_of<T: Tier>() -> Router<Arc<Shared>> {
         )
 }
 
-async fn all<T: Tier>(_: LoggedIn, State(shared): Context, query: Query<ListQuery>) -> Shown {
-    gather_all(shared, query.0, |vhost| T::of(vhost)).await
+async fn all<T: Tier>(
+    LoggedIn(user): LoggedIn,
+    State(shared): Context,
+    query: Query<ListQuery>,
+) -> Shown {
+    gather_all(shared, user, query.0, |vhost| T::of(vhost)).await
 }
 
 async fn of_vhost<T: Tier>(
-    _: LoggedIn,
     State(shared): Context,
     Path(vhost): Path<String>,
     query: Query<ListQuery>,
@@ -89,7 +92,6 @@ async fn of_vhost<T: Tier>(
 }
 
 async fn one<T: Tier>(
-    _: LoggedIn,
     State(shared): Context,
     Path((vhost, name)): Path<(String, String)>,
 ) -> Shown {
@@ -104,7 +106,6 @@ async fn one<T: Tier>(
 }
 
 async fn put<T: Tier>(
-    _: LoggedIn,
     State(shared): Context,
     Path((vhost, name)): Path<(String, String)>,
     body: Bytes,
@@ -125,7 +126,6 @@ async fn put<T: Tier>(
 }
 
 async fn delete<T: Tier>(
-    _: LoggedIn,
     State(shared): Context,
     Path((vhost, name)): Path<(String, String)>,
 ) -> Result<StatusCode, ApiError> {

@@ -23,14 +23,19 @@ pub(super) fn body(bytes: &[u8]) -> Result<Arguments, ApiError> {
     let Ok(Value::Object(object)) = serde_json::from_slice(bytes) else {
         return Err(refused("not_json"));
     };
-    match argument(Value::Object(object), BODY_DEPTH_MAX) {
+    match argument(Value::Object(object)) {
         Some(Argument::Table(table)) => Ok(table),
         _ => Err(refused("the body nests too deep")),
     }
 }
 
+/// A value as an argument; none if it nests too deep.
+pub(super) fn argument(value: Value) -> Option<Argument> {
+    argument_within(value, BODY_DEPTH_MAX)
+}
+
 /// None if it nests deeper than that.
-fn argument(value: Value, depth_max: usize) -> Option<Argument> {
+fn argument_within(value: Value, depth_max: usize) -> Option<Argument> {
     let depth_max = depth_max.checked_sub(1)?;
     Some(match value {
         Value::Null => Argument::Void,
@@ -42,13 +47,15 @@ fn argument(value: Value, depth_max: usize) -> Option<Argument> {
         },
         Value::String(text) => Argument::Str(text.into_bytes()),
         Value::Array(values) => {
-            let values = values.into_iter().map(|value| argument(value, depth_max));
+            let values = values
+                .into_iter()
+                .map(|value| argument_within(value, depth_max));
             Argument::Array(values.collect::<Option<_>>()?)
         }
         Value::Object(map) => {
             let pairs = map
                 .into_iter()
-                .map(|(name, value)| Some((name, argument(value, depth_max)?)));
+                .map(|(name, value)| Some((name, argument_within(value, depth_max)?)));
             Argument::Table(pairs.collect::<Option<Vec<_>>>()?.into_iter().collect())
         }
     })

@@ -1,460 +1,349 @@
-//! What is counted for the node as a whole.
+//! What is shown of the node: who it is, what it has, what it uses, and what is wrong.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
-use ferry_broker::{BlockReason, Metrics};
+use ferry_broker::{BlockReason, Broker, LoginCount, Metrics, RABBITMQ_VERSION};
 
-use super::rules;
-use super::text::{Family, Text};
+use super::text::{Family, Text, counter, facts, gauge};
+use super::{global, own, times};
 use crate::process;
-use crate::shared::Shared;
+use crate::shared::{Shared, Totals};
 
-pub(super) fn write(shared: &Shared, text: &mut Text) {
-    identity(shared, text);
-    objects(shared, text);
+const BUILD: Family = facts("rabbitmq_build_info", "Version of the product");
+const IDENTITY: Family = facts(
+    "rabbitmq_identity_info",
+    "Names of the node, of its cluster, and of this page",
+);
+
+/// Everything but the queues.
+pub(super) fn write(shared: &Shared, totals: &Totals, text: &mut Text) {
+    objects(shared, totals, text);
     churn(shared.broker.metrics(), text);
-    messages(shared.broker.metrics(), text);
-    own_messages(shared.broker.metrics(), text);
-    by_settings(shared.broker.metrics(), text);
-    gathered(shared.broker.metrics(), text);
-    rules::write(shared.broker.metrics(), text);
-    throttled(shared, text);
+    logins(&shared.broker, text);
+    global::write(shared, totals, text);
+    own::write(shared, text);
+    times::write(shared, text);
     resources(shared, text);
+    limits(shared, text);
+    persister(shared, text);
+    traffic(shared, text);
+    process(shared, text);
     alarms(shared, text);
     log(shared, text);
 }
 
-fn identity(shared: &Shared, text: &mut Text) {
+/// What the other families of a page are joined with.
+pub(super) fn identity(shared: &Shared, page: &str, text: &mut Text) {
     let node = &shared.node;
-    let build = Family("rabbitmq_build_info", "Version of the product");
-    text.open(build, "gauge");
-    text.sample(
-        build,
-        &[
-            ("product_name", "FerryMQ"),
-            ("product_version", &node.version),
-        ],
-        1.0,
-    );
-    let identity = Family(
-        "rabbitmq_identity_info",
-        "Names of the node and of its cluster",
-    );
-    text.open(identity, "gauge");
+    text.open(BUILD);
+    let labels = [
+        ("rabbitmq_version", RABBITMQ_VERSION),
+        ("product_name", "FerryMQ"),
+        ("product_version", &node.version),
+    ];
+    text.sample(BUILD, &labels, 1.0);
+    text.open(IDENTITY);
     let labels = [
         ("rabbitmq_node", node.name.as_str()),
         ("rabbitmq_cluster", &node.name),
+        ("rabbitmq_endpoint", page),
     ];
-    text.sample(identity, &labels, 1.0);
-    let uptime = Family("ferrymq_uptime_seconds", "Time since the node started");
-    text.gauge(uptime, shared.started.elapsed().as_secs_f64());
+    text.sample(IDENTITY, &labels, 1.0);
 }
 
-fn objects(shared: &Shared, text: &mut Text) {
-    let totals = shared.totals();
+fn objects(shared: &Shared, totals: &Totals, text: &mut Text) {
     let vhosts = shared.broker.vhosts();
     let exchanges: usize = vhosts.iter().map(|vhost| vhost.exchanges().len() + 1).sum();
-    for (family, value) in [
+    for (name, help, value) in [
         (
-            Family("rabbitmq_connections", "Connections currently open"),
+            "rabbitmq_connections",
+            "Connections currently open",
             shared.broker.connection_count() as u64,
         ),
         (
-            Family("rabbitmq_channels", "Channels currently open"),
+            "rabbitmq_channels",
+            "Channels currently open",
             shared.channels(),
         ),
-        (Family("rabbitmq_queues", "Queues available"), totals.queues),
+        ("rabbitmq_queues", "Queues available", totals.queues),
         (
-            Family("rabbitmq_consumers", "Consumers currently connected"),
+            "rabbitmq_consumers",
+            "Consumers currently connected",
             totals.consumers,
         ),
         (
-            Family(
-                "ferrymq_exchanges",
-                "Exchanges, the predeclared ones included",
-            ),
+            "ferrymq_exchanges",
+            "Exchanges, the predeclared ones included",
             exchanges as u64,
         ),
-        (
-            Family("ferrymq_vhosts", "Virtual hosts"),
-            vhosts.len() as u64,
-        ),
+        ("ferrymq_vhosts", "Virtual hosts", vhosts.len() as u64),
     ] {
-        text.gauge(family, value as f64);
+        text.one(gauge(name, help), value as f64);
     }
 }
 
-fn counters<const N: usize>(text: &mut Text, rows: [(Family, &AtomicU64); N]) {
-    for (family, counter) in rows {
-        text.counter(family, counter.load(Ordering::Relaxed) as f64);
+fn load(counter: &AtomicU64) -> f64 {
+    counter.load(Ordering::Relaxed) as f64
+}
+
+pub(super) fn churn(metrics: &Metrics, text: &mut Text) {
+    for (name, help, count) in [
+        (
+            "rabbitmq_connections_opened_total",
+            "Connections opened",
+            &metrics.connections_opened,
+        ),
+        (
+            "rabbitmq_connections_closed_total",
+            "Connections closed or lost",
+            &metrics.connections_closed,
+        ),
+        (
+            "rabbitmq_channels_opened_total",
+            "Channels opened",
+            &metrics.channels_opened,
+        ),
+        (
+            "rabbitmq_channels_closed_total",
+            "Channels closed",
+            &metrics.channels_closed,
+        ),
+        (
+            "rabbitmq_queues_declared_total",
+            "Queues declared, those that were there already included",
+            &metrics.queue_declarations,
+        ),
+        (
+            "rabbitmq_queues_created_total",
+            "Queues created",
+            &metrics.queues_declared,
+        ),
+        (
+            "rabbitmq_queues_deleted_total",
+            "Queues deleted",
+            &metrics.queues_deleted,
+        ),
+    ] {
+        text.one(counter(name, help), load(count));
     }
 }
 
-fn churn(metrics: &Metrics, text: &mut Text) {
-    counters(
-        text,
-        [
-            (
-                Family("rabbitmq_connections_opened_total", "Connections opened"),
-                &metrics.connections_opened,
-            ),
-            (
-                Family(
-                    "rabbitmq_connections_closed_total",
-                    "Connections closed or terminated",
-                ),
-                &metrics.connections_closed,
-            ),
-            (
-                Family("rabbitmq_channels_opened_total", "Channels opened"),
-                &metrics.channels_opened,
-            ),
-            (
-                Family("rabbitmq_channels_closed_total", "Channels closed"),
-                &metrics.channels_closed,
-            ),
-            (
-                Family("rabbitmq_queues_created_total", "Queues created"),
-                &metrics.queues_declared,
-            ),
-            (
-                Family("rabbitmq_queues_deleted_total", "Queues deleted"),
-                &metrics.queues_deleted,
-            ),
-        ],
-    );
-}
-
-fn messages(metrics: &Metrics, text: &mut Text) {
-    let auto_ack = metrics.messages_delivered_auto_ack.load(Ordering::Relaxed);
-    let delivered = metrics.messages_delivered.load(Ordering::Relaxed) + auto_ack;
-    text.counter(
-        Family(
-            "rabbitmq_global_messages_delivered_total",
-            "Messages delivered to consumers",
-        ),
-        delivered as f64,
-    );
-    counters(
-        text,
-        [
-            (
-                Family(
-                    "rabbitmq_global_messages_received_total",
-                    "Messages from publishers",
-                ),
-                &metrics.messages_published,
-            ),
-            (
-                Family(
-                    "rabbitmq_global_messages_confirmed_total",
-                    "Publishes that were confirmed",
-                ),
-                &metrics.messages_confirmed,
-            ),
-            (
-                Family(
-                    "rabbitmq_global_messages_acknowledged_total",
-                    "Messages acknowledged",
-                ),
-                &metrics.messages_acknowledged,
-            ),
-            (
-                Family(
-                    "rabbitmq_global_messages_redelivered_total",
-                    "Messages delivered again",
-                ),
-                &metrics.messages_redelivered,
-            ),
-        ],
-    );
-}
-
-fn own_messages(metrics: &Metrics, text: &mut Text) {
-    counters(
-        text,
-        [
-            (
-                Family(
-                    "ferrymq_messages_delivered_manual_ack_total",
-                    "Deliveries to be settled",
-                ),
-                &metrics.messages_delivered,
-            ),
-            (
-                Family(
-                    "ferrymq_messages_delivered_auto_ack_total",
-                    "Deliveries settled at once",
-                ),
-                &metrics.messages_delivered_auto_ack,
-            ),
-            (
-                Family(
-                    "ferrymq_messages_unroutable_total",
-                    "Messages that went to no queue",
-                ),
-                &metrics.messages_unroutable,
-            ),
-            (
-                Family(
-                    "ferrymq_messages_dead_lettered_total",
-                    "Messages that were dead-lettered",
-                ),
-                &metrics.messages_dead_lettered,
-            ),
-            (
-                Family(
-                    "ferrymq_messages_rejected_total",
-                    "Publishes that a full queue refused",
-                ),
-                &metrics.messages_rejected,
-            ),
-            (
-                Family(
-                    "ferrymq_messages_damaged_total",
-                    "Messages whose body was unreadable",
-                ),
-                &metrics.messages_damaged,
-            ),
-        ],
-    );
-}
-
-/// What the settings of queues did: delay, retry, lease, de-duplication, dead letters.
-fn by_settings(metrics: &Metrics, text: &mut Text) {
-    counters(
-        text,
-        [
-            (
-                Family(
-                    "ferrymq_messages_woken_total",
-                    "Messages whose delay was over, a retry's wait included",
-                ),
-                &metrics.messages_woken,
-            ),
-            (
-                Family(
-                    "ferrymq_messages_delay_ignored_total",
-                    "Delays that were negative or no numbers",
-                ),
-                &metrics.messages_delay_ignored,
-            ),
-            (
-                Family(
-                    "ferrymq_leases_expired_total",
-                    "Leases that ended by their deadline",
-                ),
-                &metrics.leases_expired,
-            ),
-            (
-                Family(
-                    "ferrymq_messages_settled_late_total",
-                    "Settlements of leases that had ended",
-                ),
-                &metrics.messages_settled_late,
-            ),
-            (
-                Family(
-                    "ferrymq_messages_duplicate_total",
-                    "Publishes not stored because their id had been seen",
-                ),
-                &metrics.messages_duplicate,
-            ),
-            (
-                Family(
-                    "ferrymq_messages_dead_letter_dropped_total",
-                    "Dead letters that had nowhere to go",
-                ),
-                &metrics.messages_dead_letter_dropped,
-            ),
-        ],
-    );
-}
-
-/// What was gathered, and what is told of traces.
-fn gathered(metrics: &Metrics, text: &mut Text) {
-    counters(
-        text,
-        [
-            (
-                Family("ferrymq_gathers_begun_total", "Gatherings that began"),
-                &metrics.gathers_begun,
-            ),
-            (
-                Family(
-                    "ferrymq_gathers_answered_total",
-                    "Gatherings that were answered",
-                ),
-                &metrics.gathers_answered,
-            ),
-            (
-                Family(
-                    "ferrymq_gather_replies_late_total",
-                    "Replies that came after their gathering had ended",
-                ),
-                &metrics.gather_replies_late,
-            ),
-            (
-                Family(
-                    "ferrymq_spans_dropped_total",
-                    "Hops of traces that could not be sent to the collector",
-                ),
-                &metrics.spans_dropped,
-            ),
-        ],
-    );
-}
-
-/// Waits for the sake of rates, by whose rate it was.
-fn throttled(shared: &Shared, text: &mut Text) {
-    let counts = shared.broker.throttled();
-    for (family, waits) in [
+pub(super) fn logins(broker: &Broker, text: &mut Text) {
+    type Figure = fn(&LoginCount) -> u64;
+    let counts = broker.login_counts();
+    let attempts: [(_, _, Figure); 3] = [
+        ("rabbitmq_auth_attempts_total", "Log-ins tried", |count| {
+            count.succeeded + count.failed
+        }),
         (
-            Family(
-                "ferrymq_publishes_throttled_total",
-                "Waits of publishers for a rate",
-            ),
-            counts.map(|count| count.publishes),
+            "rabbitmq_auth_attempts_succeeded_total",
+            "Log-ins that succeeded",
+            |count| count.succeeded,
         ),
         (
-            Family(
-                "ferrymq_deliveries_throttled_total",
-                "Waits of deliveries for a rate",
-            ),
-            counts.map(|count| count.deliveries),
+            "rabbitmq_auth_attempts_failed_total",
+            "Log-ins that failed",
+            |count| count.failed,
         ),
-    ] {
-        text.open(family, "counter");
-        for (count, waits) in counts.iter().zip(waits) {
-            text.sample(family, &[("limit", count.limit)], waits as f64);
+    ];
+    for (name, help, value) in attempts {
+        let family = counter(name, help);
+        text.open(family);
+        for count in &counts {
+            text.sample(family, &[("protocol", count.protocol)], value(count) as f64);
         }
     }
 }
 
-fn resources(shared: &Shared, text: &mut Text) {
-    let memory = shared.broker.memory();
-    let known = |value: Option<u64>| value.map(|value| value as f64);
-    for (family, value) in [
-        (
-            Family(
-                "rabbitmq_process_resident_memory_bytes",
-                "Memory used in bytes",
-            ),
-            known(process::resident_bytes()),
-        ),
-        (
-            Family(
-                "rabbitmq_resident_memory_limit_bytes",
-                "Memory high watermark in bytes",
-            ),
-            known(Some(memory.high_bytes())),
-        ),
-        (
-            Family(
-                "rabbitmq_disk_space_available_bytes",
-                "Disk space available in bytes",
-            ),
-            known(shared.disk_free_bytes()),
-        ),
-        (
-            Family("rabbitmq_process_open_fds", "Open file descriptors"),
-            known(process::open_files()),
-        ),
-        (
-            Family("rabbitmq_process_max_fds", "Limit of open file descriptors"),
-            known(process::open_files_max()),
-        ),
-        (
-            Family(
-                "ferrymq_message_memory_bytes",
-                "Memory of messages, held to the watermark",
-            ),
-            known(Some(memory.used_bytes())),
-        ),
-    ] {
+/// A gauge for each value that is known.
+fn known(rows: &[(&'static str, &'static str, Option<u64>)], text: &mut Text) {
+    for (name, help, value) in rows {
         if let Some(value) = value {
-            text.gauge(family, value);
+            text.one(gauge(name, help), *value as f64);
         }
     }
+}
+
+pub(super) fn resources(shared: &Shared, text: &mut Text) {
+    let connections = shared.broker.connection_count() as u64;
+    let rows = [
+        (
+            "rabbitmq_process_open_fds",
+            "Open file descriptors",
+            process::open_files(),
+        ),
+        (
+            "rabbitmq_process_open_tcp_sockets",
+            "Sockets of clients that are logged in",
+            Some(connections),
+        ),
+        (
+            "rabbitmq_process_resident_memory_bytes",
+            "Memory used in bytes",
+            process::resident_bytes(),
+        ),
+        (
+            "rabbitmq_disk_space_available_bytes",
+            "Disk space available in bytes",
+            shared.disk_free_bytes(),
+        ),
+    ];
+    known(&rows, text);
+}
+
+pub(super) fn limits(shared: &Shared, text: &mut Text) {
+    let files = process::open_files_max();
+    let broker = &shared.broker;
+    let uptime = gauge("rabbitmq_erlang_uptime_seconds", "Node uptime");
+    let rows = [
+        (
+            "rabbitmq_process_max_fds",
+            "Limit of open file descriptors",
+            files,
+        ),
+        (
+            "rabbitmq_process_max_tcp_sockets",
+            "Limit of open sockets, which is that of file descriptors",
+            files,
+        ),
+        (
+            "rabbitmq_resident_memory_limit_bytes",
+            "Memory high watermark in bytes",
+            Some(broker.memory().high_bytes()),
+        ),
+        (
+            "rabbitmq_disk_space_available_limit_bytes",
+            "Free disk space below which publishers wait, in bytes",
+            Some(broker.disk_free_bytes_min()),
+        ),
+    ];
+    known(&rows, text);
+    text.one(uptime, shared.started.elapsed().as_secs_f64());
+}
+
+pub(super) fn persister(shared: &Shared, text: &mut Text) {
+    let syncs = shared.broker.measured().sync_us;
+    let count = counter("rabbitmq_io_sync_ops_total", "Syncs of the log");
+    text.one(count, syncs.count() as f64);
+    let time = counter(
+        "rabbitmq_io_sync_time_seconds_total",
+        "Time that syncs of the log took",
+    );
+    text.one(time, syncs.sum as f64 / 1e6);
+}
+
+fn traffic(shared: &Shared, text: &mut Text) {
+    let (received, sent) = shared.broker.edges().traffic_bytes();
+    for (name, help, bytes) in [
+        (
+            "rabbitmq_connection_incoming_bytes_total",
+            "Bytes received on connections",
+            received,
+        ),
+        (
+            "rabbitmq_connection_outgoing_bytes_total",
+            "Bytes sent on connections",
+            sent,
+        ),
+    ] {
+        text.one(counter(name, help), bytes as f64);
+    }
+}
+
+fn process(shared: &Shared, text: &mut Text) {
+    let memory = gauge(
+        "ferrymq_message_memory_bytes",
+        "Memory of messages, held to the watermark",
+    );
+    text.one(memory, shared.broker.memory().used_bytes() as f64);
     if let Some(seconds) = process::cpu_seconds() {
-        text.counter(
-            Family("ferrymq_process_cpu_seconds_total", "CPU time used"),
-            seconds,
+        let cpu = counter("ferrymq_process_cpu_seconds_total", "CPU time used");
+        text.one(cpu, seconds);
+    }
+    let uptime = shared.started.elapsed();
+    text.one(
+        gauge("ferrymq_uptime_seconds", "Time since the node started"),
+        uptime.as_secs_f64(),
+    );
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    if let Ok(now) = now {
+        let family = gauge(
+            "process_start_time_seconds",
+            "When the node started, in seconds since the Unix epoch",
         );
+        text.one(family, now.saturating_sub(uptime).as_secs_f64());
     }
 }
 
 fn alarms(shared: &Shared, text: &mut Text) {
     let blocked = shared.broker.memory().blocked();
-    for (family, reason) in [
+    for (name, help, holds) in [
         (
-            Family(
-                "rabbitmq_alarms_memory_used_watermark",
-                "1 if publishers wait for memory",
-            ),
-            BlockReason::Memory,
+            "rabbitmq_alarms_memory_used_watermark",
+            "1 if publishers wait for memory",
+            blocked == Some(BlockReason::Memory),
         ),
         (
-            Family(
-                "rabbitmq_alarms_free_disk_space_watermark",
-                "1 if publishers wait for disk",
-            ),
-            BlockReason::Disk,
+            "rabbitmq_alarms_free_disk_space_watermark",
+            "1 if publishers wait for disk",
+            blocked == Some(BlockReason::Disk),
+        ),
+        (
+            "ferrymq_log_failed",
+            "1 if nothing can be stored until a restart",
+            shared.broker.failed().is_some(),
+        ),
+        (
+            "ferrymq_ready",
+            "1 if clients should be sent here",
+            shared.ready() && shared.broker.failed().is_none(),
         ),
     ] {
-        text.gauge(family, f64::from(u8::from(blocked == Some(reason))));
+        text.one(gauge(name, help), f64::from(u8::from(holds)));
     }
-    let failed = shared.broker.failed().is_some();
-    let family = Family(
-        "ferrymq_log_failed",
-        "1 if nothing can be stored until a restart",
-    );
-    text.gauge(family, f64::from(u8::from(failed)));
 }
 
 fn log(shared: &Shared, text: &mut Text) {
     let log = shared.broker.log();
     let cleaning = log.cleaning();
-    for (family, value) in [
+    for (name, help, value) in [
         (
-            Family("ferrymq_log_segments", "Segment files"),
+            "ferrymq_log_segments",
+            "Segment files",
             cleaning.segments as u64,
         ),
         (
-            Family("ferrymq_log_disk_bytes", "Bytes in segment files"),
+            "ferrymq_log_disk_bytes",
+            "Bytes in segment files",
             cleaning.disk_bytes,
         ),
         (
-            Family("ferrymq_log_live_bytes", "Bytes that are still needed"),
+            "ferrymq_log_live_bytes",
+            "Bytes that are still needed",
             cleaning.live_bytes,
         ),
         (
-            Family("ferrymq_log_backlog_bytes", "Bytes not yet written"),
+            "ferrymq_log_backlog_bytes",
+            "Bytes not yet written",
             log.backlog_bytes(),
         ),
-    ] {
-        text.gauge(family, value as f64);
-    }
-    for (family, value) in [
         (
-            Family("ferrymq_log_end_position", "Position of the end of the log"),
-            log.end(),
+            "ferrymq_log_end_position",
+            "Position of the end of the log",
+            log.end().0,
         ),
         (
-            Family(
-                "ferrymq_log_written_position",
-                "Position up to which it is written",
-            ),
-            log.written(),
+            "ferrymq_log_written_position",
+            "Position up to which it is written",
+            log.written().0,
         ),
         (
-            Family(
-                "ferrymq_log_durable_position",
-                "Position up to which it is synced",
-            ),
-            log.durable(),
+            "ferrymq_log_durable_position",
+            "Position up to which it is synced",
+            log.durable().0,
         ),
     ] {
-        text.gauge(family, value.0 as f64);
+        text.one(gauge(name, help), value as f64);
     }
 }

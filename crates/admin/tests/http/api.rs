@@ -31,7 +31,7 @@ async fn only_who_logs_in_is_answered() {
                 "{}",
                 answer.head
             );
-            assert_eq!(answer.json()["error"], "not_authorised");
+            assert_eq!(answer.json()["error"], "not_authorized");
         }
     }
     assert_eq!(door.get("/api/whoami").await.json()["name"], "guest");
@@ -47,7 +47,16 @@ async fn what_is_not_there_or_not_offered_is_refused() {
         ("GET", "/api/queues/none", 404),
         ("GET", "/api/queues/%2F/none", 404),
         ("GET", "/api/exchanges/%2F/none", 404),
-        ("GET", "/api/bindings/%2F/e/none/q/none", 404),
+        ("GET", "/api/queues/%2F/none/bindings", 404),
+        ("GET", "/api/exchanges/%2F/none/bindings/source", 404),
+        ("GET", "/api/bindings/%2F/e/events/q/jobs/none", 404),
+        ("GET", "/api/channels/none", 404),
+        ("GET", "/api/channels/127.0.0.1:1%20(x)", 404),
+        ("GET", "/api/consumers/none", 404),
+        ("GET", "/api/vhosts/none/connections", 404),
+        ("GET", "/api/vhosts/none/channels", 404),
+        ("DELETE", "/api/connections/none", 404),
+        ("GET", "/api/nodes/none/memory", 404),
         ("GET", "/api/connections/none", 404),
         ("GET", "/api/nodes/none", 404),
         ("DELETE", "/api/overview", 405),
@@ -55,9 +64,8 @@ async fn what_is_not_there_or_not_offered_is_refused() {
         ("GET", "/api/queues?page=2", 400),
         ("GET", "/api/queues?page=1&page_size=501", 400),
         ("GET", "/api/queues?page=x", 400),
-        ("GET", "/api/queues?page_size=10", 400),
-        ("GET", "/api/queues?name=a&use_regex=true", 400),
-        ("GET", "/api/exchanges?sort=colour", 400),
+        ("GET", "/api/queues?page=0", 400),
+        ("GET", "/api/queues?page=1&name=(&use_regex=true", 400),
         ("GET", "/api/queues/%ff", 400),
         ("GET", "/api/health/checks/port-listener/x", 400),
     ] {
@@ -71,6 +79,22 @@ async fn what_is_not_there_or_not_offered_is_refused() {
     );
     let refused = door.request("DELETE", "/api/overview", GUEST).await;
     assert!(refused.head.contains("allow: get,head"), "{}", refused.head);
+}
+
+#[tokio::test]
+async fn a_slash_at_the_end_changes_nothing() {
+    let door = Door::open().await;
+    door.declare("jobs/", Arguments::new());
+    for (path, status) in [
+        ("/api/queues/", 200),
+        ("/api/queues/%2F/?page=1", 200),
+        ("/api/queues/%2F/jobs%2F", 200),
+        ("/api/queues/%2F/jobs", 404),
+        ("/api/queues//", 404),
+        ("/api/", 404),
+    ] {
+        assert_eq!(door.get(path).await.status, status, "{path}");
+    }
 }
 
 #[tokio::test]
@@ -91,7 +115,9 @@ async fn a_queue_is_shown_with_what_it_was_declared_with() {
         "messages_delayed": 0, "messages_dead_letter_pending": 0,
         "message_bytes_ready": 0, "consumers": 0, "single_active_consumer_tag": null,
     });
-    assert_eq!(queue, expected);
+    for (field, value) in expected.as_object().unwrap() {
+        assert_eq!(&queue[field], value, "{field}");
+    }
     door.declare("log", Arguments::from_iter([("x-queue-type", "stream")]));
     for (name, kind) in [("safe", "quorum"), ("log", "stream")] {
         let queue = door.get(&format!("/api/queues/%2F/{name}")).await.json();
@@ -129,7 +155,25 @@ async fn lists_are_filtered_sorted_and_cut_into_pages() {
         ("", &["other", "q0", "q1", "q2", "q3", "q4"][..]),
         (
             "name=q&sort=name&sort_reverse=true",
-            &["q4", "q3", "q2", "q1", "q0"],
+            &["q4", "q3", "q2", "q1", "q0", "other"],
+        ),
+        (
+            "page_size=2&sort=none",
+            &["other", "q0", "q1", "q2", "q3", "q4"],
+        ),
+        (
+            "page=1&name=Q[13]$&use_regex=true&sort=name&sort_reverse=true",
+            &["q3", "q1"],
+        ),
+        ("page=1&name=q[13]$", &[]),
+        ("page=1&name=Q3", &["q3"]),
+        (
+            "page=1&sort=message_stats.publish_details.rate&page_size=1",
+            &["other"],
+        ),
+        (
+            "sort=effective_policy_definition",
+            &["other", "q0", "q1", "q2", "q3", "q4"],
         ),
         ("page=1&page_size=2&name=q", &["q0", "q1"]),
         ("page=3&page_size=2&name=q", &["q4"]),
@@ -170,6 +214,11 @@ async fn bindings_are_shown_with_the_one_that_every_queue_has() {
         ("/api/bindings/%2F/e/events/q/jobs", json!([declared])),
         ("/api/bindings/%2F/e/amq.default/q/jobs", json!([by_name])),
         ("/api/bindings/%2F/e/events/e/amq.topic", json!([])),
+        ("/api/bindings/%2F/e/none/q/none", json!([])),
+        (
+            "/api/bindings/%2F/e/events/q/jobs/a.%252A",
+            declared.clone(),
+        ),
         (
             "/api/exchanges/%2F/events/bindings/source",
             json!([declared]),
@@ -206,8 +255,10 @@ async fn an_exchange_is_shown_by_the_type_that_it_was_declared_with() {
             "name": name, "vhost": "/", "type": kind, "durable": true, "auto_delete": false,
             "internal": false, "arguments": arguments,
         });
-        let shown = door.get(&format!("/api/exchanges/%2F/{name}")).await;
-        assert_eq!(shown.json(), expected);
+        let shown = door.get(&format!("/api/exchanges/%2F/{name}")).await.json();
+        for (field, value) in expected.as_object().unwrap() {
+            assert_eq!(&shown[field], value, "{field}");
+        }
     }
 }
 
@@ -222,7 +273,11 @@ async fn the_overview_counts_what_there_is() {
     assert_eq!(overview["object_totals"], totals);
     assert_eq!(overview["product_version"], "9.8.7");
     let kinds = overview["exchange_types"].as_array().unwrap();
-    assert!(kinds.contains(&json!({ "name": "x-message-deduplication", "enabled": true })));
+    assert!(
+        kinds
+            .iter()
+            .any(|kind| kind["name"] == "x-message-deduplication")
+    );
     assert_eq!(overview["churn_rates"]["queue_created"], 1);
     let ports: Vec<u64> = overview["listeners"]
         .as_array()

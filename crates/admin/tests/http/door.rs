@@ -1,77 +1,13 @@
 //! The door itself: metrics, health, the page, and the limits of a request.
 
+use crate::exposition::{self, Dialect};
 use crate::support::{Door, GUEST};
 use ferry_core::arguments::Arguments;
 use ferry_log::testing::Fault;
 
-const IDENTITY: &str = "rabbitmq_identity_info\
-    {rabbitmq_node=\"ferrymq@test\",rabbitmq_cluster=\"ferrymq@test\"}";
-
 /// Every sample of a page, after a check that it is one that Prometheus takes.
 pub fn samples(page: &str) -> Vec<(String, f64)> {
-    let mut families: Vec<&str> = Vec::new();
-    let mut samples: Vec<(String, f64)> = Vec::new();
-    for line in page.lines() {
-        if let Some(help) = line.strip_prefix("# HELP ") {
-            let (name, text) = help.split_once(' ').unwrap();
-            assert!(!families.contains(&name) && !text.is_empty(), "{line}");
-            families.push(name);
-        } else if let Some(kind) = line.strip_prefix("# TYPE ") {
-            let (name, kind) = kind.split_once(' ').unwrap();
-            assert_eq!(families.last(), Some(&name));
-            assert_eq!(kind == "counter", name.ends_with("_total"), "{line}");
-        } else {
-            let (series, value) = line.rsplit_once(' ').unwrap();
-            let name = series.split('{').next().unwrap();
-            assert_eq!(families.last(), Some(&name), "{line}");
-            assert!(
-                samples.iter().all(|(known, _)| known != series),
-                "twice: {line}"
-            );
-            samples.push((series.to_owned(), value.parse().unwrap()));
-        }
-    }
-    samples
-}
-
-#[tokio::test]
-async fn metrics_can_be_read_and_have_the_known_names() {
-    let door = Door::open().await;
-    door.declare("a\"b", Arguments::new());
-    let page = door.request("GET", "/metrics", "").await;
-    assert!(
-        page.head
-            .contains("content-type: text/plain; version=0.0.4"),
-        "{}",
-        page.head
-    );
-    let whole = samples(&page.body);
-    let value = |name: &str| {
-        whole
-            .iter()
-            .find(|(series, _)| series == name)
-            .map(|(_, v)| *v)
-    };
-    for (name, expected) in [
-        ("rabbitmq_connections", 1.0),
-        ("rabbitmq_channels", 0.0),
-        ("rabbitmq_queues", 1.0),
-        ("rabbitmq_queue_messages_ready", 0.0),
-        ("rabbitmq_global_messages_received_total", 0.0),
-        ("rabbitmq_resident_memory_limit_bytes", 1_048_576.0),
-        (IDENTITY, 1.0),
-        ("rabbitmq_alarms_memory_used_watermark", 0.0),
-        ("ferrymq_log_segments", 1.0),
-    ] {
-        assert_eq!(value(name), Some(expected), "{name}");
-    }
-    let page = door.request("GET", "/metrics/per-object", "").await;
-    let series = "rabbitmq_queue_messages{vhost=\"/\",queue=\"a\\\"b\"}";
-    assert!(
-        samples(&page.body).iter().any(|(name, _)| name == series),
-        "{}",
-        page.body
-    );
+    exposition::read(page, Dialect::Prometheus).samples
 }
 
 #[tokio::test]
@@ -107,7 +43,7 @@ async fn health_tells_alarms_from_the_end() {
         (200, 200)
     );
 
-    door.disk.fail_call(door.disk.calls() + 1, Fault::Io, true);
+    door.disk.fail_call(1, Fault::Io, true);
     door.declare("more", Arguments::new());
     door.broker.commit_log().unwrap_err();
     assert_eq!(
@@ -133,8 +69,8 @@ async fn every_answer_is_locked_to_this_origin() {
     let from_elsewhere = format!("{GUEST}Origin: https://elsewhere.example\r\n");
     for path in [
         "/",
-        "/page.js",
-        "/page.css",
+        "/page/main.js",
+        "/page/style/base.css",
         "/icon.svg",
         "/metrics",
         "/api/overview",
@@ -145,28 +81,33 @@ async fn every_answer_is_locked_to_this_origin() {
         assert!(head.contains("x-content-type-options: nosniff"), "{path}");
         assert!(!head.contains("access-control-"), "{path}: {head}");
     }
-    let page = door.request("GET", "/", "").await.body;
-    for forbidden in [
-        "<script>",
-        "<style",
-        " style=",
-        " onclick=",
-        " onload=",
-        "http:",
-        "https:",
-    ] {
-        assert!(!page.contains(forbidden), "{forbidden}");
+}
+
+#[tokio::test]
+async fn a_file_of_the_page_is_sent_once_per_version() {
+    let door = Door::open().await;
+    for path in ["/", "/page/lib/dom.js", "/page/style/base.css", "/icon.svg"] {
+        let first = door.request("GET", path, "").await;
+        assert_eq!(first.status, 200, "{path}");
+        assert!(first.head.contains("cache-control: no-cache"), "{path}");
+        let tag = first
+            .head
+            .lines()
+            .find_map(|line| line.strip_prefix("etag: "));
+        let known = format!("If-None-Match: {}\r\n", tag.unwrap());
+        let again = door.request("GET", path, &known).await;
+        assert_eq!((again.status, again.body.as_str()), (304, ""), "{path}");
     }
-    let script = door.request("GET", "/page.js", "").await.body;
-    for forbidden in [
-        "innerHTML",
-        "outerHTML",
-        "insertAdjacentHTML",
-        "document.write",
-        "eval(",
+    for path in [
+        "/page/none.js",
+        "/page/",
+        "/page/../routes.rs",
+        "/page/mod.rs",
     ] {
-        assert!(!script.contains(forbidden), "{forbidden}");
+        assert_eq!(door.request("GET", path, "").await.status, 404, "{path}");
     }
+    let head = door.get("/api/overview").await.head;
+    assert!(head.contains("cache-control: no-store"), "{head}");
 }
 
 #[tokio::test]

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use ferry_broker::{Basics, Burst, Formats, MessageFormat, MessageId, MessageView, Publisher};
+use ferry_broker::{
+    Basics, Burst, Formats, MessageFormat, MessageId, MessageView, Properties, PropertyError,
+    Publisher,
+};
 use ferry_core::arguments::{Arguments, Value as Argument};
 use ferry_core::message::{Draft, FORMAT_AMQP091, Message};
 use ferry_core::view::{Operand, Property};
@@ -32,7 +35,10 @@ impl MessageView for Id<'_> {
 
 impl MessageFormat for Named {
     fn basics(&self, _properties: &[u8]) -> Option<Basics> {
-        Some(Basics::default())
+        Some(Basics {
+            persistent: true,
+            ..Basics::default()
+        })
     }
 
     fn view(&self, message: &Message<'_>, look: &mut dyn FnMut(&dyn MessageView)) {
@@ -53,6 +59,22 @@ impl MessageFormat for Named {
 
     fn expiration(&self, _properties: &[u8]) -> Option<String> {
         None
+    }
+
+    fn describe(&self, properties: &[u8]) -> Properties {
+        let id = String::from_utf8_lossy(properties).into_owned();
+        Properties {
+            message_id: Some(id).filter(|id| !id.is_empty()),
+            ..Properties::default()
+        }
+    }
+
+    fn compose(&self, properties: &Properties) -> Result<Vec<u8>, PropertyError> {
+        Ok(properties
+            .message_id
+            .clone()
+            .unwrap_or_default()
+            .into_bytes())
     }
 }
 
@@ -124,7 +146,6 @@ async fn what_is_not_noted_is_not_found_with_a_reason() {
         ("%2F/other", "not_noted"),
         ("%2F/unknown", "not_noted"),
         ("%2F/%ff", "not_noted"),
-        ("%2F/%zz", "Object Not Found"),
         ("none/other", "Object Not Found"),
         ("%ff/other", "Object Not Found"),
         ("%2F", "Object Not Found"),
@@ -135,4 +156,7 @@ async fn what_is_not_noted_is_not_found_with_a_reason() {
         assert_eq!(answer.json()["error"], error, "{path}");
         assert!(answer.json()["reason"].is_string());
     }
+    let answer = door.get("/api/ferry/passport/%2F/%zz").await;
+    assert_eq!(answer.status, 400, "{}", answer.body);
+    assert_eq!(answer.json()["error"], "bad_request");
 }

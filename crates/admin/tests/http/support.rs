@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::exposition::whole;
 use ferry_admin::{Admin, Listener, Node};
 use ferry_broker::{
     BindingSpec, Broker, Burst, Clock, ConnectionId, ConnectionInfo, Exchange, ExchangeKind,
@@ -85,6 +86,7 @@ impl Door {
             name: "ferrymq@test".to_owned(),
             version: "9.8.7".to_owned(),
             data_dir: PathBuf::from("."),
+            message_bytes_max: 8 << 20,
             listeners: vec![Listener {
                 protocol: "amqp",
                 address: SocketAddr::from(([127, 0, 0, 1], 6199)),
@@ -99,6 +101,7 @@ impl Door {
             user: "guest".to_owned(),
             vhost: "/".to_owned(),
             protocol: "AMQP 0-9-1",
+            ..ConnectionInfo::default()
         });
         Door {
             broker,
@@ -182,10 +185,11 @@ impl Door {
             .split(' ')
             .nth(1)
             .and_then(|status| status.parse().ok());
+        let head = head.to_lowercase();
         Answer {
             status: status.unwrap_or(0),
-            head: head.to_lowercase(),
-            body: body.to_owned(),
+            body: whole(&head, body),
+            head,
         }
     }
 
@@ -209,6 +213,11 @@ impl Door {
                 Err(_) => self.broker.commit_log().unwrap(),
             }
         }
+    }
+
+    /// The same with a body of its own.
+    pub async fn change_owned(&self, method: &str, path: &str, body: String) -> Answer {
+        self.change(method, path, &body).await
     }
 
     /// As guest.

@@ -198,6 +198,9 @@ impl Broker {
         }
         if departure.order == 0 {
             Metrics::add(&self.metrics.messages_dead_lettered, 1);
+            let strategy = departure.queue.options().dead_letter_strategy;
+            self.died
+                .note(departure.queue.kind, departure.reason, strategy);
         }
         departure.refused_by = full;
         if tried.is_empty() {
@@ -226,6 +229,9 @@ impl Broker {
 
     fn after_attempt(&self, departure: Departure) -> Attempt {
         if departure.refused_by.is_empty() {
+            let queue = &departure.queue;
+            self.died
+                .note_arrival(queue.kind, queue.options().dead_letter_strategy);
             self.arrived(&departure);
             return Attempt::Done;
         }

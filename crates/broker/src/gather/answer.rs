@@ -163,7 +163,7 @@ impl Broker {
             }
         });
         // No client published it.
-        burst.published = 0;
+        (burst.published, burst.routed) = (0, 0);
         burst.submit(self);
         Metrics::add(&self.metrics.gathers_answered, 1);
         self.pressure.account(-(bytes as i64));

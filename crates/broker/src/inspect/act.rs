@@ -22,15 +22,24 @@ impl Broker {
         name: &MessageRef,
         actor: &str,
     ) -> Result<Promise, OperateError> {
+        self.cancel_once(queue, name, actor)?;
+        audit(actor, queue, "cancelled", 1);
+        self.promise_all()
+    }
+
+    pub(super) fn cancel_once(
+        &self,
+        queue: &QueueHandle,
+        name: &MessageRef,
+        actor: &str,
+    ) -> Result<(), OperateError> {
         let cx = self.context();
         self.partition(queue).call(&cx, |state| {
             let lease = state.borrow(&cx, self.run, queue, name)?;
             state.note_cancelled(&cx, queue, lease, actor);
             state.settle_borrowed(&cx, queue, lease, Outcome::Accept);
-            Ok::<(), OperateError>(())
-        })?;
-        audit(actor, queue, "cancelled", 1);
-        self.promise_all()
+            Ok(())
+        })
     }
 
     /// Gives a message that waits for its time another time, in milliseconds since the Unix
@@ -117,7 +126,7 @@ impl Broker {
     }
 
     /// Promises that everything so far is safe.
-    fn promise_all(&self) -> Result<Promise, OperateError> {
+    pub(crate) fn promise_all(&self) -> Result<Promise, OperateError> {
         self.after_act();
         Ok(self.write_transaction(&Facts::default(), Need::Sync)?)
     }

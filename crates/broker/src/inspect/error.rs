@@ -47,6 +47,9 @@ pub enum OperateError {
     /// It never was a dead letter, so that nobody knows where it came from.
     #[error("the message has no history of deaths that tells where it came from")]
     NoOrigin,
+    /// Who asked may not write there.
+    #[error("write access to exchange '{0}' refused")]
+    NotAllowed(String),
     /// A queue that it would go to is full.
     #[error("queue '{0}' is full")]
     Refused(String),

@@ -8,6 +8,7 @@ use std::ops::RangeInclusive;
 
 use ferry_core::Millis;
 use ferry_core::arguments::{Arguments, Value};
+use ferry_core::filter::Filter as Selector;
 use ferry_core::message::Message;
 use ferry_core::queue::DeadLetterReason;
 use memchr::memmem;
@@ -32,6 +33,8 @@ pub struct Filter {
     pub death: Option<DeadLetterReason>,
     /// When the broker took it, in milliseconds since the Unix epoch.
     pub published_ms: Option<RangeInclusive<Millis>>,
+    /// What its properties and headers must satisfy.
+    pub selector: Option<Selector>,
 }
 
 impl Filter {
@@ -76,20 +79,29 @@ impl Filter {
             message_id,
             headers,
             death,
+            selector,
             ..
         } = self;
-        if message_id.is_none() && headers.is_empty() && death.is_none() {
+        let plain = headers.is_empty() && death.is_none();
+        if message_id.is_none() && plain && selector.is_none() {
             return true;
         }
         let Some(format) = broker.options.formats.get(message.format()) else {
             return false;
         };
+        if let Some(selector) = selector {
+            let mut wanted = false;
+            format.view(message, &mut |view| wanted = selector.matches(view));
+            if !wanted {
+                return false;
+            }
+        }
         let properties = message.properties();
         let named = message_id.as_ref().is_none_or(|id| {
             let basics = format.basics(properties);
             basics.and_then(|basics| basics.message_id).as_ref() == Some(id)
         });
-        if !named || (headers.is_empty() && death.is_none()) {
+        if !named || plain {
             return named;
         }
         let found = format.headers(properties);

@@ -17,7 +17,7 @@ use ferry_log::{ReadError, Reader};
 use super::filter::Filter;
 use super::reference::MessageRef;
 use crate::partition::{State, with_body};
-use crate::{Broker, OperateError, QueueHandle};
+use crate::{Broker, ConnectionId, OperateError, QueueHandle};
 
 /// Most messages of one page.
 const LIMIT_MAX: usize = 1000;
@@ -121,6 +121,8 @@ pub enum Standing {
     Leased {
         /// Who.
         by: LeaseHolder,
+        /// The connection of who has it, if it has one.
+        connection: ConnectionId,
         /// Since when.
         since: Millis,
         /// When the lease ends by itself.
@@ -265,7 +267,7 @@ impl Broker {
         }
     }
 
-    fn listed(
+    pub(super) fn listed(
         &self,
         found: &Found,
         entry: &Entry,
@@ -358,12 +360,16 @@ impl State {
         Ok(batch)
     }
 
-    fn standing(&self, info: LeaseInfo) -> Standing {
+    pub(super) fn standing(&self, info: LeaseInfo) -> Standing {
         let LeaseInfo {
             held,
             since,
             deadline,
         } = info;
+        let connection = match held {
+            Held::Consumer(id) => self.consumer_connection(id),
+            _ => ConnectionId::NOBODY,
+        };
         let by = match held {
             Held::Departing(reason) => return Standing::Pending { reason, since },
             Held::Consumer(id) => LeaseHolder::Consumer(self.consumer_tag(id).map(str::to_owned)),
@@ -372,6 +378,7 @@ impl State {
         };
         Standing::Leased {
             by,
+            connection,
             since,
             deadline: Some(deadline).filter(|at| *at != 0),
         }

@@ -15,6 +15,8 @@ mod act;
 mod error;
 mod filter;
 mod list;
+mod look;
+mod many;
 mod reference;
 mod transfer;
 mod way;
@@ -31,6 +33,7 @@ pub use error::OperateError;
 pub use filter::Filter;
 pub use list::{Browse, LeaseHolder, Listed, Page, Standing, What};
 pub(crate) use list::{Found, list_ready};
+pub use many::Acted;
 pub use reference::{InvalidRef, MessageRef};
 
 /// Where a message is to go.
@@ -59,8 +62,8 @@ impl Broker {
 }
 
 impl Vhost {
-    /// A queue by name, whoever has it for itself.
-    pub(crate) fn any_queue(&self, name: &str) -> Option<Arc<QueueHandle>> {
+    /// A queue by name, whoever has it for itself; to be looked into.
+    pub fn any_queue(&self, name: &str) -> Option<Arc<QueueHandle>> {
         self.definitions.read().queues.get(name).cloned()
     }
 }

@@ -39,8 +39,22 @@ impl Broker {
         to: &MoveTo,
         actor: &str,
     ) -> Result<Promise, OperateError> {
+        let promise = self.move_once(queue, name, to, actor);
+        self.after_act();
+        let promise = promise?;
+        audit(actor, queue, "moved", 1);
+        Ok(promise)
+    }
+
+    pub(super) fn move_once(
+        &self,
+        queue: &QueueHandle,
+        name: &MessageRef,
+        to: &MoveTo,
+        actor: &str,
+    ) -> Result<Promise, OperateError> {
         let borrowed = self.borrow_message(queue, name)?;
-        let promise = self.move_borrowed(queue, &borrowed, |message| {
+        self.move_borrowed(queue, &borrowed, |message| {
             let draft = message.draft();
             let way = self.way(queue, to, &message, &draft, None)?;
             let act = Act {
@@ -48,11 +62,7 @@ impl Broker {
                 what: "moved",
             };
             self.transfer(queue, &borrowed, act, &way, &draft)
-        });
-        self.after_act();
-        let promise = promise?;
-        audit(actor, queue, "moved", 1);
-        Ok(promise)
+        })
     }
 
     /// Takes a message to be moved, with its stored form.

@@ -179,6 +179,14 @@ impl Limits {
         }
     }
 
+    /// Clears all limits of one that is no more.
+    pub fn forget(&self, of: &LimitsOf, now: Millis) {
+        let scope = self.scope(of.clone());
+        for (name, _) in scope.all() {
+            self.apply(of.clone(), name, None, now);
+        }
+    }
+
     /// Rates may have changed: whoever is held looks again.
     pub fn changed(&self) {
         let connections = self.connections.lock().clone();
@@ -201,6 +209,11 @@ fn push_weak<T: ?Sized>(list: &mut Vec<Weak<T>>, new: Weak<T>) {
         list.retain(|one| one.strong_count() > 0);
     }
     list.push(new);
+}
+
+/// Says what is wrong with a limit, if anything, also of who is not there yet.
+pub(crate) fn check(of: &LimitsOf, name: &str, value: &Value) -> Result<(), LimitError> {
+    name::read(of, name, value).map(drop)
 }
 
 impl Broker {
@@ -260,6 +273,17 @@ impl Broker {
         Ok(Admitted { id, limits })
     }
 
+    /// The rates of a user in a virtual host, for who publishes without a connection of its own.
+    pub fn rates_for(&self, user: &str, vhost: &str) -> Arc<ConnectionLimits> {
+        let vhost = self.limits.scope(LimitsOf::Vhost(vhost.into()));
+        let user = self.limits.scope(LimitsOf::User(user.into()));
+        let throttled = Arc::clone(&self.limits.throttled);
+        let clock = Arc::clone(&self.clock);
+        let limits = Arc::new(ConnectionLimits::new(clock, vhost, user, throttled));
+        self.limits.add(&limits);
+        limits
+    }
+
     /// The seats of a connection that is let in whatever the limits.
     pub(crate) fn count_connection(&self, info: &ConnectionInfo) -> [Option<Seat>; 2] {
         let (vhost, user) = self.scopes_of(info);
@@ -291,6 +315,7 @@ impl Broker {
         value: Option<i64>,
     ) -> Result<Promise, LimitError> {
         let changing = self.limits.hold();
+        self.find(&of)?;
         let definition = Definition::Limit {
             of: of.clone(),
             name,

@@ -11,11 +11,12 @@ use ferry_core::message::Message;
 use ferry_core::queue::{BodyRef, ConsumerId, Effect, LeaseId, Outgoing, Reading};
 use ferry_log::{Position, ReadError, Reader};
 
+use super::counting::{count_delivery, count_get, count_reading, note_reading, note_wait};
 use super::state::{QueueSlot, State, StateContext};
 use super::trail::note_delivery;
 use super::{After, QueuePlace};
 use crate::dead_letter::Departure;
-use crate::{Delivery, Lease, Metrics, QueueHandle};
+use crate::{ConnectionId, Delivery, Lease, Metrics, QueueHandle};
 
 /// Dead letters that wait with their bodies in memory; those of others are read when it is their
 /// turn.
@@ -66,13 +67,16 @@ impl State {
             queues,
             targets,
             reader,
+            tally,
             ..
         } = self;
         let slot = &mut queues[key];
         let result = with_body(reader, staged, &first.body, |message| {
-            let hand_to = |reading: &Reading| {
+            let mut hand_to = |reading: &Reading| {
                 if let Some(target) = targets.get(&reading.consumer) {
-                    Metrics::add(&cx.metrics.messages_delivered, 1);
+                    count_reading(tally, reading.lease.is_some());
+                    note_reading(cx, slot, &message);
+                    slot.handle.tally().deliver.add(1);
                     let how = (false, reading.lease.is_none());
                     note_delivery(cx, slot, Some(target), &message, how);
                     target.outlet.deliver(read_by(slot, message, reading));
@@ -125,6 +129,9 @@ impl State {
             queues,
             targets,
             reader,
+            tally,
+            waited,
+            times,
             ..
         } = self;
         let slot = &queues[key];
@@ -132,7 +139,8 @@ impl State {
             return;
         };
         let result = with_body(reader, staged, &outgoing.body, |message| {
-            count(cx.metrics, outgoing);
+            count_delivery(tally.of(slot.handle.kind), slot, outgoing);
+            note_wait(cx, slot, (waited, times), &message);
             note_delivery(cx, slot, Some(target), &message, how(outgoing));
             target.outlet.deliver(delivery(slot, message, outgoing));
         });
@@ -145,6 +153,12 @@ impl State {
     /// The tag of a consumer that is here.
     pub fn consumer_tag(&self, id: ConsumerId) -> Option<&str> {
         self.targets.get(&id).map(|target| target.tag.as_str())
+    }
+
+    /// The connection of a consumer that is here.
+    pub fn consumer_connection(&self, id: ConsumerId) -> ConnectionId {
+        let target = self.targets.get(&id);
+        target.map_or(ConnectionId::NOBODY, |target| target.outlet.connection())
     }
 
     /// The stored form of a leased message.
@@ -181,14 +195,25 @@ impl State {
         loop {
             let outgoing =
                 self.with_queue(cx, place, &[], |queue, context| queue.get(no_ack, context))?;
+            let key = self.find(place)?;
+            let State {
+                queues,
+                reader,
+                tally,
+                waited,
+                times,
+                ..
+            } = self;
+            let slot = &queues[key];
+            let counts = tally.of(slot.handle.kind);
             let Some(outgoing) = outgoing else {
+                counts.got_nothing += 1;
+                slot.handle.tally().get_empty.add(1);
                 return Some(false);
             };
-            let key = self.find(place)?;
-            let State { queues, reader, .. } = self;
-            let slot = &queues[key];
             let result = with_body(reader, &[], &outgoing.body, |message| {
-                count(cx.metrics, &outgoing);
+                count_get(counts, slot, &outgoing);
+                note_wait(cx, slot, (waited, times), &message);
                 note_delivery(cx, slot, None, &message, how(&outgoing));
                 deliver(delivery(slot, message, &outgoing));
             });
@@ -217,17 +242,6 @@ fn reading(effect: &Effect) -> Option<&Reading> {
 /// Whether it is a redelivery, and whether it needs no settling.
 fn how(outgoing: &Outgoing) -> (bool, bool) {
     (outgoing.redelivered, outgoing.lease.is_none())
-}
-
-fn count(metrics: &Metrics, outgoing: &Outgoing) {
-    let counter = match outgoing.lease {
-        Some(_) => &metrics.messages_delivered,
-        None => &metrics.messages_delivered_auto_ack,
-    };
-    Metrics::add(counter, 1);
-    if outgoing.redelivered {
-        Metrics::add(&metrics.messages_redelivered, 1);
-    }
 }
 
 fn delivery<'a>(slot: &'a QueueSlot, message: Message<'a>, outgoing: &Outgoing) -> Delivery<'a> {

@@ -12,6 +12,8 @@
 //!
 //! Not here: what a command does to a queue (`ferry-core`), how results leave (`effects`).
 
+mod consumers;
+mod counting;
 mod deadlines;
 mod effects;
 mod inbox;
@@ -36,6 +38,7 @@ use parking_lot::Mutex;
 
 use crate::dead_letter::Departure;
 use crate::gather::Answer;
+use crate::measure::MessageTimes;
 use crate::{ConfirmTag, QueueHandle, Ticket};
 pub(crate) use effects::with_body;
 pub(crate) use inbox::Inbox;
@@ -97,6 +100,7 @@ pub(crate) enum After {
 pub(crate) struct Partition {
     inbox: Inbox<Batch>,
     state: Mutex<State>,
+    times: Arc<MessageTimes>,
     /// When `tick` is due; `Millis::MAX` for never.
     deadline: AtomicU64,
 }
@@ -108,9 +112,15 @@ impl Partition {
     pub fn new(state: State) -> Partition {
         Partition {
             inbox: Inbox::default(),
+            times: Arc::clone(&state.times),
             state: Mutex::new(state),
             deadline: AtomicU64::new(Millis::MAX),
         }
+    }
+
+    /// How long its messages took.
+    pub fn times(&self) -> &MessageTimes {
+        &self.times
     }
 
     /// When something is overdue here.

@@ -12,10 +12,7 @@ use std::sync::atomic::Ordering;
 use ferry_core::Millis;
 use ferry_core::facts::{Change, Facts, Mark};
 use ferry_core::message::NOT_LOGGED;
-use ferry_core::queue::{
-    ConsumerId, Context, Counts, Effect, Enqueued, Gate, LeaseId, Outcome, Queue, Settled,
-    SyncPolicy,
-};
+use ferry_core::queue::{ConsumerId, Context, Counts, Effect, Enqueued, Gate, Queue, SyncPolicy};
 use ferry_core::routing::QueueId;
 use ferry_log::{Batch as LogBatch, Log, Need, Position, Reader, ReleaseBatch};
 use hashbrown::HashMap;
@@ -26,6 +23,7 @@ use crate::background::Signals;
 use crate::connections::Connections;
 use crate::definitions::{KIND_FACTS, live_bytes};
 use crate::durability::Durability;
+use crate::measure::{MessageTimes, Run, Tallies, Tally};
 use crate::passport::Passports;
 use crate::{ConfirmTag, Formats, Metrics, Outlet, Pressure, Promise, QueueHandle, Ticket};
 
@@ -35,6 +33,7 @@ pub(crate) struct StateContext<'a> {
     pub durability: &'a Durability,
     pub pressure: &'a Pressure,
     pub metrics: &'a Metrics,
+    pub tallies: &'a Tallies,
     pub afters: &'a parking_lot::Mutex<Vec<After>>,
     pub signals: &'a Signals,
     pub formats: &'a Formats,
@@ -79,6 +78,10 @@ pub(crate) struct State {
     pub(super) facts: Facts,
     pub(super) released: Vec<Mark>,
     pub(super) memory: i64,
+    pub(super) tally: Tally,
+    pub(super) waited: Run,
+    pub(super) leased: Run,
+    pub(super) times: Arc<MessageTimes>,
     record: Vec<u8>,
     batch: LogBatch,
     release: ReleaseBatch,
@@ -102,6 +105,10 @@ impl State {
             facts: Facts::default(),
             released: Vec::new(),
             memory: 0,
+            tally: Tally::default(),
+            waited: Run::default(),
+            leased: Run::default(),
+            times: Arc::default(),
             record: Vec::new(),
             batch: LogBatch::new(),
             release: ReleaseBatch::default(),
@@ -112,8 +119,8 @@ impl State {
     }
 
     /// Takes a queue in and tells its handle where it is.
-    pub fn add_queue(&mut self, queue: Queue, handle: &Arc<QueueHandle>) {
-        handle.show(&queue.counts());
+    pub fn add_queue(&mut self, queue: Queue, handle: &Arc<QueueHandle>, now: Millis) {
+        handle.show(&queue.counts(), now);
         let slot = QueueSlot {
             queue,
             handle: Arc::clone(handle),
@@ -162,10 +169,12 @@ impl State {
             copied: &mut None,
         };
         let dropped = slot.queue.delete(&mut context);
-        slot.handle.show(&Counts {
+        let none = Counts {
             id: place.id,
             ..Counts::default()
-        });
+        };
+        slot.handle.show(&none, cx.now);
+        slot.handle.arrivals.tell();
         dropped
     }
 
@@ -176,13 +185,6 @@ impl State {
 
     pub fn add_target(&mut self, id: ConsumerId, target: Target) {
         self.targets.insert(id, target);
-    }
-
-    /// The tags of a queue's consumers.
-    pub fn consumer_tags(&self, place: QueuePlace) -> Vec<String> {
-        let ids = self.queue(place).into_iter().flat_map(Queue::consumers);
-        ids.filter_map(|id| Some(self.targets.get(&id)?.tag.clone()))
-            .collect()
     }
 
     pub fn remove_target(&mut self, id: ConsumerId) {
@@ -244,7 +246,7 @@ impl State {
             copied,
         };
         let result = command(&mut slot.queue, &mut context);
-        slot.handle.show(&slot.queue.counts());
+        slot.handle.show(&slot.queue.counts(), now);
         let awaited = slot.handle.awaited.load(Ordering::Relaxed);
         if awaited != 0 && slot.queue.has_room((awaited - 1) as u32) {
             slot.handle.awaited.store(0, Ordering::Relaxed);
@@ -316,6 +318,7 @@ impl State {
                 };
                 match self.with_queue_copying(cx, queue, staged, copied, enqueue) {
                     Some((Enqueued::Taken, sync)) => {
+                        self.count_arrival(queue, incoming.position != NOT_LOGGED);
                         if incoming.position != NOT_LOGGED {
                             self.need = self.need.max(need_of(sync));
                         }
@@ -354,26 +357,6 @@ impl State {
         true
     }
 
-    /// Ends a lease for its holder.
-    pub fn settle(
-        &mut self,
-        cx: &StateContext<'_>,
-        queue: QueuePlace,
-        lease: LeaseId,
-        outcome: Outcome,
-    ) -> Settled {
-        let settle =
-            |queue: &mut Queue, context: &mut Context<'_>| queue.settle(lease, outcome, context);
-        let settled = self.with_queue(cx, queue, &[], settle);
-        let counter = match (settled, outcome) {
-            (Some(Settled::Done), Outcome::Accept) => &cx.metrics.messages_acknowledged,
-            (Some(Settled::Done), _) => return Settled::Done,
-            (Some(Settled::Late) | None, _) => &cx.metrics.messages_settled_late,
-        };
-        Metrics::add(counter, 1);
-        settled.unwrap_or(Settled::Late)
-    }
-
     /// Adds a change to what this step writes down.
     pub fn note(&mut self, change: Change) {
         self.facts.changes.push(change);
@@ -406,6 +389,9 @@ impl State {
             }
             cx.durability.log.release(&mut self.release);
         }
+        cx.tallies.take(&mut self.tally);
+        self.waited.end(&self.times.waited);
+        self.leased.end(&self.times.leased);
         if self.memory != 0 {
             cx.pressure.account(self.memory);
             self.memory = 0;

@@ -15,7 +15,7 @@ use ferry_core::view::MessageView;
 use super::Name;
 use super::hop::{Event, text};
 use crate::dead_letter::Departure;
-use crate::{Broker, Burst, ConnectionId, QueueHandle, Vhost};
+use crate::{Broker, Burst, ConnectionId, Origin, QueueHandle, Vhost};
 
 /// Most queues that one hop names.
 const NAMES_MAX: usize = 64;
@@ -35,6 +35,8 @@ pub(crate) struct Posted<'a> {
     pub routing_keys: &'a [&'a [u8]],
     pub view: &'a dyn MessageView,
     pub connection: ConnectionId,
+    /// Who publishes, for who has no connection.
+    pub origin: Option<&'a Origin>,
     /// Those of its queues.
     pub queues: &'a [Arc<QueueHandle>],
     /// Whether its exchange had seen its id.
@@ -72,7 +74,13 @@ impl Burst {
                 event,
             });
         };
-        let (user, connection) = broker.connections.user_and_peer(posted.connection).unzip();
+        let known = broker.connections.user_and_peer(posted.connection);
+        let told = || {
+            posted
+                .origin
+                .map(|by| (by.user.clone(), by.address.clone()))
+        };
+        let (user, connection) = known.or_else(told).unzip();
         let Posted { draft, queues, .. } = *posted;
         let published = Event::Published {
             exchange: text(draft.exchange),

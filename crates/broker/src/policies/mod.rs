@@ -11,6 +11,7 @@
 //! Not here: which of argument and policy counts (`arguments::Settings`), what an exchange does
 //! with a message (`intercept`).
 
+mod copies;
 mod exchanges;
 mod policy;
 mod rule;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 
 use ferry_core::arguments::Arguments;
 
+pub use copies::is_about_copies;
 pub use policy::{ApplyTo, Policy, PolicyError};
 pub(crate) use rule::{Ranked, Rule};
 pub(crate) use term::Term;
@@ -116,6 +118,7 @@ impl Vhost {
     ) -> Result<PolicySet, PolicyError> {
         let rule = Rule::new(tier, policy)?;
         let mut definitions = self.definitions.write();
+        self.check_alive()?;
         let policies = definitions.policies.of_mut(tier);
         let created = !policies.contains(&rule.policy.name);
         if created && policies.count() >= POLICIES_MAX {
@@ -165,9 +168,10 @@ impl Vhost {
     fn apply(&self, broker: &Broker, tier: Tier, definitions: &mut Definitions) {
         if tier == Tier::User {
             definitions.apply_to_exchanges();
-            self.changed();
         }
         apply_to_queues(broker, definitions);
+        // A remembered route knows what its exchange and its queues want besides.
+        self.changed();
     }
 }
 

@@ -14,7 +14,7 @@ use ferry_core::queue::QueueKind;
 use regex::bytes::{Regex, RegexBuilder};
 
 use super::term::Term;
-use super::{ApplyTo, Policy, PolicyError, Tier};
+use super::{ApplyTo, Policy, PolicyError, Tier, copies};
 use crate::arguments::{KEYS, Key, Settings};
 use crate::intercept::Interceptor;
 
@@ -122,6 +122,8 @@ fn settings(tier: Tier, definition: &Arguments) -> Result<(Settings, ForExchange
             read_setting(key, &mut settings, value)?;
         } else if name == ALTERNATE_EXCHANGE {
             exchange.alternate = Some(alternate(value)?);
+        } else if copies::read(name, value).or_else(invalid)? {
+            continue;
         } else if !interceptor.read(name, value).or_else(invalid)? {
             unknown.push((name, value));
         }

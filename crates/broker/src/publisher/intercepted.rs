@@ -11,7 +11,6 @@ use ferry_core::view::MessageView;
 
 use super::{PublishError, Publisher, is_direct_reply};
 use crate::intercept::{Broken, Interceptor, Kind};
-use crate::passport::with_passport;
 use crate::{Broker, Burst, ConfirmTag, Metrics, Published, RuleBroken};
 
 /// A publish as it came, or as it was amended.
@@ -75,7 +74,7 @@ impl Burst {
             draft,
             routing_keys,
             view,
-            confirm,
+            ..
         } = publish;
         let refuse = |publisher: &Publisher, broken| publisher.refuse(broker, draft, broken);
         let kind = rules.check(draft.body, view);
@@ -84,26 +83,15 @@ impl Burst {
             count(broker, kind);
             return Ok(self.reply_directly(broker, draft));
         }
-        let (mut staged, mut noting) = (Ok(false), Vec::new());
-        let staged_before = self.staged.len();
-        publisher.route(draft.exchange, routing_keys, view, &mut |queues, care| {
-            let fits = kind.map_or(Ok(()), |kind| kind.fits(queues.len()));
-            staged = fits.map(|()| match care {
-                None => self.stage_routed(broker, draft, queues, confirm),
-                Some(care) => self.stage_with_care(broker, draft, queues, care, confirm),
-            });
-            noting = with_passport(queues);
-        })?;
-        let routed = staged.map_err(|broken| refuse(publisher, broken))?;
-        if !noting.is_empty() {
-            let duplicate = self.staged.len() == staged_before;
-            self.note_posted(broker, publisher, &publish, &noting, duplicate);
-        }
+        let found = publisher.route(draft.exchange, routing_keys, view)?;
+        let fits = kind.map_or(Ok(()), |kind| kind.fits(found.queues.len()));
+        let (published, noting) = match fits {
+            Ok(()) => self.stage_found(broker, &publish, found),
+            Err(broken) => return Err(refuse(publisher, broken)),
+        };
+        self.note_posted(broker, publisher, &publish, noting);
         count(broker, kind);
-        Ok(match routed {
-            true => Published::Routed,
-            false => Published::Unroutable,
-        })
+        Ok(published)
     }
 }
 

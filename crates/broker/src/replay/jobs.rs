@@ -21,7 +21,7 @@ use parking_lot::Mutex;
 
 use super::pace::Pace;
 use crate::inspect::audit;
-use crate::{Broker, Filter, MessageRef, MoveTo, OperateError, QueueHandle};
+use crate::{Broker, Filter, MayWrite, MessageRef, MoveTo, OperateError, QueueHandle};
 
 /// Jobs that may run at the same time.
 const RUNNING_MAX: usize = 16;
@@ -86,6 +86,8 @@ pub struct Progress {
     pub done: u64,
     /// Messages that were not meant, or had left meanwhile, or that somebody had.
     pub skipped: u64,
+    /// Those of them that were not meant.
+    pub unmeant: u64,
     /// Messages that could not be replayed and are where they were.
     pub failed: u64,
     /// Why the first of those could not.
@@ -124,6 +126,7 @@ pub(super) struct Task {
     /// Messages that the queue had at the start have a `seq` below.
     pub below: u64,
     pub actor: String,
+    pub may_write: MayWrite,
     started_at: Millis,
 }
 
@@ -287,6 +290,7 @@ impl Progress {
         self.looked_at += more.looked_at;
         self.done += more.done;
         self.skipped += more.skipped;
+        self.unmeant += more.unmeant;
         self.failed += more.failed;
         if self.first_error.is_none() {
             self.first_error = more.first_error;
@@ -301,6 +305,17 @@ impl Broker {
         queue: &Arc<QueueHandle>,
         spec: ReplaySpec,
         actor: &str,
+    ) -> Result<JobId, OperateError> {
+        self.start_replay_where(queue, spec, actor, super::everywhere())
+    }
+
+    /// The same for who may not write everywhere: what would go elsewhere is left where it is.
+    pub fn start_replay_where(
+        &self,
+        queue: &Arc<QueueHandle>,
+        spec: ReplaySpec,
+        actor: &str,
+        may_write: MayWrite,
     ) -> Result<JobId, OperateError> {
         if matches!(&spec.selection, Selection::Refs(refs) if refs.len() > REFS_MAX) {
             let range = format!("at most {REFS_MAX}");
@@ -330,6 +345,7 @@ impl Broker {
             spec,
             below,
             actor: actor.to_owned(),
+            may_write,
             started_at: cx.now,
         };
         let job = Job {

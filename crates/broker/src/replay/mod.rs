@@ -20,6 +20,8 @@ mod jobs;
 mod pace;
 mod run;
 
+use std::sync::Arc;
+
 use ferry_core::arguments::Arguments;
 use ferry_core::message::{Draft, Message};
 
@@ -49,6 +51,14 @@ pub struct Edit {
     pub routing_key: Option<Vec<u8>>,
 }
 
+/// Whether who replays may write to the exchange of that name.
+pub type MayWrite = Arc<dyn Fn(&str) -> bool + Send + Sync>;
+
+/// For who may write everywhere.
+fn everywhere() -> MayWrite {
+    Arc::new(|_| true)
+}
+
 impl Broker {
     /// Replays one message of a queue.
     pub fn replay_message(
@@ -59,12 +69,25 @@ impl Broker {
         edit: Option<&Edit>,
         actor: &str,
     ) -> Result<Promise, OperateError> {
+        self.replay_message_where(queue, name, to, edit, actor, &everywhere())
+    }
+
+    /// The same for who may not write everywhere.
+    pub fn replay_message_where(
+        &self,
+        queue: &QueueHandle,
+        name: &MessageRef,
+        to: &MoveTo,
+        edit: Option<&Edit>,
+        actor: &str,
+        may_write: &MayWrite,
+    ) -> Result<Promise, OperateError> {
         let what = match edit {
             Some(_) => "edited and replayed",
             None => "replayed",
         };
         let act = Act { by: actor, what };
-        let promise = self.replay_once(queue, name, to, edit, act);
+        let promise = self.replay_once(queue, name, (to, may_write), edit, act);
         self.after_act();
         let promise = promise?;
         audit(actor, queue, what, 1);
@@ -75,7 +98,7 @@ impl Broker {
         &self,
         queue: &QueueHandle,
         name: &MessageRef,
-        to: &MoveTo,
+        (to, may_write): (&MoveTo, &MayWrite),
         edit: Option<&Edit>,
         act: Act<'_>,
     ) -> Result<Promise, OperateError> {
@@ -95,6 +118,10 @@ impl Broker {
                 ..message.draft()
             };
             let way = self.way(queue, to, &message, &draft, new_key)?;
+            let exchange = String::from_utf8_lossy(&way.exchange);
+            if !may_write(&exchange) {
+                return Err(OperateError::NotAllowed(exchange.into_owned()));
+            }
             self.transfer(queue, &borrowed, act, &way, &draft)
         })
     }

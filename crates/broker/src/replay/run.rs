@@ -84,6 +84,7 @@ impl Broker {
                 };
                 if !wanted {
                     turn.progress.skipped += 1;
+                    turn.progress.unmeant += 1;
                 } else if let Err(error) = self.replay_for(&task, found.name(), turn) {
                     return Some(JobState::Failed(error.to_string()));
                 }
@@ -122,7 +123,13 @@ impl Broker {
             by: &task.actor,
             what: "replayed",
         };
-        match self.replay_once(&task.queue, name, &task.spec.to, None, act) {
+        match self.replay_once(
+            &task.queue,
+            name,
+            (&task.spec.to, &task.may_write),
+            None,
+            act,
+        ) {
             Ok(_promise) => {
                 turn.sent += 1;
                 turn.progress.done += 1;

@@ -296,6 +296,16 @@ impl Node {
         seen
     }
 
+    /// Takes a message that is to be settled.
+    pub fn get_with_lease(&self, name: &str) -> Seen {
+        let mut seen = None;
+        let mut take = |delivery: Delivery<'_>| seen = Some(see(&delivery));
+        self.broker
+            .get(&self.queue(name), false, &mut take)
+            .unwrap();
+        seen.unwrap()
+    }
+
     pub fn ready(&self, name: &str) -> u64 {
         self.vhost
             .check_queue(name, self.connection)

@@ -3,7 +3,8 @@
 use std::sync::atomic::Ordering;
 
 use ferry_broker::{
-    Browse, Filter, LeaseHolder, Listed, MessageRef, OperateError, Outcome, Page, Standing, What,
+    Browse, ConnectionId, Filter, LeaseHolder, Listed, MessageRef, OperateError, Outcome, Page,
+    Standing, What,
 };
 use ferry_core::arguments::Value;
 use ferry_core::queue::DeadLetterReason;
@@ -138,6 +139,7 @@ fn every_state_has_its_list() {
     let holders: Vec<_> = leased.iter().map(|listed| &listed.standing).collect();
     let standing = |by| Standing::Leased {
         by,
+        connection: ConnectionId::NOBODY,
         since,
         deadline: None,
     };
@@ -165,6 +167,7 @@ fn a_lease_tells_its_consumer_and_its_deadline() {
     let leased = look(&node, "q", What::Leased).remove(0);
     let expected = Standing::Leased {
         by: LeaseHolder::Consumer(Some("c".to_owned())),
+        connection: ConnectionId::NOBODY,
         since: 1_000_000,
         deadline: Some(1_009_000),
     };

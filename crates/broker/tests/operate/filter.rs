@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use ferry_broker::{Browse, Filter};
 use ferry_core::arguments::{Arguments, Value};
+use ferry_core::filter::Filter as Selector;
 use ferry_core::queue::DeadLetterReason;
 
 use crate::common::Node;
@@ -37,6 +38,10 @@ fn kind(kind: i32) -> Arguments {
     [("kind", Value::I32(kind))].into_iter().collect()
 }
 
+fn selector(text: &str) -> Option<Selector> {
+    Selector::compile(text).unwrap()
+}
+
 fn filter(set: impl FnOnce(&mut Filter)) -> Filter {
     let mut filter = Filter::default();
     set(&mut filter);
@@ -62,6 +67,15 @@ fn all_conditions_must_hold() {
             &["b"],
         ),
         (filter(|f| f.death = Some(DeadLetterReason::Rejected)), &[]),
+        (filter(|f| f.selector = selector("kind > 1")), &["b", "c"]),
+        (
+            filter(|f| {
+                f.selector = selector("city = 'Bonn' AND kind < 3");
+                f.message_id = Some("c".into());
+            }),
+            &["c"],
+        ),
+        (filter(|f| f.selector = selector("none IS NOT NULL")), &[]),
         (
             filter(|f| (f.headers, f.message_id) = (kind(2), Some("a".into()))),
             &[],

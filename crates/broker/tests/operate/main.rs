@@ -8,6 +8,7 @@ mod common;
 mod crashes;
 mod filter;
 mod jobs;
+mod many;
 mod moves;
 mod replay;
 mod support;

@@ -46,10 +46,12 @@ impl Queue {
 
     /// Lets what expired at the head go: nothing expired is handed out. False if there was too
     /// much to do it at once; the next tick, which is due at once, goes on.
+    #[inline]
     pub(super) fn expire_front(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.ready.next_expiry().is_none_or(|at| at > cx.now) {
-            return true;
-        }
+        self.ready.next_expiry().is_none_or(|at| at > cx.now) || self.expire_due_front(cx)
+    }
+
+    fn expire_due_front(&mut self, cx: &mut Context<'_>) -> bool {
         for _ in 0..EXPIRIES_MAX {
             if !self
                 .ready

@@ -200,6 +200,8 @@ pub struct Counts {
     pub ready: u64,
     /// Messages that were delivered and not settled.
     pub unsettled: u64,
+    /// Bytes of their bodies.
+    pub unsettled_bytes: u64,
     /// Messages that wait for their time.
     pub delayed: u64,
     /// Dead letters that can not arrive where they go.

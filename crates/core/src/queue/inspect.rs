@@ -85,6 +85,7 @@ impl Queue {
             id: self.id,
             ready: self.ready.count(),
             unsettled: self.leases.unsettled(),
+            unsettled_bytes: self.leases.unsettled_bytes(),
             ready_bytes: self.ready.bytes(),
             consumers: self.consumers.count(),
             delayed: self.schedule.as_ref().map_or(0, |waiting| waiting.count()),
@@ -144,6 +145,12 @@ impl Queue {
     /// The leased message, to find its body.
     pub fn leased(&self, id: LeaseId) -> Option<&Entry> {
         self.leases.get(id).map(|lease| &lease.entry)
+    }
+
+    /// Since when a message is leased.
+    #[inline]
+    pub fn leased_since(&self, id: LeaseId) -> Option<Millis> {
+        self.leases.get(id).map(|lease| lease.since)
     }
 
     /// The message at a place. Only for who knows that the place was seen since the queue was

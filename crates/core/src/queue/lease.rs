@@ -72,6 +72,14 @@ impl Lease {
     fn departing(&self) -> bool {
         matches!(self.holder, Holder::Departing(_))
     }
+
+    /// Bytes that somebody outside holds by it.
+    fn outside_bytes(&self) -> u64 {
+        match self.departing() {
+            true => 0,
+            false => u64::from(self.entry.size),
+        }
+    }
 }
 
 /// What ending a lease met.
@@ -106,6 +114,8 @@ pub struct Leases {
     free: Vec<u32>,
     departing: u32,
     lost: u32,
+    /// Bytes of what is held and not departing.
+    bytes: u64,
     generation: u32,
     deadlines: BTreeSet<(Millis, u32)>,
 }
@@ -121,6 +131,7 @@ impl Leases {
             stuck: false,
         };
         self.departing += u32::from(lease.departing());
+        self.bytes += lease.outside_bytes();
         let generation = self.generation;
         let place = Place::Held(lease);
         let slot = match self.free.pop() {
@@ -195,6 +206,7 @@ impl Leases {
 
     fn let_go(&mut self, slot: u32, lease: &Lease) {
         self.departing -= u32::from(lease.departing());
+        self.bytes -= lease.outside_bytes();
         if lease.deadline != 0 {
             self.deadlines.remove(&(lease.deadline, slot));
         }
@@ -266,6 +278,11 @@ impl Leases {
         taken - u64::from(self.departing) - u64::from(self.lost)
     }
 
+    /// Bytes of their bodies.
+    pub fn unsettled_bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// All leases, in no particular but a repeatable order.
     pub fn iter(&self) -> impl Iterator<Item = (LeaseId, &Lease)> {
         self.iter_from(None)
@@ -295,7 +312,7 @@ impl Leases {
     /// Ends all, for a queue that goes.
     pub fn drain(&mut self) -> impl Iterator<Item = Lease> {
         self.free = Vec::new();
-        (self.departing, self.lost) = (0, 0);
+        (self.departing, self.lost, self.bytes) = (0, 0, 0);
         self.deadlines.clear();
         self.generation = self.generation.wrapping_add(1);
         std::mem::take(&mut self.slots)

@@ -65,24 +65,28 @@ impl Queue {
     /// Tells what became of an arriving message, before whatever followed from that.
     #[inline]
     pub fn note_arrival(&self, incoming: &Incoming, result: Enqueued, cx: &mut Context<'_>) {
-        if !self.options.passport {
-            return;
+        if self.options.passport {
+            tell_arrival(incoming, result, cx);
         }
-        let step = match result {
-            Enqueued::Taken => Step::Entered,
-            Enqueued::Duplicate => Step::Duplicate,
-            Enqueued::Rejected => Step::Refused,
-        };
-        let mut steps = vec![step];
-        let wakes_at = incoming.special(cx.staged).deliver_at;
-        if let (Step::Entered, Some(at)) = (step, wakes_at.filter(|at| *at > cx.now)) {
-            steps.push(Step::Delayed(at));
-        }
-        let Incoming { offset, len, .. } = *incoming;
-        let passed = steps.into_iter().map(|step| Effect::Passed {
-            body: BodyRef::Staged { offset, len },
-            step,
-        });
-        cx.effects.splice(0..0, passed);
     }
+}
+
+#[cold]
+fn tell_arrival(incoming: &Incoming, result: Enqueued, cx: &mut Context<'_>) {
+    let step = match result {
+        Enqueued::Taken => Step::Entered,
+        Enqueued::Duplicate => Step::Duplicate,
+        Enqueued::Rejected => Step::Refused,
+    };
+    let mut steps = vec![step];
+    let wakes_at = incoming.special(cx.staged).deliver_at;
+    if let (Step::Entered, Some(at)) = (step, wakes_at.filter(|at| *at > cx.now)) {
+        steps.push(Step::Delayed(at));
+    }
+    let Incoming { offset, len, .. } = *incoming;
+    let passed = steps.into_iter().map(|step| Effect::Passed {
+        body: BodyRef::Staged { offset, len },
+        step,
+    });
+    cx.effects.splice(0..0, passed);
 }

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
+mod commands;
+mod first_start;
+mod packaging;
 mod serve;
 mod settings;
 mod support;

@@ -110,6 +110,7 @@ fn an_address_that_is_taken_is_named() {
     for args in [
         ["--amqp", address.as_str(), "--http", "off"],
         ["--amqp", "127.0.0.1:0", "--http", address.as_str()],
+        ["--amqp", "127.0.0.1:0", "--prometheus", address.as_str()],
     ] {
         let line: Vec<&str> = ["--data-dir", data].into_iter().chain(args).collect();
         let (code, out, log) = run(&line, &[]);

@@ -18,6 +18,8 @@ pub fn command(args: &[&str]) -> Command {
             command.env_remove(name);
         }
     }
+    // The address that it has otherwise is one for all nodes of a machine.
+    command.env("FERRYMQ_PROMETHEUS", "off");
     command.args(args).stdin(Stdio::null());
     command
 }

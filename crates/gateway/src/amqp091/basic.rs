@@ -12,7 +12,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use amqp091::method::basic;
 use amqp091::{Method, ShortStr};
-use ferry_broker::{Choice, ConsumeError, ConsumerSpec, Lease, Outcome, Promise, QueueHandle};
+use ferry_broker::{
+    Choice, ConsumeError, ConsumerSpec, Lease, Outcome, Promise, QueueHandle, Right,
+};
 use ferry_core::arguments::{Arguments, Value};
 use ferry_core::filter::Filter;
 
@@ -25,6 +27,7 @@ use super::errors::{
 use super::lane::Unsettled;
 use super::reply_to::REPLY_TO;
 use super::streams;
+use super::tally::ConsumerNote;
 use super::turn::Turn;
 use super::tx::Noted;
 
@@ -58,7 +61,9 @@ impl Channel {
                 let known = one.is_some();
                 (one, known)
             };
+            let mut settled = 0;
             for (tag, entry) in one.into_iter().chain(many) {
+                settled += 1;
                 match &mut tx {
                     Some(tx) => tx.settled.push(Noted {
                         tag,
@@ -71,6 +76,11 @@ impl Channel {
                         turn.staging().settle(&queue, entry.lease, outcome);
                     }
                 }
+            }
+            match &tx {
+                Some(tx) => lane.stats.acks_uncommitted = tx.settled.len() as u64,
+                None if outcome == Outcome::Accept => lane.stats.counts.ack += settled,
+                None => {}
             }
             (known, lane.take_credit_starved())
         });
@@ -92,6 +102,7 @@ impl Channel {
     ) -> Result<(), Refusal> {
         turn.submit(common);
         let name = self.queue_name(method.queue)?;
+        common.check_queue(Right::Read, &name)?;
         let queue = common.vhost.queue(&name, common.connection)?;
         let slot = common.link.with(|state| {
             let lane = state.lanes.get(self.lane)?;
@@ -112,6 +123,7 @@ impl Channel {
         match found {
             Ok(true) => Ok(()),
             Ok(false) => {
+                self.with_stats(common, |stats| stats.counts.get_empty += 1);
                 let reply = basic::GetEmpty {
                     cluster_id: ShortStr::EMPTY,
                 };
@@ -143,19 +155,14 @@ impl Channel {
         }
         turn.submit(common);
         let name = self.queue_name(method.queue)?;
+        common.check_queue(Right::Read, &name)?;
         let queue = common.vhost.queue(&name, common.connection)?;
         let arguments = arguments::read(method.arguments)?;
         let offset = streams::offset_of(&arguments, &queue, common.broker.now())?;
         let priority = priority_of(&arguments, &queue)?;
         let filter = filter_of(&arguments, &queue)?;
         let tag = self.tag_for(method.consumer_tag);
-        let slot = common.link.with(|state| {
-            state
-                .lanes
-                .get(self.lane)
-                .map(|lane| lane.open_slot(Arc::clone(&queue)))
-        });
-        let Some(slot) = slot else {
+        let Some(slot) = self.open_slot(common, &queue) else {
             return Ok(());
         };
         let address = self.address(common);
@@ -183,6 +190,7 @@ impl Channel {
         };
         match common.broker.consume(&queue, spec, &mut started) {
             Ok(handle) => {
+                self.describe(common, slot, method, &tag, arguments);
                 self.consumers.insert(tag, Consumer { handle, outlet });
                 Ok(())
             }
@@ -203,6 +211,37 @@ impl Channel {
                 Method::BasicConsumeOk(reply).write_frame(out, self.number);
             })
         });
+    }
+
+    /// Notes for listings who consumes by a slot.
+    fn describe(
+        &self,
+        common: &Common,
+        slot: u32,
+        method: &basic::Consume<'_>,
+        tag: &[u8],
+        arguments: Arguments,
+    ) {
+        let note = ConsumerNote {
+            tag: String::from_utf8_lossy(tag).into_owned(),
+            no_ack: method.no_ack,
+            exclusive: method.exclusive,
+            prefetch: self.prefetch,
+            arguments,
+        };
+        common.link.with(|state| {
+            if let Some(lane) = state.lanes.get(self.lane) {
+                lane.describe(slot, note);
+            }
+        });
+    }
+
+    /// A slot of the lane for a consumer; none once the channel is closed.
+    fn open_slot(&self, common: &Common, queue: &Arc<QueueHandle>) -> Option<u32> {
+        common.link.with(|state| {
+            let lane = state.lanes.get(self.lane)?;
+            Some(lane.open_slot(Arc::clone(queue)))
+        })
     }
 
     fn close_slot(&self, common: &Common, slot: u32) {
@@ -293,6 +332,7 @@ impl Channel {
         common.link.with(|state| {
             if let Some(lane) = state.lanes.get(self.lane) {
                 lane.set_global_limit(global);
+                lane.stats.prefetch = self.prefetch;
             }
         });
         self.reply(common, Promise::Now, Method::BasicQosOk(basic::QosOk {}));

@@ -14,8 +14,8 @@ use std::sync::atomic::AtomicBool;
 use amqp091::method::{access, channel as methods, confirm};
 use amqp091::{ChannelInput, LongStr, Method, ReplyCode, ShortStr};
 use ferry_broker::{
-    Broker, ConnectionId, ConnectionLimits, ConsumerHandle, DefinitionError, ErrorKind, Origin,
-    Outcome, Promise, Publisher, Seat, User, Vhost,
+    Broker, ConnectionId, ConnectionLimits, ConsumerHandle, DefinitionError, ErrorKind, Metrics,
+    Origin, Outcome, Promise, Publisher, Seat, User, Vhost,
 };
 use hashbrown::HashMap;
 
@@ -23,6 +23,7 @@ use super::deliver::{Address, ConsumerOutlet};
 use super::errors::{Refusal, channel_error, not_implemented, precondition_failed};
 use super::lane::{LaneGate, LaneId};
 use super::reply_to::ReplyConsumer;
+use super::tally::{ChannelTally, LaneStats};
 use super::turn::Turn;
 use super::tx::Tx;
 use crate::link::{Link, event};
@@ -87,6 +88,10 @@ pub(crate) struct Channel {
     pub(crate) last_queue: String,
     /// Prefetch limit of consumers to come; 0 for none.
     pub(crate) prefetch: u32,
+    /// Whether it has published anything.
+    pub(crate) publishes: bool,
+    /// What it counts by itself.
+    pub(crate) tally: Arc<ChannelTally>,
     /// Its place among the user's channels.
     seat: Option<Seat>,
 }
@@ -94,25 +99,30 @@ pub(crate) struct Channel {
 impl Channel {
     /// Opens a channel.
     pub(crate) fn open(common: &Common, number: u16, seat: Seat) -> Channel {
-        let (lane, gate) = common.link.with(|state| {
-            let lane = state.lanes.open();
-            let gate = state.lanes.get(lane).map(|lane| lane.gate.clone());
-            (lane, gate.unwrap_or_default())
+        let (lane, (gate, tally)) = common.link.with(|state| {
+            let lane = state.lanes.open(number);
+            let found = state.lanes.get(lane);
+            let shared = found.map(|lane| (lane.gate.clone(), lane.tally.clone()));
+            (lane, shared.unwrap_or_default())
         });
-        let vhost = common.vhost.clone();
+        let publisher = Publisher::of(common.vhost.clone(), common.connection)
+            .with_origin(common.origin.clone())
+            .by(common.user.clone());
         Channel {
             number,
             lane,
             gate,
             closing: false,
             input: ChannelInput::new(),
-            publisher: Publisher::of(vhost, common.connection).with_origin(common.origin.clone()),
+            publisher,
             confirm: None,
             tx: None,
             consumers: HashMap::default(),
             reply_consumer: None,
             last_queue: String::new(),
             prefetch: 0,
+            publishes: false,
+            tally,
             seat: Some(seat),
         }
     }
@@ -213,6 +223,7 @@ impl Channel {
             return Err(precondition_failed("cannot switch from tx to confirm mode"));
         }
         self.confirm.get_or_insert(0);
+        self.with_stats(common, |stats| stats.confirms = true);
         if !select.no_wait {
             let reply = Method::ConfirmSelectOk(confirm::SelectOk {});
             self.reply(common, Promise::Now, reply);
@@ -231,6 +242,9 @@ impl Channel {
     ) {
         turn.submit(common);
         self.seat = None;
+        if std::mem::take(&mut self.publishes) {
+            Metrics::add(&common.broker.metrics().publishers_closed, 1);
+        }
         self.close_replies(common);
         let rolled_back = self.tx.take().map(|tx| tx.settled).unwrap_or_default();
         common.link.with(|state| {
@@ -249,9 +263,18 @@ impl Channel {
         self.give_back_unacked(common, turn);
         common.link.with(|state| {
             state.reply(self.lane, Promise::Now, true, last);
-            state.lanes.close(self.lane);
+            state.close_lane(self.lane);
         });
         self.input.reset();
+    }
+
+    /// Changes what listings show of it.
+    pub(crate) fn with_stats(&self, common: &Common, change: impl FnOnce(&mut LaneStats)) {
+        common.link.with(|state| {
+            if let Some(lane) = state.lanes.get(self.lane) {
+                change(&mut lane.stats);
+            }
+        });
     }
 
     fn give_back_unacked(&self, common: &Common, turn: &mut Turn<'_>) {

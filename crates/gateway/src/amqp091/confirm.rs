@@ -10,6 +10,7 @@
 //! Not here: who waits for the disk (`link`), whether the channel is still the one that published.
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use ferry_broker::Promise;
 
@@ -26,6 +27,12 @@ pub(crate) struct ConfirmRange {
     pub(crate) first: u64,
     /// Last tag of the burst.
     pub(crate) last: u64,
+}
+
+impl ConfirmRange {
+    fn publishes(&self) -> u64 {
+        self.last - self.first + 1
+    }
 }
 
 /// A reply that waits.
@@ -50,6 +57,8 @@ enum Debt<P> {
     Confirms {
         pledge: P,
         ranges: Vec<ConfirmRange>,
+        /// When it was read, if that is known.
+        read_at: Option<Instant>,
     },
     Reply {
         promise: Promise,
@@ -78,6 +87,8 @@ pub(crate) enum Payment {
     },
     /// A held reply.
     Reply(HeldReply),
+    /// Nothing: so many publishes that were read then are answered.
+    Answered { read_at: Instant, publishes: u64 },
 }
 
 /// What the caller has to wait for.
@@ -109,8 +120,17 @@ impl<P> Default for Debts<P> {
 
 impl<P: Pledge + Clone> Debts<P> {
     /// Owes confirms for a burst.
-    pub(crate) fn owe_confirms(&mut self, pledge: P, ranges: Vec<ConfirmRange>) {
-        self.queue.push_back(Debt::Confirms { pledge, ranges });
+    pub(crate) fn owe_confirms(
+        &mut self,
+        pledge: P,
+        ranges: Vec<ConfirmRange>,
+        read_at: Option<Instant>,
+    ) {
+        self.queue.push_back(Debt::Confirms {
+            pledge,
+            ranges,
+            read_at,
+        });
     }
 
     /// Owes a reply once the promise is kept.
@@ -159,7 +179,15 @@ impl<P: Pledge + Clone> Debts<P> {
                     emit_runs(&mut runs, &mut emit);
                     emit(Payment::Reply(reply));
                 }
-                Debt::Confirms { pledge, ranges } => {
+                Debt::Confirms {
+                    pledge,
+                    ranges,
+                    read_at,
+                } => {
+                    if let Some(read_at) = read_at {
+                        let publishes = ranges.iter().map(ConfirmRange::publishes).sum();
+                        emit(Payment::Answered { read_at, publishes });
+                    }
                     let mut rejected = pledge.rejected();
                     rejected.sort_unstable();
                     for range in ranges {
@@ -322,6 +350,7 @@ mod tests {
                     format!("-{channel}:{tag}{}", if multiple { "m" } else { "" })
                 }
                 Payment::Reply(reply) => format!("r{}", reply.bytes[0]),
+                Payment::Answered { publishes, .. } => format!("t{publishes}"),
             });
         });
         (said.join(" "), wait)
@@ -330,7 +359,7 @@ mod tests {
     #[test]
     fn nothing_is_paid_before_it_is_durable() {
         let mut debts = Debts::default();
-        debts.owe_confirms(at(10), vec![range(1, 1, 3)]);
+        debts.owe_confirms(at(10), vec![range(1, 1, 3)], None);
         debts.owe_reply(synced(20), reply(1));
         assert_eq!(pay(&mut debts, 9), (String::new(), Wait::Kept(synced(10))));
         assert_eq!(
@@ -352,8 +381,8 @@ mod tests {
     fn an_unresolved_burst_holds_back_what_follows() {
         let mut debts = Debts::default();
         let first = Ticket::default();
-        debts.owe_confirms(first.clone(), vec![range(1, 1, 1)]);
-        debts.owe_confirms(at(0), vec![range(1, 2, 2)]);
+        debts.owe_confirms(first.clone(), vec![range(1, 1, 1)], None);
+        debts.owe_confirms(at(0), vec![range(1, 2, 2)], None);
         assert_eq!(
             pay(&mut debts, 100),
             (String::new(), Wait::Resolved(first.clone()))
@@ -366,11 +395,22 @@ mod tests {
     #[test]
     fn bursts_paid_together_are_one_ack_per_channel() {
         let mut debts = Debts::default();
-        debts.owe_confirms(at(1), vec![range(1, 1, 1), range(2, 1, 4)]);
-        debts.owe_confirms(at(2), vec![range(1, 2, 2), range(2, 5, 5)]);
+        debts.owe_confirms(at(1), vec![range(1, 1, 1), range(2, 1, 4)], None);
+        debts.owe_confirms(at(2), vec![range(1, 2, 2), range(2, 5, 5)], None);
         assert_eq!(pay(&mut debts, 9).0, "+1:2m +2:5m");
-        debts.owe_confirms(at(3), vec![range(1, 3, 3)]);
+        debts.owe_confirms(at(3), vec![range(1, 3, 3)], None);
         assert_eq!(pay(&mut debts, 9).0, "+1:3");
+    }
+
+    #[test]
+    fn a_burst_is_told_as_answered_once_with_all_its_publishes() {
+        let mut debts = Debts::default();
+        let read_at = Some(Instant::now());
+        debts.owe_confirms(at(5), vec![range(1, 1, 3), range(2, 4, 4)], read_at);
+        assert_eq!(pay(&mut debts, 4).0, "");
+        debts.disarm();
+        assert_eq!(pay(&mut debts, 5).0, "t4 +1:3m +2:4");
+        assert_eq!(pay(&mut debts, 6).0, "");
     }
 
     #[test]
@@ -386,7 +426,7 @@ mod tests {
                 rejected: rejected.clone(),
                 ..at(1)
             };
-            debts.owe_confirms(ticket, vec![range(1, 1, 5)]);
+            debts.owe_confirms(ticket, vec![range(1, 1, 5)], None);
             assert_eq!(pay(&mut debts, 1).0, expected, "{rejected:?}");
         }
     }

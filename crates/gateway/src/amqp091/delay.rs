@@ -110,8 +110,8 @@ impl Common {
             _ => "milliseconds",
         };
         tracing::warn!(
-            vhost = ?self.vhost.name(),
-            user = ?self.user.name,
+            vhost = self.vhost.name(),
+            user = self.user.name,
             "header {header} is ignored: send it as an integer of at least 0, in {unit}; further \
              ones of this connection are only counted"
         );

@@ -13,12 +13,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use amqp091::deliver::{Content, write_deliver, write_get_ok};
 use amqp091::method::basic;
 use amqp091::properties::EMPTY;
-use amqp091::{Method, ShortStr};
+use amqp091::{Method, ShortStr, Value};
 use ferry_broker::{ConnectionId, ConnectionLimits, Delivery, Outlet};
 use ferry_core::message::{FORMAT_AMQP091, Message};
 use ferry_core::queue::DELIVERY_OVERHEAD_BYTES;
 
-use super::headers::with_headers;
+use super::headers::with_header;
 use super::lane::{LaneGate, LaneId};
 use super::streams;
 use crate::link::{Link, event};
@@ -181,6 +181,7 @@ impl Outlet for ConsumerOutlet {
             if !self.no_ack {
                 lane.spend_credit();
             }
+            lane.stats.delivered(self.no_ack, delivery.redelivered);
             let message = &delivery.message;
             let method = basic::Deliver {
                 consumer_tag: ShortStr::clipped(&self.tag),
@@ -252,6 +253,8 @@ impl Address {
             let Some(lane) = state.lanes.get(self.lane) else {
                 return state.leftovers.keep(delivery);
             };
+            lane.stats
+                .got(delivery.lease.is_none(), delivery.redelivered);
             let message = &delivery.message;
             let method = basic::GetOk {
                 delivery_tag: lane.next_delivery(slot, delivery.lease),
@@ -305,12 +308,8 @@ fn properties_of<'a>(message: &Message<'a>, delivery: &Delivery<'_>) -> Cow<'a, 
 }
 
 fn stamped(properties: &[u8], delivery_count: u32) -> Vec<u8> {
-    with_headers(properties, |headers| {
-        headers.set(
-            ShortStr::lit(DELIVERY_COUNT_HEADER),
-            i64::from(delivery_count),
-        );
-    })
+    let name = ShortStr::lit(DELIVERY_COUNT_HEADER);
+    with_header(properties, name, Value::I64(delivery_count.into()))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 
 use amqp091::Method;
 use amqp091::method::exchange;
-use ferry_broker::{Exchange, ExchangeKind, Promise, SETTLE_EXCHANGE};
+use ferry_broker::{Exchange, ExchangeKind, Promise, Right, SETTLE_EXCHANGE};
 
 use super::arguments;
 use super::channel::{Channel, Common, plain_name};
@@ -55,6 +55,7 @@ impl Channel {
         if name.starts_with("amq.") || name == SETTLE_EXCHANGE {
             return Err(refuse_system(common, "deletion", &name));
         }
+        common.check_exchange(Right::Configure, &name)?;
         let promise = common.vhost.delete_exchange(&name, method.if_unused)?;
         if !method.no_wait {
             self.reply(
@@ -128,11 +129,17 @@ fn declare(
         .parse()
         .map_err(|error| precondition_failed(format!("{error}")))?;
     refuse_default(&name)?;
+    common.check_exchange(Right::Configure, &name)?;
     let known = common.vhost.exchange(&name).is_ok();
     if !known && name.starts_with("amq.") {
         return Err(access_refused(format!(
             "exchange name '{name}' contains reserved prefix 'amq.*'"
         )));
+    }
+    let arguments = arguments::read(method.arguments)?;
+    if !known {
+        let vhost = common.vhost.name();
+        common.user.check_new_exchange(vhost, &name, &arguments)?;
     }
     let exchange = Exchange {
         name: name.into(),
@@ -140,7 +147,7 @@ fn declare(
         durable: method.durable,
         auto_delete: method.auto_delete,
         internal: method.internal,
-        arguments: arguments::read(method.arguments)?,
+        arguments,
     };
     Ok(common.vhost.declare_exchange(exchange)?)
 }

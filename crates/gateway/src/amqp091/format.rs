@@ -9,13 +9,13 @@ use std::borrow::Cow;
 
 use amqp091::properties::{Change, Edit, Properties, edit};
 use amqp091::{RawTable, RawValue, ShortStr};
-use ferry_broker::{Amendment, Basics, MessageFormat, MessageId};
+use ferry_broker::{Amendment, Basics, MessageFormat, MessageId, PropertyError};
 use ferry_core::arguments::{Arguments, decimal};
 use ferry_core::message::Message;
 use ferry_core::view::{MessageView, Operand, Property};
 
 use super::publish::PERSISTENT;
-use super::{amend, arguments, expiration};
+use super::{amend, arguments, expiration, plain};
 
 /// The header that names a message for de-duplication.
 const DEDUPLICATION_HEADER: &[u8] = b"x-deduplication-header";
@@ -96,6 +96,14 @@ impl MessageFormat for Amqp091Format {
                 Some(MessageId::of_text(id.as_bytes()))
             }
         }
+    }
+
+    fn describe(&self, properties: &[u8]) -> ferry_broker::Properties {
+        plain::describe(properties)
+    }
+
+    fn compose(&self, properties: &ferry_broker::Properties) -> Result<Vec<u8>, PropertyError> {
+        plain::compose(properties)
     }
 
     fn expiration(&self, properties: &[u8]) -> Option<String> {

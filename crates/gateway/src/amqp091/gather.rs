@@ -10,7 +10,7 @@
 
 use amqp091::RawValue;
 use amqp091::properties::{Change, Edit, Properties};
-use ferry_broker::{GatherError, GatherSpec, Gathering};
+use ferry_broker::{GatherError, GatherSpec, Gathering, Right};
 use ferry_core::message::FORMAT_AMQP091;
 
 use super::arguments::type_name;
@@ -52,7 +52,11 @@ impl Channel {
         };
         let reply_to = match reply_to.as_bytes() == REPLY_TO.as_bytes() {
             true => self.reply_key()?.as_bytes(),
-            false => reply_to.as_bytes(),
+            // The answer is published in the requester's name.
+            false => {
+                common.check_exchange(Right::Write, "")?;
+                reply_to.as_bytes()
+            }
         };
         let answer = Edit {
             correlation_id: properties

@@ -2,33 +2,40 @@
 //!
 //! ```text
 //! Header --AMQP 0 0 9 1--> Start --start-ok--> Tune --tune-ok--> Open --open--> (running)
+//!                            '--start-ok--> Login --decided--^
 //! ```
 //!
 //! Invariants
 //! - Whoever is not logged in gets no explanation beyond what RabbitMQ gives: a refused login is
 //!   told to clients that understand it, everything else ends in silence.
 //! - What is negotiated never exceeds what was offered.
+//! - While a log-in is decided elsewhere nothing is taken.
 //!
 //! Not here: sockets, deadlines (`session`), users and virtual hosts (a [`Doorman`] knows them).
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
 use amqp091::handshake::{PROTOCOL_HEADER_BYTES, ProtocolHeader, REPLY};
 use amqp091::method::connection;
 use amqp091::{
     Frame, FrameKind, LongStr, Method, RawTable, RawValue, ReplyCode, ShortStr, Table, Value,
 };
+use ferry_broker::RABBITMQ_VERSION;
+use ferry_core::arguments::Arguments;
 
+use super::arguments;
 use super::errors::{Refusal, channel_error, not_allowed};
 
 /// What we are compatible with, not what we are: clients choose their behaviour by it. kombu, for
 /// one, changes a running consumer's prefetch in a way that only works with RabbitMQ's meaning of
 /// `basic.qos`, and asks for that meaning by this name.
 const COMPATIBLE_PRODUCT: &str = "RabbitMQ";
-/// The version whose observable behaviour we follow.
-const COMPATIBLE_VERSION: &str = "4.0.5";
 
 /// Smallest frame limit that may be negotiated, and the limit until then, in bytes.
 pub(crate) const FRAME_BYTES_MIN: u32 = 4096;
 const MECHANISMS: &[u8] = b"PLAIN AMQPLAIN";
+const MECHANISMS_EXTERNAL: &[u8] = b"PLAIN AMQPLAIN EXTERNAL";
 const LOCALES: &[u8] = b"en_US";
 const CAPABILITIES: [&str; 9] = [
     "publisher_confirms",
@@ -44,10 +51,42 @@ const CAPABILITIES: [&str; 9] = [
 
 /// Who decides about users and virtual hosts.
 pub(crate) trait Doorman {
-    /// Logs a user in, or says why not (for our log alone).
-    fn login(&mut self, user: &str, password: &[u8]) -> Result<(), String>;
+    /// Logs a user in, by a password or, without one, since the name was verified.
+    fn login(&mut self, user: &str, password: Option<&[u8]>) -> Decision;
+    /// The user whom a certificate of the connection names; otherwise why there is none.
+    fn certified(&self) -> Result<String, String>;
     /// Lets the user into a virtual host.
     fn enter(&mut self, vhost: &str, client: &Client, tuned: Tuned) -> Result<(), Refusal>;
+}
+
+/// What was decided about a log-in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Decision {
+    /// This; a refusal with its reason, for our log alone.
+    Now(Result<(), String>),
+    /// Nothing yet: [`Handshake::logged_in`] is called with it.
+    Later,
+}
+
+/// What a door lets clients do before they are known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Terms {
+    /// Whether they may log in with a certificate.
+    pub(crate) external: bool,
+    /// Largest frame until the limits are agreed on, in bytes.
+    pub(crate) frame_bytes_max: u32,
+    /// Who they are, for our log.
+    pub(crate) peer: SocketAddr,
+}
+
+impl Default for Terms {
+    fn default() -> Terms {
+        Terms {
+            external: false,
+            frame_bytes_max: FRAME_BYTES_MIN,
+            peer: (Ipv4Addr::LOCALHOST, 0).into(),
+        }
+    }
 }
 
 /// What was offered to the client, and later what was agreed with it.
@@ -66,6 +105,10 @@ pub(crate) struct Tuned {
 pub(crate) struct Client {
     /// Its own name for the connection.
     pub(crate) name: String,
+    /// All that it says of itself.
+    pub(crate) properties: Arc<Arguments>,
+    /// How its user was authenticated.
+    pub(crate) mechanism: String,
     /// Whether it wants to hear of dropped consumers.
     pub(crate) notify_cancel: bool,
     /// Whether it wants to hear that publishers are held.
@@ -91,6 +134,7 @@ pub(crate) enum Fault {
 enum Step {
     Header,
     Start,
+    Login,
     Tune,
     Open,
 }
@@ -100,7 +144,7 @@ impl Step {
     fn name(self) -> &'static str {
         match self {
             Step::Header => "pre_init",
-            Step::Start => "starting",
+            Step::Start | Step::Login => "starting",
             Step::Tune => "tuning",
             Step::Open => "opening",
         }
@@ -111,20 +155,29 @@ impl Step {
 #[derive(Debug)]
 pub(crate) struct Handshake {
     step: Step,
+    terms: Terms,
     offer: Tuned,
     tuned: Tuned,
     client: Client,
+    mechanism: &'static str,
 }
 
 impl Handshake {
     /// A handshake that waits for the protocol header.
-    pub(crate) fn new(offer: Tuned) -> Handshake {
+    pub(crate) fn new(offer: Tuned, terms: Terms) -> Handshake {
         Handshake {
             step: Step::Header,
+            terms,
             offer,
             tuned: offer,
             client: Client::default(),
+            mechanism: "",
         }
+    }
+
+    /// Whether a log-in is decided elsewhere.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.step == Step::Login
     }
 
     /// Takes what has come; gives how much of it was used, and whether the connection is open.
@@ -143,15 +196,15 @@ impl Handshake {
                 out.extend_from_slice(&REPLY);
                 return Err(Fault::OtherProtocol(format!("{header:?}")));
             }
-            write_start(out);
+            write_start(self.terms, out);
             self.step = Step::Start;
             at = PROTOCOL_HEADER_BYTES;
         }
-        loop {
+        while self.step != Step::Login {
             let limit = if self.step == Step::Open {
                 self.tuned.frame_bytes_max
             } else {
-                FRAME_BYTES_MIN
+                self.terms.frame_bytes_max
             };
             let frame = amqp091::frame::parse(&bytes[at..], limit)
                 .map_err(|error| Fault::CloseAtOnce(error.into()))?;
@@ -163,6 +216,7 @@ impl Handshake {
                 return Ok((at, true));
             }
         }
+        Ok((at, false))
     }
 
     fn on_frame(
@@ -227,21 +281,52 @@ impl Handshake {
     ) -> Result<(), Fault> {
         self.client = Client::of(method.client_properties);
         let mechanism = method.mechanism.as_str_lossy();
+        self.client.mechanism = mechanism.clone().into_owned();
         let response = method.response.as_bytes();
-        let credentials = match mechanism.as_ref() {
-            "PLAIN" => plain(response),
-            "AMQPLAIN" => amqplain(response),
+        let (mechanism, credentials) = match mechanism.as_ref() {
+            "PLAIN" => ("PLAIN", plain(response)),
+            "AMQPLAIN" => ("AMQPLAIN", amqplain(response)),
+            "EXTERNAL" if self.terms.external => {
+                self.mechanism = "EXTERNAL";
+                let decision = match doorman.certified() {
+                    Ok(user) => doorman.login(&user, None),
+                    Err(reason) => Decision::Now(Err(reason)),
+                };
+                return self.on_decision(decision, out);
+            }
             other => {
                 let text = format!("unknown authentication mechanism '{other}'");
                 return Err(Fault::Silent(text));
             }
         };
+        self.mechanism = mechanism;
         let Some((user, password)) = credentials else {
             return Err(Fault::Silent(format!("malformed {mechanism} response")));
         };
-        if let Err(reason) = doorman.login(&user, password) {
+        let decision = doorman.login(&user, Some(password));
+        self.on_decision(decision, out)
+    }
+
+    fn on_decision(&mut self, decision: Decision, out: &mut Vec<u8>) -> Result<(), Fault> {
+        match decision {
+            Decision::Now(decided) => self.logged_in(decided, out),
+            Decision::Later => {
+                self.step = Step::Login;
+                Ok(())
+            }
+        }
+    }
+
+    /// Goes on with what was decided about the log-in.
+    pub(crate) fn logged_in(
+        &mut self,
+        decided: Result<(), String>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Fault> {
+        let mechanism = self.mechanism;
+        if let Err(reason) = decided {
             let reason = format!("{mechanism} login refused: {reason}");
-            tracing::error!(reason = ?reason, "login refused");
+            tracing::error!(peer = %self.terms.peer, reason, "login refused");
             if !self.client.notify_refused {
                 return Err(Fault::Silent(reason));
             }
@@ -323,6 +408,8 @@ impl Client {
                 .map(String::from_utf8_lossy)
                 .unwrap_or_default()
                 .into_owned(),
+            properties: Arc::new(arguments::read(properties).unwrap_or_default()),
+            mechanism: String::new(),
             notify_cancel: can("consumer_cancel_notify"),
             notify_blocked: can("connection.blocked"),
             notify_refused: can("authentication_failure_close"),
@@ -353,7 +440,7 @@ fn amqplain(response: &[u8]) -> Option<(String, &[u8])> {
     Some((user, text(b"PASSWORD")?))
 }
 
-fn write_start(out: &mut Vec<u8>) {
+fn write_start(terms: Terms, out: &mut Vec<u8>) {
     let mut capabilities = Table::new();
     for name in CAPABILITIES {
         capabilities.push(ShortStr::lit(name), true);
@@ -365,7 +452,7 @@ fn write_start(out: &mut Vec<u8>) {
         ("information", "Licensed under the Apache License 2.0."),
         ("platform", concat!("FerryMQ ", env!("CARGO_PKG_VERSION"))),
         ("product", COMPATIBLE_PRODUCT),
-        ("version", COMPATIBLE_VERSION),
+        ("version", RABBITMQ_VERSION),
     ] {
         properties.push(ShortStr::lit(name), Value::from(value));
     }
@@ -374,7 +461,10 @@ fn write_start(out: &mut Vec<u8>) {
         version_major: 0,
         version_minor: 9,
         server_properties: RawTable::new(&properties),
-        mechanisms: LongStr::new(MECHANISMS),
+        mechanisms: LongStr::new(match terms.external {
+            true => MECHANISMS_EXTERNAL,
+            false => MECHANISMS,
+        }),
         locales: LongStr::new(LOCALES),
     })
     .write_frame(out, 0);

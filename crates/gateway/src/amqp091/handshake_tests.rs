@@ -14,15 +14,23 @@ const OFFER: Tuned = Tuned {
 #[derive(Default)]
 struct Host {
     entered: Option<(String, Client, Tuned)>,
+    /// Whom the certificate names.
+    certified: Option<&'static str>,
+    /// Whether log-ins are decided later.
+    slow: bool,
 }
 
 impl Doorman for Host {
-    fn login(&mut self, user: &str, password: &[u8]) -> Result<(), String> {
-        if (user, password) == ("guest", b"guest") {
-            Ok(())
-        } else {
-            Err("bad".into())
+    fn login(&mut self, user: &str, password: Option<&[u8]>) -> Decision {
+        let right = user == "guest" && password.is_none_or(|password| password == b"guest");
+        match (self.slow, right) {
+            (true, _) => Decision::Later,
+            (false, true) => Decision::Now(Ok(())),
+            (false, false) => Decision::Now(Err("bad".into())),
         }
+    }
+    fn certified(&self) -> Result<String, String> {
+        self.certified.map(str::to_owned).ok_or("none".into())
     }
     fn enter(&mut self, vhost: &str, client: &Client, tuned: Tuned) -> Result<(), Refusal> {
         if vhost != "/" {
@@ -76,7 +84,7 @@ const PLAIN: &[u8] = b"\0guest\0guest";
 
 /// Runs these bytes; gives the names of the methods answered and how it ended.
 fn run(host: &mut Host, bytes: &[u8]) -> (Vec<&'static str>, Result<bool, Fault>) {
-    let mut handshake = Handshake::new(OFFER);
+    let mut handshake = Handshake::new(OFFER, Terms::default());
     let mut out = Vec::new();
     let result = handshake
         .receive(bytes, &mut out, host)
@@ -133,7 +141,7 @@ fn a_handshake_in_single_bytes_goes_as_well() {
         &tune_ok(0x7ff, 4096),
         &open("/"),
     ]);
-    let (mut handshake, mut host) = (Handshake::new(OFFER), Host::default());
+    let (mut handshake, mut host) = (Handshake::new(OFFER, Terms::default()), Host::default());
     let (mut out, mut pending, mut opened) = (Vec::new(), Vec::new(), false);
     for byte in bytes {
         pending.push(byte);
@@ -147,10 +155,69 @@ fn a_handshake_in_single_bytes_goes_as_well() {
 #[test]
 fn another_protocol_is_told_ours() {
     for header in [b"GET / HT", b"AMQP\0\x01\0\0", b"\x10\x12\0\x04MQTT"] {
-        let (mut handshake, mut out) = (Handshake::new(OFFER), Vec::new());
+        let (mut handshake, mut out) = (Handshake::new(OFFER, Terms::default()), Vec::new());
         let result = handshake.receive(header, &mut out, &mut Host::default());
         assert!(matches!(result, Err(Fault::OtherProtocol(_))));
         assert_eq!(out, REPLY);
+    }
+}
+
+#[test]
+fn a_certificate_logs_in_where_it_was_asked_for() {
+    let external = |terms: Terms, certified| {
+        let mut host = Host {
+            certified,
+            ..Host::default()
+        };
+        let (mut handshake, mut out) = (Handshake::new(OFFER, terms), Vec::new());
+        let can = ["authentication_failure_close"];
+        let start_ok = start_ok("EXTERNAL", b"ignored", &can);
+        let bytes = join(&[&REPLY, &start_ok, &tune_ok(100, 8192), &open("/")]);
+        let result = handshake.receive(&bytes, &mut out, &mut host);
+        let offered = out.windows(8).any(|part| part == b"EXTERNAL");
+        (offered, result)
+    };
+    let asked = Terms {
+        external: true,
+        ..Terms::default()
+    };
+    assert!(matches!(
+        external(asked, Some("guest")),
+        (true, Ok((_, true)))
+    ));
+    for certified in [None, Some("stranger")] {
+        let (_, result) = external(asked, certified);
+        assert!(matches!(result, Err(Fault::Close(refusal))
+            if refusal.code == ReplyCode::AccessRefused));
+    }
+    let (offered, result) = external(Terms::default(), Some("guest"));
+    assert!(!offered && matches!(result, Err(Fault::Silent(_))));
+}
+
+#[test]
+fn nothing_is_taken_while_a_login_is_decided_elsewhere() {
+    for right in [true, false] {
+        let mut host = Host {
+            slow: true,
+            ..Host::default()
+        };
+        let mut out = Vec::new();
+        let mut handshake = Handshake::new(OFFER, Terms::default());
+        let first = join(&[&REPLY, &start_ok("PLAIN", PLAIN, &[])]);
+        let rest = join(&[&tune_ok(100, 8192), &open("/")]);
+        let bytes = join(&[&first, &rest]);
+        let taken = handshake.receive(&bytes, &mut out, &mut host).unwrap();
+        assert_eq!(taken, (first.len(), false));
+        assert!(handshake.is_waiting());
+        let taken = handshake.receive(&rest, &mut out, &mut host).unwrap();
+        assert_eq!(taken, (0, false));
+        let decided = if right { Ok(()) } else { Err("bad".into()) };
+        let went_on = handshake.logged_in(decided, &mut out);
+        assert_eq!(went_on.is_ok(), right);
+        if right {
+            let taken = handshake.receive(&rest, &mut out, &mut host).unwrap();
+            assert_eq!(taken, (rest.len(), true));
+        }
     }
 }
 
@@ -254,7 +321,7 @@ fn methods_out_of_turn_do_not_get_in() {
 #[test]
 fn a_frame_over_4096_bytes_is_refused_before_tuning() {
     let long = start_ok("PLAIN", &[0; 5000], &[]);
-    let (mut handshake, mut out) = (Handshake::new(OFFER), Vec::new());
+    let (mut handshake, mut out) = (Handshake::new(OFFER, Terms::default()), Vec::new());
     let bytes = join(&[&REPLY, &long]);
     let result = handshake.receive(&bytes, &mut out, &mut Host::default());
     let Err(Fault::CloseAtOnce(refusal)) = result else {

@@ -4,8 +4,8 @@
 //! - One pass over the table finds them all, and none is made for a message without headers.
 //! - Of two headers of one name the first counts.
 
-use amqp091::properties::{Change, Edit, Properties, edit};
-use amqp091::{RawTable, RawValue, Table};
+use amqp091::properties::{Change, Edit, Properties, edit, push_header};
+use amqp091::{RawTable, RawValue, ShortStr, Table, Value};
 use ferry_core::limits::NAME_BYTES_MAX;
 
 use super::delay::{DELAY, DELIVER_AT};
@@ -108,6 +108,19 @@ pub(crate) fn without_bcc(block: &[u8]) -> Vec<u8> {
     })
 }
 
+/// A property block with one header set.
+pub(crate) fn with_header(block: &[u8], name: ShortStr<'_>, value: Value) -> Vec<u8> {
+    let is_there = |headers: RawTable<'_>| headers.get(name.as_bytes()).is_some();
+    match Properties::parse(block) {
+        Ok(properties) if !properties.headers().is_some_and(is_there) => {
+            let mut out = Vec::with_capacity(block.len() + name.as_bytes().len() + 16);
+            push_header(&properties, name, &value, &mut out);
+            out
+        }
+        _ => with_headers(block, |headers| headers.set(name, value)),
+    }
+}
+
 /// A property block with its headers changed.
 pub(crate) fn with_headers(block: &[u8], change: impl FnOnce(&mut Table)) -> Vec<u8> {
     let Ok(properties) = Properties::parse(block) else {
@@ -128,8 +141,6 @@ pub(crate) fn with_headers(block: &[u8], change: impl FnOnce(&mut Table)) -> Vec
 
 #[cfg(test)]
 mod tests {
-    use amqp091::{ShortStr, Value};
-
     use super::*;
 
     fn routes(keys: &[&str]) -> Value {

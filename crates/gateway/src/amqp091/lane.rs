@@ -15,6 +15,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
+use super::tally::{ChannelTally, ConsumerNote, LaneStats};
 use super::unacked::Unacked;
 
 /// Names a lane for good.
@@ -80,6 +81,8 @@ struct Slot<Q> {
     unacked: u32,
     live: bool,
     get: bool,
+    /// Who consumes by it, if somebody does.
+    consumer: Option<Box<ConsumerNote>>,
 }
 
 /// One channel's lane: `Q` is a queue handle, `L` a lease.
@@ -89,6 +92,12 @@ pub(crate) struct Lane<Q, L> {
     pub(crate) gate: Arc<LaneGate>,
     /// Unsettled deliveries.
     pub(crate) unacked: Unacked<Unsettled<L>>,
+    /// The number of the channel.
+    pub(crate) number: u16,
+    /// What it has counted, and what listings show of it.
+    pub(crate) stats: LaneStats,
+    /// What the channel itself counts.
+    pub(crate) tally: Arc<ChannelTally>,
     next_tag: u64,
     slots: Vec<Option<Slot<Q>>>,
     /// Deliveries that were let pass by the channel-wide limit and have not come yet.
@@ -98,10 +107,13 @@ pub(crate) struct Lane<Q, L> {
 }
 
 impl<Q: Clone, L> Lane<Q, L> {
-    fn new() -> Lane<Q, L> {
+    fn new(number: u16) -> Lane<Q, L> {
         Lane {
             gate: Arc::default(),
             unacked: Unacked::default(),
+            number,
+            stats: LaneStats::default(),
+            tally: Arc::default(),
             next_tag: 1,
             slots: Vec::new(),
             reserved: 0,
@@ -116,13 +128,28 @@ impl<Q: Clone, L> Lane<Q, L> {
             unacked: 0,
             live: true,
             get: false,
+            consumer: None,
         })
+    }
+
+    /// Notes who consumes by a place, for listings.
+    pub(crate) fn describe(&mut self, slot: u32, consumer: ConsumerNote) {
+        if let Some(Some(found)) = self.slots.get_mut(slot as usize) {
+            found.consumer = Some(Box::new(consumer));
+        }
+    }
+
+    /// Who consumes here, and from which queue.
+    pub(crate) fn consumers(&self) -> impl Iterator<Item = (&Q, &ConsumerNote)> {
+        let slots = self.slots.iter().flatten();
+        slots.filter_map(|slot| Some((&slot.queue, slot.consumer.as_deref()?)))
     }
 
     /// The consumer is gone; its unacked deliveries stay.
     pub(crate) fn close_slot(&mut self, slot: u32) {
         if let Some(Some(found)) = self.slots.get_mut(slot as usize) {
             found.live = false;
+            found.consumer = None;
         }
         self.drop_unused(slot);
     }
@@ -140,6 +167,7 @@ impl<Q: Clone, L> Lane<Q, L> {
                 unacked: 0,
                 live: false,
                 get: true,
+                consumer: None,
             }),
         }
     }
@@ -256,8 +284,8 @@ impl<Q, L> Default for Lanes<Q, L> {
 
 impl<Q: Clone, L> Lanes<Q, L> {
     /// Opens a lane for a channel.
-    pub(crate) fn open(&mut self) -> LaneId {
-        let lane = Some(Box::new(Lane::new()));
+    pub(crate) fn open(&mut self, number: u16) -> LaneId {
+        let lane = Some(Box::new(Lane::new(number)));
         let index = match self.places.iter().position(|(_, lane)| lane.is_none()) {
             Some(free) => {
                 self.places[free].0 += 1;
@@ -281,6 +309,11 @@ impl<Q: Clone, L> Lanes<Q, L> {
         lane.as_deref_mut().filter(|_| *generation == id.generation)
     }
 
+    /// Every lane.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Lane<Q, L>> {
+        self.places.iter().filter_map(|(_, lane)| lane.as_deref())
+    }
+
     /// Closes a lane and gives back what was in it.
     pub(crate) fn close(&mut self, id: LaneId) -> Place<Q, L> {
         let (generation, lane) = self.places.get_mut(id.index as usize)?;
@@ -301,18 +334,18 @@ mod tests {
     #[test]
     fn a_closed_lane_is_not_found_again() {
         let mut lanes: Lanes<&str, u32> = Lanes::default();
-        let (one, two) = (lanes.open(), lanes.open());
+        let (one, two) = (lanes.open(1), lanes.open(2));
         assert!(lanes.get(two).is_some());
         assert!(lanes.close(one).is_some());
         assert!(lanes.close(one).is_none());
-        let again = lanes.open();
+        let again = lanes.open(3);
         assert!(lanes.get(one).is_none());
         assert!(lanes.get(again).is_some());
     }
 
     #[test]
     fn unacked_deliveries_outlive_their_consumer() {
-        let mut lane = TestLane::new();
+        let mut lane = TestLane::new(1);
         let slot = lane.open_slot("q");
         assert_eq!(lane.next_delivery(slot, Some(77)), 1);
         assert_eq!(lane.next_delivery(slot, None), 2);
@@ -328,7 +361,7 @@ mod tests {
 
     #[test]
     fn gets_from_one_queue_share_a_slot_while_unacked() {
-        let mut lane = TestLane::new();
+        let mut lane = TestLane::new(1);
         let slot = lane.slot_for_get(&"q", |queue| *queue == "q");
         lane.next_delivery(slot, Some(1));
         assert_eq!(lane.slot_for_get(&"q", |queue| *queue == "q"), slot);
@@ -337,7 +370,7 @@ mod tests {
 
     #[test]
     fn the_channel_wide_limit_counts_what_is_on_its_way() {
-        let mut lane = TestLane::new();
+        let mut lane = TestLane::new(1);
         let slot = lane.open_slot("q");
         lane.set_global_limit(2);
         assert!(lane.reserve_credit());

@@ -12,6 +12,7 @@
 //!
 //! Not here: bytes (`amqp091`, the codec), sockets (`connection`, `link`), what a queue does.
 
+mod access;
 mod amend;
 mod arguments;
 mod basic;
@@ -29,6 +30,7 @@ mod handshake;
 mod headers;
 pub(crate) mod lane;
 mod pacing;
+mod plain;
 mod publish;
 mod queue;
 mod reply_to;
@@ -36,6 +38,7 @@ mod running;
 pub(crate) mod session;
 mod settlement;
 mod streams;
+mod tally;
 mod throttle;
 mod turn;
 mod tx;

@@ -12,7 +12,7 @@ use amqp091::deliver::{Content, write_return};
 use amqp091::method::basic;
 use amqp091::properties::{Change, Edit, Properties, edit};
 use amqp091::{RawTable, ReplyCode, ShortStr};
-use ferry_broker::{Burst, ConfirmTag, PublishError, Published};
+use ferry_broker::{Burst, ConfirmTag, Metrics, PublishError, Published};
 use ferry_core::message::{Draft, FORMAT_AMQP091};
 
 use super::channel::{Channel, Common};
@@ -28,6 +28,8 @@ use super::turn::Turn;
 
 /// The delivery mode of messages that outlive the broker.
 pub(crate) const PERSISTENT: u8 = 2;
+/// The tag of users who may publish in the name of others.
+const IMPERSONATOR: &str = "impersonator";
 /// RabbitMQ's hard limit for a message, in bytes.
 pub(crate) const BODY_BYTES_MAX: u64 = 512 << 20;
 
@@ -204,6 +206,10 @@ impl Channel {
         more_keys: &[&[u8]],
         mandatory: Option<Incoming<'_>>,
     ) -> Result<(), Refusal> {
+        if !self.publishes {
+            self.publishes = true;
+            Metrics::add(&common.broker.metrics().publishers_opened, 1);
+        }
         let confirm = self.next_confirm();
         let burst = match &mut self.tx {
             Some(tx) => {
@@ -225,9 +231,16 @@ impl Channel {
             turn.note_hold(hold);
         }
         let published = published.map_err(|error| refuse(&error))?;
+        self.tally.publish.add(1);
+        if published == Published::Unroutable {
+            self.count_unroutable(mandatory.is_some());
+        }
         if let Some(incoming) = mandatory
             && published == Published::Unroutable
         {
+            if !draft.routing_key.starts_with(REPLY_TO.as_bytes()) {
+                Metrics::add(&common.broker.metrics().messages_returned, 1);
+            }
             let code = ReplyCode::NoRoute;
             self.give_back(common, &incoming, code, code.name())?;
         }
@@ -235,6 +248,14 @@ impl Channel {
             self.owe_confirm(turn, confirm);
         }
         Ok(())
+    }
+
+    fn count_unroutable(&self, returned: bool) {
+        if returned {
+            self.tally.returned.add(1);
+        } else {
+            self.tally.dropped.add(1);
+        }
     }
 
     /// What the confirm of the next publish names; none outside confirm mode.
@@ -248,6 +269,7 @@ impl Channel {
     /// The publish that was just staged is to be confirmed by that.
     pub(crate) fn owe_confirm(&mut self, turn: &mut Turn<'_>, confirm: ConfirmTag) {
         self.confirm = Some(confirm.tag);
+        self.tally.to_confirm.add(1);
         turn.confirm(self.lane, confirm);
     }
 
@@ -312,7 +334,9 @@ fn write_back(
 fn refuse(error: &PublishError) -> Refusal {
     match error {
         PublishError::ExchangeNotFound(_) => not_found(error.to_string()),
-        PublishError::ExchangeInternal { .. } => access_refused(error.to_string()),
+        PublishError::ExchangeInternal { .. } | PublishError::AccessRefused(_) => {
+            access_refused(error.to_string())
+        }
         PublishError::RuleBroken(_) => precondition_failed(error.to_string()),
     }
 }
@@ -340,7 +364,8 @@ fn check_user(common: &Common, properties: &Properties<'_>) -> Result<(), Refusa
     let Some(user_id) = properties.user_id() else {
         return Ok(());
     };
-    if user_id.as_bytes() == common.user.name.as_bytes() {
+    let itself = user_id.as_bytes() == common.user.name.as_bytes();
+    if itself || common.user.has_tag(IMPERSONATOR) {
         return Ok(());
     }
     Err(precondition_failed(format!(

@@ -6,7 +6,8 @@
 
 use amqp091::method::queue;
 use amqp091::{Method, RawTable, ShortStr};
-use ferry_broker::{BindingSpec, Promise, QueueDeclared, QueueSpec, SETTLE_EXCHANGE};
+use ferry_broker::{BindingSpec, Promise, QueueDeclared, QueueSpec, Right, SETTLE_EXCHANGE};
+use ferry_core::arguments::Arguments;
 
 use super::arguments;
 use super::channel::{Channel, Common, plain_name};
@@ -70,14 +71,15 @@ impl Channel {
             )));
         }
         let arguments = arguments::read(method.arguments)?;
-        let exchange = arguments.get(DEAD_LETTER_EXCHANGE);
-        if let Some(other) = exchange.filter(|exchange| exchange.as_str().is_none()) {
+        let name = match name.is_empty() {
+            true => common.vhost.queue_name(&arguments)?,
+            false => name,
+        };
+        common.check_queue(Right::Configure, &name)?;
+        if !common.vhost.has_queue(&name) {
+            check_dead_letter_type(common, &name, &arguments)?;
             let vhost = common.vhost.name();
-            return Err(precondition_failed(format!(
-                "invalid type '{}' for arg '{DEAD_LETTER_EXCHANGE}' in queue '{name}' in vhost \
-                 '{vhost}'",
-                other.type_name()
-            )));
+            common.user.check_new_queue(vhost, &name, &arguments)?;
         }
         let spec = QueueSpec {
             name,
@@ -150,6 +152,7 @@ impl Channel {
     ) -> Result<(), Refusal> {
         turn.submit(common);
         let name = self.queue_name(method.queue)?;
+        common.check_queue(Right::Read, &name)?;
         let (messages, promise) = common.vhost.purge_queue(&name, common.connection)?;
         if !method.no_wait {
             let reply = queue::PurgeOk {
@@ -169,6 +172,7 @@ impl Channel {
     ) -> Result<(), Refusal> {
         turn.submit(common);
         let name = self.queue_name(method.queue)?.replace(['\r', '\n'], "");
+        common.check_queue(Right::Configure, &name)?;
         let (unused, empty) = (method.if_unused, method.if_empty);
         let (messages, promise) =
             common
@@ -182,6 +186,23 @@ impl Channel {
         }
         Ok(())
     }
+}
+
+/// Refuses a dead letter exchange that is no name, in RabbitMQ's words.
+fn check_dead_letter_type(
+    common: &Common,
+    queue: &str,
+    arguments: &Arguments,
+) -> Result<(), Refusal> {
+    let exchange = arguments.get(DEAD_LETTER_EXCHANGE);
+    let Some(other) = exchange.filter(|exchange| exchange.as_str().is_none()) else {
+        return Ok(());
+    };
+    let vhost = common.vhost.name();
+    Err(precondition_failed(format!(
+        "invalid type '{}' for arg '{DEAD_LETTER_EXCHANGE}' in queue '{queue}' in vhost '{vhost}'",
+        other.type_name()
+    )))
 }
 
 /// One binding to be added or removed.
@@ -206,15 +227,20 @@ impl Common {
     ) -> Result<Promise, Refusal> {
         let source = plain_name(change.source);
         let destination = destination.replace(['\r', '\n'], "");
+        let to_queue = kind == "queue";
+        match to_queue {
+            true => self.check_queue(Right::Write, &destination)?,
+            false => self.check_exchange(Right::Write, &destination)?,
+        }
         if source.is_empty() || (kind == "exchange" && destination.is_empty()) {
             return Err(access_refused(
                 "operation not permitted on the default exchange",
             ));
         }
-        let to_queue = kind == "queue";
         if source == SETTLE_EXCHANGE || (!to_queue && destination == SETTLE_EXCHANGE) {
             return Err(refuse_system(self, "binding", SETTLE_EXCHANGE));
         }
+        self.check_source(&source, &change.key)?;
         let destination = Some(destination.as_str());
         let spec = BindingSpec {
             source: &source,

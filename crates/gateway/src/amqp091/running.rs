@@ -7,6 +7,7 @@
 //! - When it ends, for whatever reason, everything that its channels hold is given back.
 
 mod pace;
+mod renew;
 
 use amqp091::content::{ContentLimits, Input};
 use amqp091::method::{basic, channel as methods, connection};
@@ -42,7 +43,7 @@ pub(crate) struct Running {
     pub(crate) common: Common,
     client: Client,
     channel_max: usize,
-    channels: Channels,
+    pub(super) channels: Channels,
     held: Held,
     publishes: bool,
     told_blocked: bool,
@@ -171,7 +172,9 @@ impl Running {
         if publishes && result.is_ok() {
             self.charge(publish.body.len(), turn);
         }
-        self.settle_result(publish.channel, result.map_err(by_publish), turn)?;
+        if let Err(refusal) = result {
+            self.refuse(publish.channel, by_publish(refusal), turn)?;
+        }
         Ok(true)
     }
 
@@ -218,7 +221,10 @@ impl Running {
             }
             Err(error) => return Err(End::Close(refuse_input(&error))),
         };
-        self.settle_result(number, result, turn)
+        match result {
+            Ok(()) => Ok(()),
+            Err(refusal) => self.refuse(number, refusal, turn),
+        }
     }
 
     fn on_unknown_channel(&mut self, frame: &Frame<'_>) -> Result<(), End> {
@@ -280,16 +286,9 @@ impl Running {
         Metrics::add(&self.common.broker.metrics().channels_closed, 1);
     }
 
-    /// Closes the channel, or asks for the end of the connection, if a method was refused.
-    fn settle_result(
-        &mut self,
-        number: u16,
-        result: Result<(), Refusal>,
-        turn: &mut Turn<'_>,
-    ) -> Result<(), End> {
-        let Err(refusal) = result else {
-            return Ok(());
-        };
+    /// Closes the channel, or asks for the end of the connection: a method was refused.
+    #[cold]
+    fn refuse(&mut self, number: u16, refusal: Refusal, turn: &mut Turn<'_>) -> Result<(), End> {
         if refusal.code.is_hard() {
             return Err(End::Close(refusal));
         }
@@ -297,10 +296,11 @@ impl Running {
             return Ok(());
         };
         tracing::error!(
+            peer = self.common.origin.address,
             channel = number,
-            vhost = ?self.common.vhost.name(),
-            user = ?self.common.user.name,
-            reason = ?refusal.text(),
+            vhost = self.common.vhost.name(),
+            user = self.common.user.name,
+            reason = refusal.text(),
             "channel error"
         );
         channel.closing = true;
@@ -326,7 +326,8 @@ impl Running {
                 turn.submit(&self.common);
                 Err(End::ByClient)
             }
-            Method::ConnectionUpdateSecret(_) => {
+            Method::ConnectionUpdateSecret(update) => {
+                self.renew(&update)?;
                 let ok = Method::ConnectionUpdateSecretOk(connection::UpdateSecretOk {});
                 self.common
                     .link

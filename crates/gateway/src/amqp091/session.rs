@@ -10,23 +10,27 @@
 //! - Time is an argument; `next_tick` says when the session wants to be asked again.
 //! - Whatever the way out, what the connection holds is given back exactly once.
 
+mod door;
+mod info;
+mod login;
 mod wake;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use amqp091::frame::FRAME_OVERHEAD_BYTES;
 use amqp091::method::connection;
 use amqp091::{FrameKind, Method, ReplyCode};
-use ferry_broker::{Admitted, Burst, ConnectionInfo, Origin, User};
+use ferry_broker::{Burst, User};
 
-use super::channel::Common;
-use super::errors::{Refusal, not_allowed};
-use super::handshake::{Client, Doorman, Fault, Handshake, Tuned};
+use self::door::Door;
+use self::login::LoginSlot;
+use super::errors::Refusal;
+use super::handshake::{Fault, Handshake, Tuned};
 use super::running::{End, Running};
 use super::turn::Turn;
+use crate::arrival::Arrival;
 use crate::link::{Link, event};
 use crate::shared::Shared;
 
@@ -65,6 +69,11 @@ pub(crate) struct Session {
     shared: Arc<Shared>,
     link: Arc<Link>,
     peer: SocketAddr,
+    arrival: Arrival,
+    /// A log-in that is decided elsewhere.
+    login: LoginSlot,
+    /// Whether one was decided, so that what waits for it goes on.
+    login_decided: bool,
     user: Option<Arc<User>>,
     since: Instant,
     phase: Phase,
@@ -80,9 +89,10 @@ impl Session {
     pub(crate) fn new(
         shared: Arc<Shared>,
         link: Arc<Link>,
-        peer: SocketAddr,
+        arrival: Arrival,
         now: Instant,
     ) -> Session {
+        let terms = login::terms(&shared, &arrival);
         let offer = Tuned {
             channel_max: shared.config.channel_max,
             frame_bytes_max: shared.config.frame_bytes_max,
@@ -91,10 +101,13 @@ impl Session {
         Session {
             shared,
             link,
-            peer,
+            peer: arrival.peer,
+            arrival,
+            login: LoginSlot::default(),
+            login_decided: false,
             user: None,
             since: now,
-            phase: Phase::Handshake(Box::new(Handshake::new(offer))),
+            phase: Phase::Handshake(Box::new(Handshake::new(offer, terms))),
             heart: Heart::default(),
             next_tick: Some(now + HANDSHAKE_TIMEOUT),
             wake: None,
@@ -115,7 +128,7 @@ impl Session {
     /// Whether more from the socket can be taken now.
     pub(crate) fn wants_more(&self) -> bool {
         match &self.phase {
-            Phase::Handshake(_) => true,
+            Phase::Handshake(handshake) => !handshake.is_waiting(),
             Phase::Running(running) => running.wants_more(),
             Phase::Closing { deaf } => !deaf,
             Phase::Over => false,
@@ -131,7 +144,9 @@ impl Session {
         now: Instant,
     ) -> usize {
         self.received_bytes += fresh as u64;
-        let mut turn = Turn::new(burst);
+        self.shared.broker.edges().received(fresh as u64);
+        self.link.front.received(fresh);
+        let mut turn = Turn::of_read(burst, now);
         let mut at = 0;
         loop {
             let rest = &bytes[at..];
@@ -163,7 +178,8 @@ impl Session {
         let Session {
             shared,
             link,
-            peer,
+            arrival,
+            login,
             user,
             phase: Phase::Handshake(handshake),
             ..
@@ -174,7 +190,8 @@ impl Session {
         let mut door = Door {
             shared,
             link,
-            peer: *peer,
+            arrival,
+            login,
             user,
             opened: None,
         };
@@ -208,11 +225,13 @@ impl Session {
         self.next_tick = self.heart.half.map(|half| now + half);
         tracing::info!(
             peer = %self.peer,
-            user = ?running.common.user.name,
-            vhost = ?running.common.vhost.name(),
+            user = running.common.user.name,
+            vhost = running.common.vhost.name(),
             "connection authenticated and granted access"
         );
         self.phase = Phase::Running(Box::new(running));
+        // What changed before there was somebody to be told.
+        self.link.notify(event::ACCESS);
         if self.shared.is_stopping() {
             self.link.notify(event::SHUTDOWN);
         }
@@ -254,7 +273,7 @@ impl Session {
             ),
             _ => ("", ""),
         };
-        tracing::info!(peer = %self.peer, ?user, ?vhost, seconds, ?reason, "connection closed");
+        tracing::info!(peer = %self.peer, user, vhost, seconds, reason, "connection closed");
     }
 
     /// Ends an open connection in one of its ways.
@@ -311,6 +330,9 @@ impl Session {
 
     /// Does what other threads have asked for.
     pub(crate) fn on_events(&mut self, events: u32, burst: &mut Burst, now: Instant) {
+        if events & event::LOGIN != 0 {
+            self.take_login(now);
+        }
         if events & event::BROKEN != 0 {
             return self.abandon("the socket is broken", burst);
         }
@@ -322,10 +344,13 @@ impl Session {
             if events & event::RESUME != 0 {
                 running.resume_starved();
             }
-            let result = match events & event::PRESSURE {
+            let mut result = match events & event::PRESSURE {
                 0 => Ok(()),
                 _ => running.on_pressure(&mut turn),
             };
+            if events & event::ACCESS != 0 {
+                result = result.and_then(|()| running.access_changed(&mut turn));
+            }
             turn.submit(&running.common);
             if let Err(end) = result {
                 self.end(end, &mut turn, now);
@@ -335,6 +360,12 @@ impl Session {
         let mut turn = Turn::new(burst);
         if events & event::FAILED != 0 {
             let refusal = Refusal::new(ReplyCode::InternalError, "the message log has failed");
+            self.force(refusal, &mut turn, now);
+        }
+        if events & event::CLOSE != 0
+            && let Some(reason) = self.link.front.take_close_reason()
+        {
+            let refusal = Refusal::new(ReplyCode::ConnectionForced, reason);
             self.force(refusal, &mut turn, now);
         }
         if events & event::SHUTDOWN != 0 {
@@ -425,58 +456,5 @@ impl Session {
             running.release(&mut turn);
         }
         self.phase = Phase::Over;
-    }
-}
-
-/// Knows users and virtual hosts for the handshake.
-struct Door<'a> {
-    shared: &'a Arc<Shared>,
-    link: &'a Arc<Link>,
-    peer: SocketAddr,
-    user: &'a mut Option<Arc<User>>,
-    opened: Option<(Running, Tuned)>,
-}
-
-impl Doorman for Door<'_> {
-    fn login(&mut self, user: &str, password: &[u8]) -> Result<(), String> {
-        let loopback = self.peer.ip().to_canonical().is_loopback();
-        let login = self.shared.broker.login(user, password, loopback);
-        *self.user = Some(login.map_err(|error| format!("user {user:?}: {error}"))?);
-        Ok(())
-    }
-
-    fn enter(&mut self, vhost: &str, client: &Client, tuned: Tuned) -> Result<(), Refusal> {
-        let broker = &self.shared.broker;
-        let found = broker.vhost(vhost);
-        let Some((vhost, user)) = found.zip(self.user.clone()) else {
-            return Err(not_allowed(format!("vhost {vhost} not found")));
-        };
-        let admitted = broker.admit_connection(ConnectionInfo {
-            peer: self.peer.to_string(),
-            user: user.name.clone(),
-            vhost: vhost.name().to_owned(),
-            protocol: "AMQP 0-9-1",
-        });
-        let Admitted { id, limits } = admitted.map_err(|error| not_allowed(error.to_string()))?;
-        let origin = Arc::new(Origin {
-            user: user.name.clone(),
-            address: self.peer.to_string(),
-        });
-        let common = Common {
-            broker: Arc::clone(broker),
-            link: Arc::clone(self.link),
-            vhost,
-            user,
-            origin,
-            connection: id,
-            limits,
-            frame_bytes_max: tuned.frame_bytes_max,
-            message_bytes_max: self.shared.config.message_bytes_max,
-            notify_cancel: client.notify_cancel,
-            delay_warned: AtomicBool::new(false),
-        };
-        let running = Running::new(common, client.clone(), tuned.channel_max);
-        self.opened = Some((running, tuned));
-        Ok(())
     }
 }

@@ -12,7 +12,7 @@ use ferry_core::arguments::{Arguments, Value};
 use ferry_core::queue::QueueKind;
 
 use super::errors::{Refusal, precondition_failed};
-use super::headers::with_headers;
+use super::headers::with_header;
 
 const OFFSET: &str = "x-stream-offset";
 
@@ -95,9 +95,11 @@ fn term(value: &Value) -> String {
 
 /// Properties with the offset of their message among the headers.
 pub(super) fn with_offset(properties: &[u8], offset: u64) -> Vec<u8> {
-    with_headers(properties, |headers| {
-        headers.set(ShortStr::lit(OFFSET), offset as i64);
-    })
+    with_header(
+        properties,
+        ShortStr::lit(OFFSET),
+        amqp091::Value::I64(offset as i64),
+    )
 }
 
 #[cfg(test)]

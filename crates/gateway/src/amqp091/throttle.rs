@@ -17,8 +17,11 @@ use super::settlement::settles;
 
 /// Held frames before the socket is left alone, in bytes.
 pub(crate) const HELD_BYTES_MAX: usize = 1 << 20;
-/// Room is made by this much, in bytes: doubling would hold twice what is held.
-const ROOM_STEP_BYTES: usize = 64 << 10;
+/// Room is made by this much at least, in bytes.
+const ROOM_BYTES_MIN: usize = 64 << 10;
+/// Room that is made, in what there is already. What is held is moved for it, and the allocator
+/// keeps the old places for a while: many small steps would leave several times what is held.
+const ROOM_GROWTH: usize = 4;
 
 /// The frames of one connection that wait.
 #[derive(Debug, Default)]
@@ -90,7 +93,9 @@ impl Held {
             self.at = 0;
         }
         if self.frames.capacity() - self.frames.len() < frame.len() {
-            self.frames.reserve_exact(frame.len().max(ROOM_STEP_BYTES));
+            let room = self.frames.capacity() * ROOM_GROWTH;
+            let room = room.clamp(ROOM_BYTES_MIN, HELD_BYTES_MAX);
+            self.frames.reserve_exact(frame.len().max(room));
         }
         self.frames.extend_from_slice(frame);
     }
@@ -225,6 +230,24 @@ mod tests {
         assert!(count > HELD_BYTES_MAX / 100);
         let (frames, at) = held.take();
         assert_eq!(frames[at..], expected);
+    }
+
+    #[test]
+    fn what_is_held_is_moved_a_few_times_only() {
+        for frame_bytes in [30, 4 << 10, 100 << 10] {
+            let (mut held, frame, mut rooms) = (Held::default(), vec![0; frame_bytes], vec![0]);
+            while !held.is_full() {
+                held.keep(1, &frame);
+                rooms.push(held.frames.capacity());
+            }
+            rooms.dedup();
+            let left: usize = rooms[..rooms.len() - 1].iter().sum();
+            assert!(left <= HELD_BYTES_MAX * 2 / 3, "{rooms:?}");
+            assert!(
+                rooms[rooms.len() - 1] <= HELD_BYTES_MAX * 3 / 2,
+                "{rooms:?}"
+            );
+        }
     }
 
     #[test]

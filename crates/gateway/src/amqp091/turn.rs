@@ -5,6 +5,8 @@
 //!   the latest at the end of the turn.
 //! - The ranges owed with a ticket cover exactly the publishes of that submit, in tag order.
 
+use std::time::Instant;
+
 use ferry_broker::{Broker, Burst, ConfirmTag, Hold};
 use ferry_core::Millis;
 
@@ -19,6 +21,7 @@ pub(crate) struct Turn<'w> {
     confirms: Vec<ConfirmRange>,
     now: Option<Millis>,
     hold: Option<Hold>,
+    read_at: Option<Instant>,
 }
 
 impl<'w> Turn<'w> {
@@ -30,6 +33,15 @@ impl<'w> Turn<'w> {
             confirms: Vec::new(),
             now: None,
             hold: None,
+            read_at: None,
+        }
+    }
+
+    /// The same over what was just read from the socket: its confirms are measured from there.
+    pub(crate) fn of_read(burst: &'w mut Burst, read_at: Instant) -> Turn<'w> {
+        Turn {
+            read_at: Some(read_at),
+            ..Turn::new(burst)
         }
     }
 
@@ -85,7 +97,7 @@ impl<'w> Turn<'w> {
         let ticket = self.burst.submit(&common.broker);
         let ranges = std::mem::take(&mut self.confirms);
         if let Some(ticket) = ticket {
-            common.link.owe_confirms(ticket, ranges);
+            common.link.owe_confirms(ticket, ranges, self.read_at);
         }
     }
 }

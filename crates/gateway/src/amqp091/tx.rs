@@ -110,6 +110,7 @@ impl Channel {
             return Err(precondition_failed("cannot switch from confirm to tx mode"));
         }
         self.tx.get_or_insert_with(Tx::new);
+        self.begin_tx(common, 0);
         self.reply(
             common,
             Promise::Now,
@@ -138,6 +139,11 @@ impl Channel {
             extensions,
             ..
         } = *tx;
+        let accepted = settled
+            .iter()
+            .filter(|noted| noted.outcome == Outcome::Accept)
+            .count();
+        self.begin_tx(common, accepted as u64);
         let mut told = Vec::new();
         common.link.with(|state| {
             let Some(lane) = state.lanes.get(self.lane) else {
@@ -178,6 +184,17 @@ impl Channel {
         Ok(())
     }
 
+    /// Shows that a transaction begins, and how many were settled as done by the one before.
+    fn begin_tx(&self, common: &Common, accepted: u64) {
+        let published = self.tally.publish.get();
+        self.with_stats(common, |stats| {
+            stats.transactional = true;
+            stats.committed = published;
+            stats.acks_uncommitted = 0;
+            stats.counts.ack += accepted;
+        });
+    }
+
     /// `tx.rollback`
     pub(crate) fn tx_rollback(&mut self, common: &Common) -> Result<(), Refusal> {
         let Some(tx) = self.tx.replace(Tx::new()) else {
@@ -191,6 +208,7 @@ impl Channel {
                 lane.unacked.restore(settled);
             }
         });
+        self.begin_tx(common, 0);
         self.reply(
             common,
             Promise::Now,

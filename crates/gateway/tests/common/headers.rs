@@ -90,6 +90,12 @@ impl Node {
         found.unwrap_or_else(|| panic!("a counter {name}")).1
     }
 
+    /// Messages that were settled as done.
+    pub fn acknowledged(&self) -> u64 {
+        let kinds = self.broker.deliveries();
+        kinds.iter().map(|(_, counts)| counts.acknowledged).sum()
+    }
+
     pub fn queue(&self, name: &str) -> Arc<QueueHandle> {
         let queues = self.broker.vhost("/").unwrap().queues();
         let found = queues.into_iter().find(|queue| queue.name() == name);

@@ -10,6 +10,7 @@ use ferry_broker::{BindingSpec, ErrorKind, Exchange, ExchangeKind, QueueSpec};
 use ferry_core::arguments::Arguments;
 
 use super::arguments::{arguments, text};
+use super::ruled::{HASH, STRICT, WEIGHTS, set_rules};
 use crate::model::Life;
 use crate::model::order::FILTERS;
 use crate::model::queue::QueueModel;
@@ -30,7 +31,7 @@ const ORDER: [&str; 3] = ["o0", "o1", "o2"];
 const BINDING_KEYS: [&str; 7] = ["k0", "k1", "k0.b", "*", "#", "k0.*", "*.b.#"];
 
 /// Exchanges that queues are bound to.
-const SOURCES: [&str; 5] = ["fan", "dir", "top", "churn0", "churn1"];
+const SOURCES: [&str; 7] = ["fan", "dir", "top", "churn0", "churn1", STRICT, HASH];
 
 impl World {
     /// What every world begins with.
@@ -45,6 +46,11 @@ impl World {
         }
         for name in ["w0", "w1", "d0", "d1", "d2"] {
             self.declare(0, name)?;
+        }
+        if self.workload.order > 0 {
+            self.declare_exchange(STRICT, Kind::Topic, true)?;
+            self.declare_exchange(HASH, Kind::Hash, true)?;
+            set_rules(self)?;
         }
         let d1 = self.model.queue_named("d1").map(|queue| queue.id);
         d1.map_or(Ok(()), |d1| {
@@ -262,7 +268,11 @@ impl World {
         let streams = self.model.streams.keys();
         let queues: Vec<u64> = self.model.queues.keys().chain(streams).copied().collect();
         let queue = self.any_of(&queues)?;
-        let key = BINDING_KEYS[self.random.below(BINDING_KEYS.len() as u64) as usize];
+        let keys: &[&str] = match &*source {
+            HASH => &WEIGHTS,
+            _ => &BINDING_KEYS,
+        };
+        let key = keys[self.random.below(keys.len() as u64) as usize];
         let filtered = self.random.chance(self.workload.order * 2);
         let filter = filtered.then(|| self.random.below(FILTERS.len() as u64) as usize);
         Some((source, queue, key.to_owned(), filter))
@@ -385,6 +395,7 @@ impl World {
             Kind::Direct => ExchangeKind::Direct,
             Kind::Fanout => ExchangeKind::Fanout,
             Kind::Topic => ExchangeKind::Topic,
+            Kind::Hash => ExchangeKind::ConsistentHash,
         };
         let exchange = Exchange {
             durable,

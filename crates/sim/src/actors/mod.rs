@@ -9,6 +9,7 @@ mod define;
 mod house;
 mod operator;
 mod publish;
+pub(crate) mod ruled;
 mod stream;
 
 use crate::Checked;

@@ -9,6 +9,7 @@ use ferry_broker::{Burst, Clock, CommitError, MessageFormat, Outcome, PublishErr
 use ferry_core::message::Draft;
 use ferry_core::queue::QueueKind;
 
+use super::ruled::{HASH, STRICT, amended};
 use crate::body::{BODY_BYTES_MIN, body};
 use crate::format::{COLORS, Dress, SimFormat, dressed, plain};
 use crate::model::queue::QueueModel;
@@ -17,7 +18,7 @@ use crate::world::{Pending, World};
 use crate::{Checked, violated};
 
 /// Exchanges that clients publish to; the last one may not be there.
-pub const EXCHANGES: [&str; 6] = ["", "fan", "dir", "top", "churn0", "churn1"];
+pub const EXCHANGES: [&str; 8] = ["", "fan", "dir", "top", "churn0", "churn1", STRICT, HASH];
 
 /// Routing keys of exchanges.
 pub const KEYS: [&str; 4] = ["k0", "k1", "k0.b", "k1.b.c"];
@@ -109,6 +110,20 @@ impl World {
         Some(self.next_identity - 1)
     }
 
+    fn trace_publish(&mut self, exchange: &str, sent: &Sent, queues: Option<&BTreeSet<u64>>) {
+        let id = sent.id;
+        self.trace.line(format!(
+            "  publish {id} to '{exchange}' '{}' {} bytes, {} {:?} {:?} {:?} {:?}: {queues:?}",
+            sent.key,
+            sent.size,
+            sent.persistent,
+            sent.ttl_ms,
+            sent.deliver_at,
+            sent.identity,
+            sent.dress
+        ));
+    }
+
     /// Adds a publish to a burst and to what the model is told.
     fn add_publish(
         &mut self,
@@ -133,24 +148,31 @@ impl World {
         let tag = confirm.then(|| World::tag(sent.id));
         let publisher = &mut self.clients[client].publisher;
         let published = burst.publish(&self.broker, publisher, &draft, &headers, tag);
-        let queues = self.model.route(&exchange, &sent.key, &sent.dress);
         let id = sent.id;
-        self.trace.line(format!(
-            "  publish {id} to '{exchange}' '{}' {} bytes, {} {:?} {:?} {:?} {:?}: {queues:?}",
-            sent.key,
-            sent.size,
-            sent.persistent,
-            sent.ttl_ms,
-            sent.deliver_at,
-            sent.identity,
-            sent.dress
-        ));
+        let (sent, refused) = match (exchange.as_str(), amended(&sent)) {
+            (STRICT, Some(amended)) => (amended, false),
+            (STRICT, None) => (sent, true),
+            _ => (sent, false),
+        };
+        let queues = match exchange.as_str() {
+            HASH if self.model.routing.exchanges.contains_key(HASH) => {
+                Some(self.chosen_by_hash(&sent.key, &sent.dress, &headers)?)
+            }
+            _ => self.model.route(&exchange, &sent.key, &sent.dress),
+        };
+        self.trace_publish(&exchange, &sent, queues.as_ref());
         let Some(queues) = queues else {
             return match published {
                 Err(PublishError::ExchangeNotFound(_)) => Ok(()),
                 other => violated!("publish {id} to no exchange: {other:?}"),
             };
         };
+        if refused {
+            return match published {
+                Err(PublishError::RuleBroken(_)) => Ok(()),
+                other => violated!("publish {id} breaks a rule: {other:?}"),
+            };
+        }
         let expected = if queues.is_empty() {
             Published::Unroutable
         } else {

@@ -19,6 +19,8 @@ pub enum Kind {
     Fanout,
     /// By patterns.
     Topic,
+    /// One of all, by a hash.
+    Hash,
 }
 
 /// An exchange.
@@ -35,6 +37,9 @@ pub struct ExchangeModel {
 /// A binding of a queue: exchange, queue, key, and its filter of [`FILTERS`].
 pub type Binding = (String, u64, String, Option<usize>);
 
+/// What a hash chooses: a queue with a weight, and its filters are asked afterwards.
+type Member = (u64, String);
+
 /// All of them.
 #[derive(Debug, Clone, Default)]
 pub struct Routing {
@@ -42,6 +47,8 @@ pub struct Routing {
     pub exchanges: BTreeMap<String, ExchangeModel>,
     /// Bindings.
     pub bindings: BTreeMap<Binding, Life>,
+    /// Which members a hash may have chosen for a key, and the bindings at that time.
+    hashed: BTreeMap<String, (BTreeSet<Binding>, BTreeSet<Member>)>,
     /// Exchanges that went, until that is safe.
     pub gone_exchanges: Vec<(String, ExchangeModel, Life)>,
     /// Bindings that went, until that is safe.
@@ -61,13 +68,46 @@ impl Routing {
         let from = from.filter(|(_, _, _, filter)| passes(filter));
         let matching = from.filter(|(_, _, bound, _)| match kind {
             Kind::Direct => bound == key,
-            Kind::Fanout => true,
+            Kind::Fanout | Kind::Hash => true,
             Kind::Topic => {
                 let words = |text: &str| text.split('.').map(str::to_owned).collect::<Vec<_>>();
                 matches(&words(bound), &words(key))
             }
         });
         Some(matching.map(|(_, queue, _, _)| *queue).collect())
+    }
+
+    /// A hash chose for a message: one member of those that are bound, whose filters may
+    /// refuse it then, and the same one as before if the bindings are the same.
+    pub fn check_hash(
+        &mut self,
+        exchange: &str,
+        (key, dress): (&str, &Dress),
+        chosen: &BTreeSet<u64>,
+    ) -> Checked {
+        let bound: BTreeSet<Binding> = self
+            .bindings
+            .keys()
+            .filter(|(source, _, _, _)| source == exchange)
+            .cloned()
+            .collect();
+        let member = |(_, queue, weight, _): &Binding| (*queue, weight.clone());
+        let passes = |of: &Binding| of.3.is_none_or(|filter| FILTERS[filter].1(dress));
+        let takers: BTreeSet<Member> = bound.iter().filter(|of| passes(of)).map(member).collect();
+        let (of, candidates) = self.hashed.entry(key.to_owned()).or_default();
+        if *of != bound {
+            *candidates = bound.iter().map(member).collect();
+            *of = bound;
+        }
+        let before = candidates.clone();
+        candidates.retain(|member| match takers.contains(member) {
+            true => chosen.iter().eq([&member.0]),
+            false => chosen.is_empty(),
+        });
+        if candidates.is_empty() && !(of.is_empty() && chosen.is_empty()) {
+            return violated!("the hash of {key} chooses {chosen:?} of {before:?}, of {of:?}");
+        }
+        Ok(())
     }
 
     /// A binding goes.

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use ferry_broker::Hop;
 use serde_json::{Map, Value, json};
 
-use super::{ApiError, Context, LoggedIn, State, error_body, gather, vhosts};
+use super::{ApiError, Context, State, error_body, gather, vhosts};
 
 /// What stands before the virtual host in a path.
 const PATH: &str = "/passport/";
@@ -17,8 +17,11 @@ const PATH: &str = "/passport/";
 const NOT_NOTED: &str = "nothing is noted of a message of that id: it had none, or went through no \
      queue with a passport, or is forgotten, or came before the last start";
 
-/// The hops of a message, oldest first.
-pub(super) async fn one(_: LoggedIn, State(shared): Context, uri: Uri) -> Response {
+/// The way of a message by its id, the oldest hop first.
+#[utoipa::path(get, path = "/api/ferry/passport/{vhost}/{message_id}", tag = "node",
+    params(("vhost" = String, Path), ("message_id" = String, Path)),
+    responses((status = 200, body = Vec<Object>), (status = 404)))]
+pub(super) async fn one(State(shared): Context, uri: Uri) -> Response {
     let rest = uri.path().split_once(PATH).map(|(_, rest)| rest);
     let Some((vhost, id)) = rest.and_then(names) else {
         return ApiError::NotFound.into_response();
@@ -44,7 +47,7 @@ fn names(rest: &str) -> Option<(String, Vec<u8>)> {
 }
 
 /// What percent-encoded text stands for; none if it is cut short or has no hexadecimal digits.
-fn decoded(text: &str) -> Option<Vec<u8>> {
+pub(in crate::api) fn decoded(text: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {

@@ -76,13 +76,21 @@ impl Store {
     }
 }
 
+/// A shard: where it belongs, and its messages once it has had any.
+#[derive(Debug)]
+struct Shard {
+    pile: Pile,
+    store: Option<Box<Store>>,
+}
+
 /// All stores of one queue.
 #[derive(Debug)]
 pub struct Parts {
-    stores: BTreeMap<Source, Box<Store>>,
+    common: Box<Store>,
+    shards: Vec<Shard>,
+    /// Of keys, and of what owners do not want; in most queues there are none.
+    aside: BTreeMap<Source, Box<Store>>,
     piles: Vec<BTreeSet<(Place, Source)>>,
-    /// Where each shard belongs.
-    shards: Vec<Pile>,
     sums: Sums,
     called: Vec<u32>,
 }
@@ -90,11 +98,17 @@ pub struct Parts {
 impl Parts {
     /// So many shards that nobody owns, without messages.
     pub fn new(shards: u16) -> Parts {
-        let common = (Source::Common, Store::new(Pile::COMMON));
+        let unowned = || Shard {
+            pile: Pile::UNOWNED,
+            store: None,
+        };
         Parts {
-            stores: BTreeMap::from([common]),
+            common: Store::new(Pile::COMMON),
+            shards: std::iter::repeat_with(unowned)
+                .take(usize::from(shards))
+                .collect(),
+            aside: BTreeMap::new(),
             piles: vec![BTreeSet::new(); 4],
-            shards: vec![Pile::UNOWNED; usize::from(shards)],
             sums: Sums::default(),
             called: Vec::new(),
         }
@@ -117,16 +131,52 @@ impl Parts {
         }
     }
 
+    fn store(&self, source: Source) -> Option<&Store> {
+        match source {
+            Source::Common => Some(&self.common),
+            Source::Shard(shard) => self.shards[usize::from(shard)].store.as_deref(),
+            Source::Unwanted(_) | Source::Key(_) => self.aside.get(&source).map(|store| &**store),
+        }
+    }
+
+    fn store_mut(&mut self, source: Source) -> Option<&mut Store> {
+        match source {
+            Source::Common => Some(&mut self.common),
+            Source::Shard(shard) => self.shards[usize::from(shard)].store.as_deref_mut(),
+            Source::Unwanted(_) | Source::Key(_) => {
+                self.aside.get_mut(&source).map(|store| &mut **store)
+            }
+        }
+    }
+
+    /// All stores, in the order of their sources.
+    fn stores(&self) -> impl Iterator<Item = (Source, &Store)> {
+        let shards = self.shards.iter().enumerate();
+        let shards = shards
+            .filter_map(|(at, shard)| Some((Source::Shard(at as u16), shard.store.as_deref()?)));
+        let aside = self.aside.iter().map(|(source, store)| (*source, &**store));
+        std::iter::once((Source::Common, &*self.common))
+            .chain(shards)
+            .chain(aside)
+    }
+
     /// Changes a store, which is made if it is not there, and stands it where it belongs then.
     fn change<R>(&mut self, source: Source, change: impl FnOnce(&mut Levels) -> R) -> R {
-        let pile = match source {
-            Source::Common => Pile::COMMON,
-            Source::Shard(shard) => self.shards[usize::from(shard)],
-            Source::Unwanted(_) => Pile::UNWANTED,
-            Source::Key(_) => Pile::BLOCKED,
+        let store = match source {
+            Source::Common => &mut self.common,
+            Source::Shard(shard) => {
+                let Shard { pile, store } = &mut self.shards[usize::from(shard)];
+                store.get_or_insert_with(|| Store::new(*pile))
+            }
+            Source::Unwanted(_) => {
+                let store = self.aside.entry(source);
+                store.or_insert_with(|| Store::new(Pile::UNWANTED))
+            }
+            Source::Key(_) => {
+                let store = self.aside.entry(source);
+                store.or_insert_with(|| Store::new(Pile::BLOCKED))
+            }
         };
-        let store = self.stores.entry(source);
-        let store = store.or_insert_with(|| Store::new(pile));
         let before = store.levels.sums().clone();
         let result = change(&mut store.levels);
         self.sums.changed(&before, store.levels.sums());
@@ -137,7 +187,7 @@ impl Parts {
             self.stand(pile, source, filed, first);
         }
         if first.is_none() && matches!(source, Source::Key(_) | Source::Unwanted(_)) {
-            self.stores.remove(&source);
+            self.aside.remove(&source);
         }
         result
     }
@@ -189,18 +239,17 @@ impl Parts {
 
     /// Where the next message of a store stands.
     pub fn first_in(&self, source: Source) -> Option<Place> {
-        self.stores.get(&source)?.filed
+        self.store(source)?.filed
     }
 
     /// The messages without a key.
     pub fn common(&self) -> &Levels {
-        let common = self.stores.get(&Source::Common);
-        &common.expect("it is there from the start").levels
+        &self.common.levels
     }
 
     /// The next message of a store.
     pub fn front(&mut self, source: Source) -> Option<&Entry> {
-        self.stores.get_mut(&source)?.levels.front()
+        self.store_mut(source)?.levels.front()
     }
 
     /// Takes the next message of a store.
@@ -216,7 +265,7 @@ impl Parts {
     /// Puts a message back at its place.
     pub fn put_back(&mut self, entry: Entry) {
         let own = Source::Key(entry.key);
-        let source = match entry.key != 0 && self.stores.contains_key(&own) {
+        let source = match entry.key != 0 && self.aside.contains_key(&own) {
             true => own,
             false => self.source_of(entry.key),
         };
@@ -232,7 +281,7 @@ impl Parts {
 
     /// Gives a shard to a pile, with what its owner did not want.
     pub fn move_shard(&mut self, shard: u16, pile: Pile) {
-        self.shards[usize::from(shard)] = pile;
+        self.shards[usize::from(shard)].pile = pile;
         let source = Source::Shard(shard);
         if let Some(unwanted) = self.take_levels(Source::Unwanted(shard)) {
             let wanted = self.take_levels(source).unwrap_or_default();
@@ -245,7 +294,7 @@ impl Parts {
 
     /// Takes the messages of a store out of it.
     fn take_levels(&mut self, source: Source) -> Option<Levels> {
-        let there = self.stores.contains_key(&source);
+        let there = self.store(source).is_some();
         there.then(|| self.change(source, std::mem::take))
     }
 
@@ -255,7 +304,7 @@ impl Parts {
     }
 
     fn move_store(&mut self, source: Source, pile: Pile) {
-        let Some(store) = self.stores.get_mut(&source) else {
+        let Some(store) = self.store_mut(source) else {
             return;
         };
         let before = std::mem::replace(&mut store.pile, pile);
@@ -266,10 +315,15 @@ impl Parts {
         }
     }
 
+    /// Whether some key may have a store.
+    pub fn sets_aside(&self) -> bool {
+        !self.aside.is_empty()
+    }
+
     /// The keys that have stores.
     pub fn keys(&self) -> Vec<u32> {
         let keys = self
-            .stores
+            .aside
             .range(Source::Key(0)..)
             .map(|(source, _)| *source);
         let key = |source| match source {
@@ -281,15 +335,15 @@ impl Parts {
 
     /// The message at a place.
     pub fn get(&self, priority: u8, seq: u64) -> Option<Entry> {
-        let mut stores = self.stores.values();
-        stores.find_map(|store| store.levels.get(priority, seq))
+        let mut stores = self.stores();
+        stores.find_map(|(_, store)| store.levels.get(priority, seq))
     }
 
     /// Takes the message at a place.
     pub fn take(&mut self, priority: u8, seq: u64) -> Option<Entry> {
         let has = |store: &Store| store.levels.get(priority, seq).is_some();
-        let (source, _) = self.stores.iter().find(|(_, store)| has(store))?;
-        self.take_from(*source, priority, seq)
+        let (source, _) = self.stores().find(|(_, store)| has(store))?;
+        self.take_from(source, priority, seq)
     }
 
     /// Takes the message at a place of a store.
@@ -310,42 +364,48 @@ impl Parts {
                 .next_expiry()
                 .is_some_and(|at| at <= now)
         };
-        let due = self.stores.iter().filter(|(_, store)| is_due(store));
-        for source in due.map(|(source, _)| *source).collect::<Vec<_>>() {
+        let due = self.stores().filter(|(_, store)| is_due(store));
+        for source in due.map(|(source, _)| source).collect::<Vec<_>>() {
             let left = max - (out.len() - before);
             self.change(source, |levels| levels.take_expired(now, left, out));
         }
         out[before..].sort_unstable_by_key(|entry| entry.seq);
-        let stores = self.stores.values();
-        let expiries = stores.filter_map(|store| store.levels.sums().next_expiry());
+        let expiries = self
+            .stores()
+            .filter_map(|(_, store)| store.levels.sums().next_expiry());
         self.sums.due = expiries.min().unwrap_or(NEVER);
     }
 
     /// Changes every store.
     pub fn change_all(&mut self, mut each: impl FnMut(&mut Levels)) {
-        for source in self.stores.keys().copied().collect::<Vec<_>>() {
+        for source in self.stores().map(|(source, _)| source).collect::<Vec<_>>() {
             self.change(source, &mut each);
         }
     }
 
     /// Takes everything.
     pub fn take_all(&mut self) -> Levels {
-        let mut all = Vec::with_capacity(self.stores.len());
+        let mut all = Vec::new();
         self.change_all(|levels| all.push(std::mem::take(levels)));
         merge(all).expect("a message is in one place only")
     }
 
     /// All stores.
     pub fn all_levels(&self) -> Vec<&Levels> {
-        self.stores.values().map(|store| &store.levels).collect()
+        self.stores().map(|(_, store)| &store.levels).collect()
     }
 }
 
 #[cfg(test)]
 impl Parts {
     /// Of every store the place of its next message, and where it stands.
-    pub(super) fn stores(&mut self) -> impl Iterator<Item = (Option<Place>, Option<Place>)> {
-        let stores = self.stores.values_mut();
+    pub(super) fn places(&mut self) -> impl Iterator<Item = (Option<Place>, Option<Place>)> {
+        let shards = self.shards.iter_mut();
+        let shards = shards.filter_map(|shard| shard.store.as_deref_mut());
+        let aside = self.aside.values_mut().map(|store| &mut **store);
+        let stores = std::iter::once(&mut *self.common)
+            .chain(shards)
+            .chain(aside);
         stores.map(|store| (store.levels.first(), store.filed))
     }
 

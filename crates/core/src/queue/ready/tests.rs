@@ -163,7 +163,7 @@ impl World {
         // Every store stands in its pile under the place of its next message.
         let parts = self.ready.parts().unwrap();
         let standing: u64 = parts
-            .stores()
+            .places()
             .map(|(first, filed)| {
                 assert_eq!(first, filed);
                 u64::from(filed.is_some())

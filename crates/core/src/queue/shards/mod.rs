@@ -186,7 +186,9 @@ impl Queue {
             return;
         };
         change(&mut group.keys);
-        parts.move_key(key, group.pile_of(key));
+        if parts.sets_aside() {
+            parts.move_key(key, group.pile_of(key));
+        }
     }
 
     /// A consumer may take something again.

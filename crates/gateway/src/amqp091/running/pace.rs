@@ -16,6 +16,11 @@ impl Running {
         self.blocked.is_some() || self.pacing.is_holding()
     }
 
+    /// Whether a rate holds publishes.
+    pub(crate) fn is_paced(&self) -> bool {
+        self.pacing.is_holding()
+    }
+
     /// More has come from the socket.
     pub(super) fn begin_read(&mut self, turn: &mut Turn<'_>) {
         self.metered = self.pacing.is_metered();

@@ -1,0 +1,95 @@
+//! From an accepted socket to the first byte of AMQP: whom a proxy speaks for, and TLS.
+//!
+//! Invariants
+//! - Each step has its time; a socket that does not get through it was told nothing.
+//! - A guest of this machine is one by the socket's own address and by the one that a proxy tells.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use ferry_auth::{Proxied, read_proxy_header, tls_info};
+use ferry_broker::TlsInfo;
+use tokio::net::TcpStream;
+
+use crate::sealed::Sealed;
+use crate::shared::Shared;
+
+/// Who has come, and how.
+#[derive(Debug, Clone)]
+pub(crate) struct Arrival {
+    /// Where it comes from: what the proxy says, if one speaks for it.
+    pub(crate) peer: SocketAddr,
+    /// Whether it comes from this machine.
+    pub(crate) loopback: bool,
+    /// What its TLS is.
+    pub(crate) tls: Option<Arc<TlsInfo>>,
+    /// Whether it was asked for a certificate, and may log in with it.
+    pub(crate) external: bool,
+    /// The user whom its certificate names.
+    pub(crate) certified: Option<String>,
+}
+
+/// A socket that is ready for AMQP.
+pub(crate) struct Arrived {
+    pub(crate) stream: TcpStream,
+    pub(crate) sealed: Option<Box<Sealed>>,
+    pub(crate) arrival: Arrival,
+}
+
+fn is_loopback(address: SocketAddr) -> bool {
+    address.ip().to_canonical().is_loopback()
+}
+
+impl Arrived {
+    /// A plain socket from nobody in particular.
+    pub(crate) fn plainly(stream: TcpStream, peer: SocketAddr) -> Arrived {
+        Arrived {
+            stream,
+            sealed: None,
+            arrival: Arrival {
+                peer,
+                loopback: is_loopback(peer),
+                tls: None,
+                external: false,
+                certified: None,
+            },
+        }
+    }
+}
+
+/// Does what is to be done before the first byte of AMQP.
+pub(crate) async fn arrive(
+    shared: &Shared,
+    mut stream: TcpStream,
+    peer: SocketAddr,
+    tls: bool,
+) -> Result<Arrived, String> {
+    let proxied = match shared.config.proxy_from.contains(peer.ip()) {
+        true => read_proxy_header(&mut stream).await,
+        false => Ok(Proxied::Itself),
+    };
+    let (said, loopback) = match proxied.map_err(|error| error.to_string())? {
+        Proxied::Itself => (peer, is_loopback(peer)),
+        Proxied::Unknown => (peer, false),
+        Proxied::Client(said) => (said, is_loopback(peer) && is_loopback(said)),
+    };
+    let mut arrived = match &shared.config.tls {
+        Some(server) if tls => {
+            let accepted = server.accept(stream).await;
+            let accepted = accepted.map_err(|error| format!("TLS: {error}"))?;
+            let (stream, connection) = accepted.into_inner();
+            let certificate = server.client_certificate(&connection);
+            let from = server.settings().login_from;
+            let mut arrived = Arrived::plainly(stream, said);
+            arrived.arrival.tls = Some(Arc::new(tls_info(&connection, certificate.as_ref())));
+            arrived.arrival.external = server.asks_clients();
+            arrived.arrival.certified = certificate.and_then(|one| one.user(from));
+            arrived.sealed = Some(Box::new(Sealed::new(connection)));
+            arrived
+        }
+        None if tls => return Err("there is no certificate for TLS".to_owned()),
+        _ => Arrived::plainly(stream, said),
+    };
+    arrived.arrival.loopback = loopback;
+    Ok(arrived)
+}

@@ -98,6 +98,7 @@ class Broker:
         """What to run, and the environment to run it in."""
         env, data = dict(os.environ), self.folder / "data"
         if self.kind == "ferrymq":
+            env.setdefault("FERRYMQ_PROMETHEUS", "off")
             http = f"127.0.0.1:{self.http}" if self.http else "off"
             return [binary(), "serve", "--data-dir", str(data), "--amqp", f"127.0.0.1:{self.port}",
                     "--http", http, "--mqtt", "off"], env

@@ -69,7 +69,7 @@ start() { # NAME
   case $1 in
   ferrymq) # shellcheck disable=SC2086
     exec "$root/target/release/ferrymq" serve --data-dir "$PWD/data" --amqp "127.0.0.1:$port" \
-      --http off --mqtt off ${BENCH_FERRYMQ_ARGS:-} ;;
+      --http off --prometheus off --mqtt off ${BENCH_FERRYMQ_ARGS:-} ;;
   rabbitmq) start_rabbitmq "$port" ;;
   mosquitto) start_mosquitto "$port" ;;
   nats) start_nats "$port" ;;

@@ -119,7 +119,8 @@ class Broker:
     def start(self):
         began = time.time()
         self.process = subprocess.Popen(
-            [self.path, "--data-dir", self.data, "--amqp", f"127.0.0.1:{PORT}", "--http", f"127.0.0.1:{HTTP}"],
+            [self.path, "--data-dir", self.data, "--amqp", f"127.0.0.1:{PORT}", "--http", f"127.0.0.1:{HTTP}",
+             "--prometheus", "off"],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )

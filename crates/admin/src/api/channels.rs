@@ -8,12 +8,11 @@ use axum::routing::get;
 use ferry_broker::{ChannelInfo, ConnectionInfo};
 use serde_json::{Value, json};
 
-use super::connections::{find, named_peer, visible};
+use super::connections::{find, named_peer, visible, visible_in};
 use super::details::{CourseQuery, DELIVERED, PUBLISHED, Windows, seen};
 use super::list::{Columns, Listed, SortKey};
 use super::{
     ApiError, Context, ListQuery, Query, Shared, Shown, State, consumers, gather, gather_list,
-    vhosts,
 };
 use crate::auth::LoggedIn;
 use crate::sampler::Key;
@@ -36,7 +35,7 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
 
 async fn all(user: LoggedIn, State(shared): Context, query: Query<ListQuery>) -> Shown {
     gather_list(shared, query.0, move |shared| {
-        let seen = visible(shared.broker.connections(), &user.0);
+        let seen = visible(shared, &user.0);
         Ok(seen.into_iter().flat_map(placed).collect())
     })
     .await
@@ -49,8 +48,7 @@ async fn of_vhost(
     query: Query<ListQuery>,
 ) -> Shown {
     gather_list(shared, query.0, move |shared| {
-        let vhost = vhosts::find(shared, &vhost)?;
-        let seen = visible(shared.broker.connections_in(vhost.name()), &user.0);
+        let seen = visible_in(shared, &user.0, &vhost)?;
         Ok(seen.into_iter().flat_map(placed).collect())
     })
     .await

@@ -44,7 +44,7 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
 
 async fn all(user: LoggedIn, State(shared): Context, query: Query<ListQuery>) -> Shown {
     gather_list(shared, query.0, move |shared| {
-        Ok(named(visible(shared.broker.connections(), &user.0)))
+        Ok(named(visible(shared, &user.0)))
     })
     .await
 }
@@ -56,9 +56,7 @@ async fn of_vhost(
     query: Query<ListQuery>,
 ) -> Shown {
     gather_list(shared, query.0, move |shared| {
-        let vhost = vhosts::find(shared, &vhost)?;
-        let found = shared.broker.connections_in(vhost.name());
-        Ok(named(visible(found, &user.0)))
+        Ok(named(visible_in(shared, &user.0, &vhost)?))
     })
     .await
 }
@@ -141,14 +139,27 @@ fn seen_by(user: &User, connection: &ConnectionInfo) -> bool {
     gate::monitors(user) || connection.user == user.name
 }
 
-/// Those of them that a user sees.
-pub(super) fn visible(mut found: Vec<ConnectionInfo>, user: &User) -> Vec<ConnectionInfo> {
+/// Those that a user sees.
+pub(super) fn visible(shared: &Shared, user: &User) -> Vec<ConnectionInfo> {
+    let mut found = shared.broker.connections();
     found.retain(|connection| seen_by(user, connection));
     found
 }
 
+/// Those of a virtual host that a user sees.
+pub(super) fn visible_in(
+    shared: &Shared,
+    user: &User,
+    vhost: &str,
+) -> Result<Vec<ConnectionInfo>, ApiError> {
+    let vhost = vhosts::find(shared, vhost)?;
+    let mut found = shared.broker.connections_in(vhost.name());
+    found.retain(|connection| seen_by(user, connection));
+    Ok(found)
+}
+
 fn used_by(shared: &Shared, user: &User, name: &str) -> Vec<ConnectionInfo> {
-    let mut found = visible(shared.broker.connections(), user);
+    let mut found = visible(shared, user);
     found.retain(|connection| connection.user == name);
     found
 }

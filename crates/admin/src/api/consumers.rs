@@ -8,9 +8,9 @@ use axum::routing::get;
 use ferry_broker::{ConnectionId, ConnectionInfo, ConsumerInfo, QueueHandle};
 use serde_json::{Value, json};
 
-use super::connections::{named_peer, visible};
+use super::connections::{named_peer, visible, visible_in};
 use super::list::{Listed, SortKey};
-use super::{Context, ListQuery, Query, Shared, Shown, State, gather_list, values, vhosts};
+use super::{Context, ListQuery, Query, Shared, Shown, State, gather_list, values};
 use crate::auth::LoggedIn;
 
 /// A consumer and its connection.
@@ -28,8 +28,7 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
 
 async fn all(user: LoggedIn, State(shared): Context, query: Query<ListQuery>) -> Shown {
     gather_list(shared, query.0, move |shared| {
-        let seen = visible(shared.broker.connections(), &user.0);
-        Ok(list(seen, shared))
+        Ok(list(visible(shared, &user.0), shared))
     })
     .await
 }
@@ -41,9 +40,7 @@ async fn of_vhost(
     query: Query<ListQuery>,
 ) -> Shown {
     gather_list(shared, query.0, move |shared| {
-        let vhost = vhosts::find(shared, &vhost)?;
-        let seen = visible(shared.broker.connections_in(vhost.name()), &user.0);
-        Ok(list(seen, shared))
+        Ok(list(visible_in(shared, &user.0, &vhost)?, shared))
     })
     .await
 }

@@ -18,7 +18,10 @@ use ferry_core::arguments::{Arguments, Value};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{ApiError, Context, Shared, State, change, exchanges, gather, queues, values, vhosts};
+use super::list::is_true;
+use super::{
+    ApiError, Context, Shared, State, change, created, exchanges, gather, queues, values, vhosts,
+};
 use crate::auth::LoggedIn;
 
 /// What the protocol would refuse with `ACCESS_REFUSED`.
@@ -50,10 +53,6 @@ struct Only {
     if_unused: Option<String>,
     #[serde(rename = "if-empty")]
     if_empty: Option<String>,
-}
-
-fn is_true(flag: Option<&String>) -> bool {
-    flag.is_some_and(|flag| flag == "true")
 }
 
 async fn declare_queue(
@@ -188,13 +187,6 @@ async fn act(
         }
     });
     shown.await.map(|_| StatusCode::NO_CONTENT)
-}
-
-fn created(new: bool) -> StatusCode {
-    match new {
-        true => StatusCode::CREATED,
-        false => StatusCode::NO_CONTENT,
-    }
 }
 
 /// The virtual host of what is to be declared by that name.

@@ -53,7 +53,8 @@ pub(super) trait Listed: Send {
     fn show(&self, shared: &Shared) -> Value;
 }
 
-fn is_true(flag: Option<&String>) -> bool {
+/// Whether a parameter of a query is set.
+pub(super) fn is_true(flag: Option<&String>) -> bool {
     flag.is_some_and(|flag| flag == "true")
 }
 

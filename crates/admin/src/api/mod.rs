@@ -225,6 +225,14 @@ async fn kept(broker: &Broker, promise: Promise) {
     safe.0.notified().await;
 }
 
+/// How a request is answered that made something, or changed what was there.
+fn created(new: bool) -> StatusCode {
+    match new {
+        true => StatusCode::CREATED,
+        false => StatusCode::NO_CONTENT,
+    }
+}
+
 /// The paths below `/api`.
 pub(crate) fn routes() -> Router<Arc<Shared>> {
     Router::new()

@@ -17,7 +17,9 @@ use ferry_core::arguments::Value as Argument;
 use serde_json::{Value, json};
 
 use super::definitions::{policy_value, values_of};
-use super::{ApiError, Context, Shared, Shown, State, change, gate, gather, values, vhosts};
+use super::{
+    ApiError, Context, Shared, Shown, State, change, created, gate, gather, values, vhosts,
+};
 use crate::auth::LoggedIn;
 
 const LIMITS: &str = "vhost-limits";
@@ -97,11 +99,7 @@ async fn put_global(State(shared): Context, Path(name): Path<String>, body: Byte
         let set = shared
             .broker
             .set_global_parameter(&name, member(&body, "value")?)?;
-        let status = match set.created {
-            true => StatusCode::CREATED,
-            false => StatusCode::NO_CONTENT,
-        };
-        Ok((status, set.durable_at))
+        Ok((created(set.created), set.durable_at))
     })
     .await
 }
@@ -230,11 +228,7 @@ async fn put_one(
                 };
                 let policy = Policy::read(&vhost, &name, said)?;
                 let set = shared.broker.set_operator_policy(policy)?;
-                let status = match set.created {
-                    true => StatusCode::CREATED,
-                    false => StatusCode::NO_CONTENT,
-                };
-                Ok((status, set.durable_at))
+                Ok((created(set.created), set.durable_at))
             }
             other => unknown(other),
         }
@@ -256,7 +250,7 @@ fn set_limits(
         return bad("Validation failed\n\nlimits should be an object\n");
     };
     let of = LimitsOf::Vhost(vhost.name().into());
-    let created = shared.broker.limits_of(&of)?.is_none();
+    let new = shared.broker.limits_of(&of)?.is_none();
     let import = Import {
         vhost_limits: vec![(
             vhost.name().to_owned(),
@@ -270,11 +264,7 @@ fn set_limits(
         ImportError::Limit { error, .. } => (*error).into(),
         other => ApiError::from(other),
     })?;
-    let status = match created {
-        true => StatusCode::CREATED,
-        false => StatusCode::NO_CONTENT,
-    };
-    Ok((status, promise))
+    Ok((created(new), promise))
 }
 
 async fn delete_one(

@@ -10,14 +10,14 @@ use axum::body::Bytes;
 use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::routing::get;
-use ferry_broker::{AccessSet, Permission, TopicPermission};
+use ferry_broker::{Broker, Permission, TopicPermission};
 use ferry_core::arguments::{Arguments, Value as Argument};
 use serde_json::{Value, json};
 
 use super::list::{Listed, SortKey};
 use super::{
-    ApiError, Context, ListQuery, Query, Shared, Shown, State, change, gather, gather_list, users,
-    values, vhosts,
+    ApiError, Context, ListQuery, Query, Shared, Shown, State, change, created, gather,
+    gather_list, users, values, vhosts,
 };
 
 type Changed = Result<StatusCode, ApiError>;
@@ -25,14 +25,17 @@ type Changed = Result<StatusCode, ApiError>;
 /// The paths of permissions and topic permissions.
 pub(super) fn routes() -> Router<Arc<Shared>> {
     Router::new()
-        .route("/permissions", get(all))
+        .route("/permissions", get(all::<Arc<Permission>>))
         .route(
             "/permissions/{vhost}/{user}",
             get(one).put(put).delete(delete),
         )
-        .route("/users/{user}/permissions", get(of_user))
-        .route("/vhosts/{vhost}/permissions", get(of_vhost))
-        .route("/topic-permissions", get(topics))
+        .route("/users/{user}/permissions", get(of_user::<Arc<Permission>>))
+        .route(
+            "/vhosts/{vhost}/permissions",
+            get(of_vhost::<Arc<Permission>>),
+        )
+        .route("/topic-permissions", get(all::<Arc<TopicPermission>>))
         .route(
             "/topic-permissions/{vhost}/{user}",
             get(topics_of_both).put(put_topic).delete(delete_topics),
@@ -41,37 +44,80 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
             "/topic-permissions/{vhost}/{user}/{exchange}",
             axum::routing::delete(delete_topic),
         )
-        .route("/users/{user}/topic-permissions", get(topics_of_user))
-        .route("/vhosts/{vhost}/topic-permissions", get(topics_of_vhost))
+        .route(
+            "/users/{user}/topic-permissions",
+            get(of_user::<Arc<TopicPermission>>),
+        )
+        .route(
+            "/vhosts/{vhost}/topic-permissions",
+            get(of_vhost::<Arc<TopicPermission>>),
+        )
 }
 
-async fn all(State(shared): Context, query: Query<ListQuery>) -> Shown {
-    gather_list(shared, query.0, |shared| Ok(shared.broker.permissions())).await
+/// What a user was granted in a virtual host.
+trait Granted: Listed + 'static {
+    fn all(broker: &Broker) -> Vec<Self>
+    where
+        Self: Sized;
+    fn user(&self) -> &str;
+    fn vhost(&self) -> &str;
 }
 
-async fn of_user(
+impl Granted for Arc<Permission> {
+    fn all(broker: &Broker) -> Vec<Self> {
+        broker.permissions()
+    }
+
+    fn user(&self) -> &str {
+        &self.user
+    }
+
+    fn vhost(&self) -> &str {
+        &self.vhost
+    }
+}
+
+impl Granted for Arc<TopicPermission> {
+    fn all(broker: &Broker) -> Vec<Self> {
+        broker.topic_permissions()
+    }
+
+    fn user(&self) -> &str {
+        &self.user
+    }
+
+    fn vhost(&self) -> &str {
+        &self.vhost
+    }
+}
+
+async fn all<G: Granted>(State(shared): Context, query: Query<ListQuery>) -> Shown {
+    gather_list(shared, query.0, |shared| Ok(G::all(&shared.broker))).await
+}
+
+async fn of_user<G: Granted>(
     State(shared): Context,
     Path(name): Path<String>,
     query: Query<ListQuery>,
 ) -> Shown {
     gather_list(shared, query.0, move |shared| {
         let user = users::find(shared, &name)?;
-        let mut found = shared.broker.permissions();
-        found.retain(|one| one.user == user.name);
+        let mut found = G::all(&shared.broker);
+        found.retain(|one| one.user() == &*user.name);
         Ok(found)
     })
     .await
 }
 
-async fn of_vhost(
+async fn of_vhost<G: Granted>(
     State(shared): Context,
     Path(name): Path<String>,
     query: Query<ListQuery>,
 ) -> Shown {
     gather_list(shared, query.0, move |shared| {
         let vhost = vhosts::find(shared, &name)?;
-        let mut found = shared.broker.permissions();
-        found.retain(|one| *one.vhost == *vhost.name());
+        let mut found = G::all(&shared.broker);
+        found.retain(|one| one.vhost() == vhost.name());
         Ok(found)
     })
     .await
@@ -101,7 +147,7 @@ async fn put(
             write,
             read,
         })?;
-        Ok((status_of(set), set.durable_at))
+        Ok((created(set.created), set.durable_at))
     })
     .await
 }
@@ -110,41 +156,6 @@ async fn delete(State(shared): Context, Path((vhost, user)): Path<(String, Strin
     change(shared, move |shared| {
         let promise = shared.broker.clear_permission(&user, &vhost)?;
         Ok((StatusCode::NO_CONTENT, promise))
-    })
-    .await
-}
-
-async fn topics(State(shared): Context, query: Query<ListQuery>) -> Shown {
-    gather_list(shared, query.0, |shared| {
-        Ok(shared.broker.topic_permissions())
-    })
-    .await
-}
-
-async fn topics_of_user(
-    State(shared): Context,
-    Path(name): Path<String>,
-    query: Query<ListQuery>,
-) -> Shown {
-    gather_list(shared, query.0, move |shared| {
-        let user = users::find(shared, &name)?;
-        let mut found = shared.broker.topic_permissions();
-        found.retain(|one| one.user == user.name);
-        Ok(found)
-    })
-    .await
-}
-
-async fn topics_of_vhost(
-    State(shared): Context,
-    Path(name): Path<String>,
-    query: Query<ListQuery>,
-) -> Shown {
-    gather_list(shared, query.0, move |shared| {
-        let vhost = vhosts::find(shared, &name)?;
-        let mut found = shared.broker.topic_permissions();
-        found.retain(|one| *one.vhost == *vhost.name());
-        Ok(found)
     })
     .await
 }
@@ -180,7 +191,7 @@ async fn put_topic(
             write,
             read,
         })?;
-        Ok((status_of(set), set.durable_at))
+        Ok((created(set.created), set.durable_at))
     })
     .await
 }
@@ -211,13 +222,6 @@ async fn clear_topics(
         Ok((StatusCode::NO_CONTENT, promise))
     })
     .await
-}
-
-fn status_of(set: AccessSet) -> StatusCode {
-    match set.created {
-        true => StatusCode::CREATED,
-        false => StatusCode::NO_CONTENT,
-    }
 }
 
 /// Fields that have to be there, and to be text.

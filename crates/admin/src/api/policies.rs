@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::list::{Listed, SortKey};
 use super::{
-    ApiError, Context, ListQuery, LoggedIn, Query, Shared, Shown, State, change, gather,
+    ApiError, Context, ListQuery, LoggedIn, Query, Shared, Shown, State, change, created, gather,
     gather_all, gather_of_vhost, values, vhosts,
 };
 
@@ -116,11 +116,7 @@ async fn put<T: Tier>(
         }
         let policy = Policy::read(&vhost, &name, &values::body(&body)?)?;
         let set = T::set(&shared.broker, policy)?;
-        let status = match set.created {
-            true => StatusCode::CREATED,
-            false => StatusCode::NO_CONTENT,
-        };
-        Ok((status, set.durable_at))
+        Ok((created(set.created), set.durable_at))
     })
     .await
 }

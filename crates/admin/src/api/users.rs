@@ -17,7 +17,8 @@ use serde_json::{Map, Value, json};
 
 use super::list::{Listed, SortKey};
 use super::{
-    ApiError, Context, ListQuery, Query, Shared, Shown, State, change, gather, gather_list, values,
+    ApiError, Context, ListQuery, Query, Shared, Shown, State, change, created, gather,
+    gather_list, values,
 };
 use crate::auth::LoggedIn;
 
@@ -80,11 +81,7 @@ async fn put(
             tags: words(tags).ok_or_else(|| bad("tags are a list of words, or a text"))?,
         };
         let set = shared.broker.set_user(account)?;
-        let status = match set.created {
-            true => StatusCode::CREATED,
-            false => StatusCode::NO_CONTENT,
-        };
-        Ok((status, set.durable_at))
+        Ok((created(set.created), set.durable_at))
     })
     .await
 }

@@ -32,8 +32,9 @@ const fn package(
 }
 
 /// From the leaves up.
-const MAP: [Package; 11] = [
+const MAP: [Package; 12] = [
     package("crates/amqp091/", "amqp091", &[]),
+    package("crates/mqtt/", "mqtt", &[]),
     package("crates/core/", "ferry-core", &[]),
     package("crates/log/", "ferry-log", &[]),
     package(
@@ -49,7 +50,13 @@ const MAP: [Package; 11] = [
     package(
         "crates/gateway/",
         "ferry-gateway",
-        &["ferry-auth", "ferry-broker", "ferry-core", "amqp091"],
+        &[
+            "ferry-auth",
+            "ferry-broker",
+            "ferry-core",
+            "amqp091",
+            "mqtt",
+        ],
     ),
     package(
         "crates/admin/",
@@ -80,7 +87,7 @@ const MAP: [Package; 11] = [
             "amqp091",
         ],
     ),
-    package("bench/", "bench", &[]),
+    package("bench/", "bench", &["mqtt"]),
     package("xtask/", "xtask", &[]),
 ];
 

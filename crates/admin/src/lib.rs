@@ -24,6 +24,8 @@ mod routes;
 mod sampler;
 mod server;
 mod shared;
+mod websocket;
 
 pub use server::{Admin, AdminConfig, METRICS_PROTOCOL};
 pub use shared::{Listener, Node};
+pub use websocket::{Upgraded, WebSockets};

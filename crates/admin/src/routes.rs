@@ -21,7 +21,7 @@ use crate::api::error_body;
 use crate::api::ferry::bounds::{self, Bounds};
 use crate::api::ferry::{audit, origin};
 use crate::shared::Shared;
-use crate::{api, health, metrics, page};
+use crate::{api, health, metrics, page, websocket};
 
 const BODY_BYTES_MAX: u64 = 1 << 20;
 const REQUEST_TIME_MAX: Duration = Duration::from_secs(30);
@@ -41,6 +41,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
     let gate = middleware::from_fn_with_state(Arc::clone(&shared), api::gate::pass);
     Router::new()
         .merge(page::routes())
+        .merge(websocket::routes())
         .nest("/api", api::routes().route_layer(gate))
         .merge(observed())
         .fallback(not_found)

@@ -28,6 +28,7 @@ use crate::auth::{FromHere, Peer};
 use crate::routes;
 use crate::sampler::Sampler;
 use crate::shared::{Listener, Node, Shared};
+use crate::websocket::WebSockets;
 
 const CONNECTIONS_MAX: usize = 4096;
 const HEAD_BYTES_MAX: usize = 32 << 10;
@@ -51,6 +52,8 @@ pub struct AdminConfig {
     pub proxy_from: Networks,
     /// Who decides about log-ins; the broker alone if nobody is named.
     pub backends: Option<Backends>,
+    /// Who takes sockets that become WebSockets; nobody, and there are none.
+    pub websockets: Option<Arc<dyn WebSockets>>,
 }
 
 /// What the listener for metrics is called in listings, as in RabbitMQ.
@@ -153,7 +156,9 @@ impl Admin {
         }
         let backends = config.backends;
         let backends = backends.unwrap_or_else(|| Backends::internal(Arc::clone(&broker)));
-        let shared = Arc::new(Shared::new(broker, node, backends));
+        let mut shared = Shared::new(broker, node, backends);
+        shared.websockets = config.websockets;
+        let shared = Arc::new(shared);
         let (stop, stopped) = watch::channel(false);
         let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         if samples {
@@ -287,7 +292,7 @@ async fn arrive(door: Door, mut stream: TcpStream, peer: SocketAddr, permit: Own
 }
 
 async fn serve(
-    stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     (peer, here): (Peer, FromHere),
     door: Door,
     permit: OwnedSemaphorePermit,
@@ -311,7 +316,8 @@ async fn serve(
         .header_read_timeout(HEAD_TIME_MAX)
         .max_headers(HEADERS_COUNT_MAX)
         .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
     tokio::pin!(connection);
     let stop = async { stopped.wait_for(|stopped| *stopped).await.is_ok() };
     let ended = tokio::select! {

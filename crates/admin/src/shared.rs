@@ -16,6 +16,7 @@ use crate::api::ferry::node::{AlarmTimes, AlarmWatch};
 use crate::health::DeepChecks;
 use crate::kept::{KeptSums, QueueLists, Sums};
 use crate::sampler::Sampler;
+use crate::websocket::WebSockets;
 
 /// An address that the node accepts connections on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +47,8 @@ pub(crate) struct Shared {
     pub node: Node,
     /// Who decides about log-ins.
     pub backends: Backends,
+    /// Who takes sockets that become WebSockets.
+    pub websockets: Option<Arc<dyn WebSockets>>,
     pub started: Instant,
     pub audit: Audit,
     pub data: DataPlane,
@@ -91,6 +94,7 @@ impl Shared {
             data: DataPlane::new(node.message_bytes_max),
             node,
             backends,
+            websockets: None,
             started: Instant::now(),
             audit: Audit::default(),
             alarm_times,

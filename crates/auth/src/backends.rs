@@ -9,12 +9,13 @@ use std::future::Future;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use ferry_broker::{Broker, Credentials, Login, LoginBy, LoginError, User};
+use ferry_broker::{Broker, Credentials, Login, LoginBy, LoginError, ScramLogin, User};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::Semaphore;
 
 use crate::http::{HttpService, HttpSettings};
 use crate::oauth2::{OAuth2, OAuth2Settings};
+use crate::scram::ScramFrom;
 
 /// Passwords that are looked at take so many threads at most; the rest waits without one.
 static CHECKS: Semaphore = Semaphore::const_new(16);
@@ -168,6 +169,25 @@ impl Backends {
                 loopback,
                 by,
             }),
+        }
+    }
+
+    /// Whether users of the broker's own may log in, and so by SCRAM.
+    pub fn takes_scram(&self) -> bool {
+        self.order.iter().any(|one| matches!(one, Known::Internal))
+    }
+
+    /// Begins a log-in by SCRAM: of the back ends the broker alone has what that needs.
+    pub(crate) fn begin_scram(
+        &self,
+        user: &str,
+        from: &ScramFrom,
+    ) -> Result<ScramLogin, LoginError> {
+        match self.takes_scram() {
+            true => self
+                .broker
+                .begin_scram(user, from.address, from.loopback, from.by),
+            false => Err(LoginError::Refused),
         }
     }
 

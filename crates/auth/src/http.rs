@@ -207,6 +207,13 @@ impl Grants for HttpGrants {
         service.decide(&service.settings.topic, "topic", &pairs)
     }
 
+    /// The service is asked once, with the binding key in the place of the routing key: it has to
+    /// know what all of that key lets through.
+    fn may_filter(&self, vhost: &str, exchange: &str, binding_key: &[u8]) -> bool {
+        let key = String::from_utf8_lossy(binding_key);
+        self.may_topic(vhost, Right::Read, exchange, &key)
+    }
+
     fn expires_at(&self) -> Option<Millis> {
         None
     }

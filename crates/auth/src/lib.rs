@@ -22,6 +22,7 @@ mod http;
 mod oauth2;
 mod proxy;
 mod remembered;
+pub mod scram;
 mod tls;
 
 pub use backends::{Backend, BackendError, Backends, BackendsSettings, LogIn};

@@ -174,7 +174,8 @@ impl Broker {
         let replay = self.replays.next_turn();
         let gather = self.gathers.next_deadline();
         let partitions = partitions.unwrap_or(Millis::MAX);
-        partitions.min(stuck).min(replay).min(gather)
+        let retained = self.retained.due();
+        partitions.min(stuck).min(replay).min(gather).min(retained)
     }
 
     /// Lets everything that is overdue happen.
@@ -189,6 +190,7 @@ impl Broker {
         self.retry_stuck();
         self.run_replays();
         self.end_gatherings();
+        self.sweep_retained();
         self.run_afters();
         self.memory_given_back();
         self.after_work();

@@ -22,6 +22,7 @@ use crate::partition::{After, Batch, Command, Partition, State, StateContext};
 use crate::passport::Passports;
 use crate::recovery::{Recovered, Summary};
 use crate::replay::Replays;
+use crate::retained::RetainedNode;
 use crate::vhost::Map;
 use crate::{
     ConnectionId, ConnectionInfo, Deliveries, Formats, MessageFormat, Metrics, Pressure, Promise,
@@ -116,6 +117,7 @@ pub struct Broker {
     pub(crate) replays: Replays,
     pub(crate) passports: Passports,
     pub(crate) gathers: Gathers,
+    pub(crate) retained: RetainedNode,
     /// Tells this run of the broker from those before, in what names a message.
     pub(crate) run: u32,
     pub(crate) transactions: RwLock<()>,
@@ -165,6 +167,7 @@ impl Broker {
             replays: Replays::default(),
             passports: Passports::default(),
             gathers: Gathers::default(),
+            retained: RetainedNode::default(),
             run,
             transactions: RwLock::new(()),
             guard_order: Mutex::new(()),
@@ -191,6 +194,7 @@ impl Broker {
         if summary.clean {
             broker.begin_after_clean_stop()?;
         }
+        broker.attach_retained();
         broker.report_start(&summary);
         Ok(broker)
     }

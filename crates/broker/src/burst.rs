@@ -41,8 +41,8 @@ pub struct Burst {
     /// Partitions that have commands, in the order of their first.
     pub(crate) touched: Vec<u16>,
     pub(crate) bodies: LogBatch,
-    body_refs: u64,
-    body_bytes: u64,
+    pub(crate) body_refs: u64,
+    pub(crate) body_bytes: u64,
     direct: Vec<DirectReply>,
     pub(crate) confirms: bool,
     pub(crate) published: u64,
@@ -61,6 +61,10 @@ pub struct Burst {
     /// What is told of its publishes.
     pub(crate) noted: Vec<Noted>,
     pub(crate) gatherings: Vec<Gathering>,
+    /// A ticket is wanted whether anything asks for a confirm or not.
+    pub(crate) wants_ticket: bool,
+    /// It is written as one record.
+    pub(crate) atomic: bool,
     /// What the publisher has to wait for.
     hold: Option<Hold>,
     /// What is to be counted at its exchanges.
@@ -75,12 +79,17 @@ impl Burst {
 
     /// Whether nothing was added.
     pub fn is_empty(&self) -> bool {
-        self.touched.is_empty() && self.direct.is_empty() && !self.confirms && !self.left_out
+        self.touched.is_empty() && self.direct.is_empty() && !self.has_ticket() && !self.left_out
     }
 
     /// Whether ids are to be added, or were found known.
     pub(crate) fn is_guarded(&self) -> bool {
         self.left_out || !self.guarded.is_empty()
+    }
+
+    /// Whether `submit` gives a ticket.
+    pub(crate) fn has_ticket(&self) -> bool {
+        self.confirms || self.wants_ticket
     }
 
     /// What the publisher has to wait for before its next publish, on account of a queue's rate.
@@ -124,6 +133,7 @@ impl Burst {
         self.gatherings.clear();
         self.flow.clear();
         (self.confirms, self.left_out, self.identified) = (false, false, false);
+        (self.wants_ticket, self.atomic) = (false, false);
     }
 
     pub(crate) fn stage(
@@ -172,12 +182,18 @@ impl Burst {
         }
     }
 
+    /// Stages a message for one queue, past all exchanges.
+    pub fn enqueue(&mut self, queue: &Arc<QueueHandle>, draft: &Draft<'_>) {
+        self.stage(draft, std::slice::from_ref(queue), |_| None);
+    }
+
     /// Ends a lease.
     pub fn settle(&mut self, queue: &QueueHandle, lease: Lease, outcome: Outcome) {
         let command = Command::Settle {
             queue: queue.place(),
             lease: lease.0,
             outcome,
+            recorded: false,
         };
         self.add(queue.partition, command);
     }
@@ -249,14 +265,16 @@ impl Burst {
     }
 
     /// Hands everything to the partitions, which apply it here and now where they are free. The
-    /// ticket tells what became of it; none if no publish asked for a confirm.
+    /// ticket tells what became of it; none if no publish asked for a confirm and nobody wants one.
+    /// Its promise covers publishes, notes and tags; settles only where one of these, for the same
+    /// partition, or the whole burst being atomic makes it.
     pub fn submit(&mut self, broker: &Broker) -> Option<Arc<Ticket>> {
         self.count(broker);
         self.flow.settle();
         self.tell(broker);
         self.begin_gatherings(broker);
-        let ticket = match self.is_guarded() {
-            true => broker.submit_guarded(self),
+        let ticket = match self.is_guarded() || self.atomic {
+            true => broker.submit_whole(self),
             false => self.submit_plain(broker),
         };
         self.reply();
@@ -286,6 +304,7 @@ impl Burst {
                 redelivered: false,
                 offset: None,
                 delivery_count: 0,
+                tag: None,
                 stamp_count: false,
                 ready_left: 0,
                 admitted_bytes: 0,
@@ -296,9 +315,9 @@ impl Burst {
     fn submit_plain(&mut self, broker: &Broker) -> Option<Arc<Ticket>> {
         if let Err(error) = self.log_bodies(broker) {
             tracing::error!("publishes are not stored and will not be confirmed: {error}");
-            return self.confirms.then(|| Ticket::new(1));
+            return self.has_ticket().then(|| Ticket::new(1));
         }
-        let ticket = self.confirms.then(|| Ticket::new(self.touched.len()));
+        let ticket = self.has_ticket().then(|| Ticket::new(self.touched.len()));
         self.apply(broker, ticket.as_ref());
         ticket
     }

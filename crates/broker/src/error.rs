@@ -50,6 +50,14 @@ pub enum DefinitionError {
         /// The virtual host.
         vhost: String,
     },
+    /// The broker has it for itself.
+    #[error("queue name '{name}' in vhost '{vhost}' is reserved for retained messages")]
+    Reserved {
+        /// The name.
+        name: String,
+        /// The virtual host.
+        vhost: String,
+    },
     /// The declaration differs from the one there is.
     #[error(transparent)]
     Inequivalent(#[from] Inequivalent),
@@ -153,6 +161,7 @@ impl DefinitionError {
             | DefinitionError::VhostDeleted(_)
             | DefinitionError::Bind(BindError::NoSuchExchange { .. }) => ErrorKind::NotFound,
             DefinitionError::Locked { .. } => ErrorKind::ResourceLocked,
+            DefinitionError::Reserved { .. } => ErrorKind::AccessRefused,
             DefinitionError::Inequivalent(_)
             | DefinitionError::InvalidArgument { .. }
             | DefinitionError::ArgumentOfKind { .. }

@@ -84,6 +84,24 @@ impl Guard {
     }
 }
 
+/// Applies a change to what an exchange remembers.
+pub(crate) fn remember(window: &mut Window, change: &Change) {
+    match change {
+        Change::Seen(_, id, at) => {
+            window.insert(MessageId::from_bytes(*id), *at);
+        }
+        Change::Forgotten(_, id) => {
+            window.remove(MessageId::from_bytes(*id));
+        }
+        Change::Delayed(..)
+        | Change::Awake(..)
+        | Change::Departed(..)
+        | Change::Stream(..)
+        | Change::Noted(..)
+        | Change::Tagged(..) => {}
+    }
+}
+
 /// A publish whose id is yet to be added.
 pub(crate) struct Guarded {
     pub guard: Arc<Guard>,
@@ -140,9 +158,9 @@ pub(crate) fn tag_of(confirm: Option<ConfirmTag>, place: usize) -> ConfirmTag {
 }
 
 impl Broker {
-    /// Submits a burst with guarded messages.
-    pub(crate) fn submit_guarded(&self, burst: &mut Burst) -> Option<Arc<Ticket>> {
-        let ticket = burst.confirms.then(|| Ticket::new(1));
+    /// Submits a burst with guarded messages, or one that is to be atomic.
+    pub(crate) fn submit_whole(&self, burst: &mut Burst) -> Option<Arc<Ticket>> {
+        let ticket = burst.has_ticket().then(|| Ticket::new(1));
         let mut rejected = Vec::new();
         let promise = self.write_and_apply(burst, &mut rejected);
         rejected.retain(|tag| tag.channel != UNCONFIRMED);

@@ -9,6 +9,7 @@ use ferry_core::queue::{Counts, Options, QueueKind, SyncPolicy};
 use ferry_core::routing::QueueId;
 use parking_lot::RwLock;
 
+use crate::arguments::Flags;
 use crate::arrivals::Arrivals;
 use crate::measure::MessageTimes;
 use crate::partition::QueuePlace;
@@ -41,7 +42,7 @@ pub struct QueueHandle {
     pub(crate) auto_delete: bool,
     /// The connection that has it for itself.
     pub(crate) owner: Option<ConnectionId>,
-    pub(crate) arguments: Arguments,
+    arguments: RwLock<Arc<Arguments>>,
     effective: RwLock<Effective>,
     pub(crate) had_consumer: AtomicBool,
     /// Whether it wants to know the identity of messages.
@@ -101,7 +102,7 @@ impl QueueHandle {
             kind: options.kind,
             auto_delete: spec.auto_delete,
             owner: spec.owner,
-            arguments: spec.arguments,
+            arguments: RwLock::new(Arc::new(spec.arguments)),
             effective: RwLock::new(spec.effective),
             had_consumer: AtomicBool::new(false),
             deduplicates,
@@ -156,9 +157,23 @@ impl QueueHandle {
         self.owner.is_some()
     }
 
-    /// The arguments that it was declared with.
-    pub fn arguments(&self) -> &Arguments {
-        &self.arguments
+    /// The arguments that it was declared with, with what was changed since.
+    pub fn arguments(&self) -> Arc<Arguments> {
+        Arc::clone(&self.arguments.read())
+    }
+
+    pub(crate) fn set_arguments(&self, arguments: Arguments) {
+        *self.arguments.write() = Arc::new(arguments);
+    }
+
+    /// What its declaration says besides its arguments.
+    pub(crate) fn flags(&self) -> Flags {
+        Flags {
+            durable: self.declared_durable,
+            exclusive: self.owner.is_some(),
+            auto_delete: self.auto_delete,
+            sync_default: self.sync,
+        }
     }
 
     /// Whether it wants to know the identity of messages.

@@ -27,6 +27,7 @@ mod definitions;
 mod direct_reply;
 mod durability;
 mod error;
+mod expiry;
 mod format;
 mod gather;
 mod guard;
@@ -39,6 +40,7 @@ mod leases;
 mod limits;
 mod measure;
 mod metrics;
+mod notes;
 mod outlet;
 mod overview;
 mod parameters;
@@ -53,6 +55,7 @@ mod queues;
 mod rates;
 mod recovery;
 mod replay;
+mod retained;
 mod self_check;
 mod sent_on;
 mod settlement;
@@ -67,8 +70,8 @@ mod vhost;
 
 pub use access::{
     AccessError, AccessRefused, AccessSet, AccessWaiter, Account, Credentials, Grants, Login,
-    LoginBy, LoginCount, PasswordCheck, Permission, Resource, Right, TopicPermission, User,
-    VhostSpec,
+    LoginBy, LoginCount, PasswordCheck, Permission, Resource, Right, ScramLogin, ScramVerifier,
+    TopicPermission, User, VhostSpec, filter_is_within,
 };
 pub use arguments::age_ms;
 pub use arrivals::ReadyWaiter;
@@ -78,6 +81,7 @@ pub use burst::Burst;
 pub use connections::{ConnectionId, ConnectionInfo, TlsInfo, WeakProbe};
 pub use durability::DurableWaiter;
 pub use error::{DefinitionError, ErrorKind};
+pub use ferry_core::limits::NOTE_KEYS;
 pub use ferry_core::queue::{Choice, MessageId, Outcome, Settled, StreamOffset, SyncPolicy};
 pub use ferry_core::routing::{Binding, Destination, Exchange, ExchangeKind, SETTLE_EXCHANGE};
 pub use ferry_core::view::{MessageView, NoView};
@@ -99,7 +103,7 @@ pub use limits::{
     Admitted, ChannelLimit, ConnectError, LimitError, LimitName, LimitsOf, LimitsSet, Seat,
 };
 pub use measure::{
-    BOUNDS, DeadLetters, Deliveries, Distribution, Edges, Histogram, Measured, QueueTimes,
+    BOUNDS, DeadLetters, Deliveries, Distribution, Edges, Histogram, Measured, QueueTimes, Spoken,
 };
 pub use metrics::Metrics;
 pub use outlet::{Delivery, Lease, Outlet};
@@ -113,6 +117,10 @@ pub use properties::{Properties, PropertyError};
 pub use publisher::{PublishError, Published, Publisher};
 pub use rates::{ConnectionLimits, Hold, RateOf, RateWaiter, ThrottleCount};
 pub use replay::{Edit, JobId, JobState, MayWrite, Progress, ReplayJob, ReplaySpec, Selection};
+pub use retained::{
+    RETAINED_BYTES_MAX_DEFAULT, RETAINED_LEVELS_MAX, RETAINED_QUEUE, RETAINED_TOPICS_MAX_DEFAULT,
+    RetainError, Retained, RetainedCursor, RetainedPage,
+};
 pub use self_check::{SelfCheck, SelfCheckError};
 pub use stats::{ChannelInfo, ConsumerInfo, MessageStats, Probe, Tally, Traffic, VhostSums};
 pub use subscriptions::{ConsumeError, ConsumerHandle, ConsumerSpec};

@@ -46,6 +46,8 @@ pub struct Delivery<'a> {
     pub offset: Option<u64>,
     /// How often it came back.
     pub delivery_count: u32,
+    /// The number that it keeps in its queue, if it does (`Burst::tag`).
+    pub tag: Option<u32>,
     /// Whether the consumer is told that count.
     pub stamp_count: bool,
     /// Messages that are ready in the queue after this one.

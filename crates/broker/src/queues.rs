@@ -20,7 +20,7 @@ use crate::streams::type_name;
 use crate::vhost::Definitions;
 use crate::{
     Broker, ConnectionId, DefinitionError, LimitName, Metrics, Promise, QueueDeclared, QueueHandle,
-    QueueSpec, Vhost,
+    QueueSpec, RETAINED_QUEUE, Vhost, retained,
 };
 
 impl Vhost {
@@ -32,6 +32,7 @@ impl Vhost {
     ) -> Result<QueueDeclared, DefinitionError> {
         let broker = self.broker();
         let spec = self.with_default_type(spec);
+        retained::check_declaration(self, &spec)?;
         let mut definitions = self.definitions.write();
         self.check_alive()?;
         if let Some(queue) = definitions.queues.get(spec.name.as_str()) {
@@ -64,6 +65,9 @@ impl Vhost {
             false => Promise::Now,
         };
         drop(definitions);
+        if *queue.name == *RETAINED_QUEUE {
+            self.feed_retained(&queue);
+        }
         broker.run_afters();
         Ok(QueueDeclared {
             queue,
@@ -143,7 +147,7 @@ impl Vhost {
             .map_err(|refused| self.refuse(spec.name.clone(), refused))
     }
 
-    fn refuse(&self, name: String, refused: Refused) -> DefinitionError {
+    pub(crate) fn refuse(&self, name: String, refused: Refused) -> DefinitionError {
         let vhost = self.name.to_string();
         match refused {
             Refused::Argument { argument, why } => DefinitionError::InvalidArgument {
@@ -185,7 +189,7 @@ impl Vhost {
         };
         assert_field_equivalent(resource, "durable", queue.declared_durable, spec.durable)?;
         assert_field_equivalent(resource, "auto_delete", queue.auto_delete, spec.auto_delete)?;
-        assert_equivalent(resource, &queue.arguments, &spec.arguments, COMPARED)?;
+        assert_equivalent(resource, &queue.arguments(), &spec.arguments, COMPARED)?;
         Ok(())
     }
 
@@ -353,13 +357,18 @@ impl Vhost {
 }
 
 pub(crate) fn queue_definition(queue: &QueueHandle) -> Definition {
+    definition_with(queue, (*queue.arguments()).clone())
+}
+
+/// The definition of a queue that has these arguments.
+pub(crate) fn definition_with(queue: &QueueHandle, arguments: Arguments) -> Definition {
     Definition::Queue(QueueDefinition {
         vhost: Arc::clone(&queue.vhost),
         id: queue.id,
         name: Arc::clone(&queue.name),
         partition: queue.partition,
         auto_delete: queue.auto_delete,
-        arguments: queue.arguments.clone(),
+        arguments,
         sync: queue.sync,
     })
 }

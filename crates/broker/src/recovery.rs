@@ -12,8 +12,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ferry_core::Millis;
-use ferry_core::facts::{Change, Fact, Facts, Mark};
-use ferry_core::queue::{Deduplication, MessageId, Queue, Recovering, Window};
+use ferry_core::facts::{Fact, Facts, Mark};
+use ferry_core::queue::{Deduplication, Queue, Recovering, Window};
 use ferry_core::routing::{Destination, Exchange, QueueId};
 use ferry_core::wire::Cursor;
 use ferry_log::{Position, ReadError, Reader, Replay};
@@ -25,7 +25,7 @@ use crate::definitions::{
     Definition, DefinitionsImage, KIND_BODY, KIND_CLEAN_STOP, KIND_DEFINITION, KIND_FACTS,
     KIND_START, KIND_TRANSACTION, QueueDefinition, STREAM_BODIES, STREAM_DEFINITIONS,
 };
-use crate::guard::Guard;
+use crate::guard::{Guard, remember};
 use crate::handle::{Effective, HandleSpec};
 use crate::policies::{Policies, Rule, Tier};
 use crate::vhost::Map;
@@ -153,6 +153,13 @@ impl Recovered {
             .map_err(|why| format!("the arguments of queue '{}': {why:?}", definition.name))?;
         let policies = self.policies.entry(Arc::clone(&definition.vhost));
         let effective = policies.or_default().effective(&definition.name, &declared);
+        if let Some(found) = self.queues.get_mut(&id) {
+            let options = Arc::clone(&effective.options);
+            found.recovering.set_options(options);
+            (found.definition, found.declared) = (definition, declared);
+            found.effective = effective;
+            return Ok(());
+        }
         let mut recovering = Recovering::new(id, Arc::clone(&effective.options), self.now);
         if let Some(image) = self.images.remove(&id) {
             recovering
@@ -295,19 +302,6 @@ impl Recovered {
 fn with(queues: &mut Map<QueueId, Found>, id: QueueId, apply: impl FnOnce(&mut Recovering)) {
     if let Some(found) = queues.get_mut(&id) {
         apply(&mut found.recovering);
-    }
-}
-
-/// Applies a change to what an exchange remembers.
-fn remember(window: &mut Window, change: &Change) {
-    match change {
-        Change::Seen(_, id, at) => {
-            window.insert(MessageId::from_bytes(*id), *at);
-        }
-        Change::Forgotten(_, id) => {
-            window.remove(MessageId::from_bytes(*id));
-        }
-        Change::Delayed(..) | Change::Awake(..) | Change::Departed(..) | Change::Stream(..) => {}
     }
 }
 

@@ -5,6 +5,7 @@
 //!   of it or nothing.
 //! - No checkpoint is taken between the record and its last part being applied.
 
+use ferry_core::Millis;
 use ferry_core::facts::Facts;
 use ferry_core::queue::{Context, Enqueued, Prepared, Queue};
 use ferry_log::{Batch as LogBatch, LogError, Need};
@@ -161,17 +162,40 @@ impl State {
                 }
                 prepared.unwrap_or(Prepared::Transient)
             }
-            Command::Settle {
-                queue,
-                lease,
-                outcome,
-            } => {
+            Command::Settle { queue, .. }
+            | Command::Note { queue, .. }
+            | Command::Tag { queue, .. } => {
                 if let Some(core) = self.queue(*queue) {
-                    core.prepare_settle(*lease, *outcome, cx.now, facts);
+                    record(core, command, cx.now, facts);
                 }
                 Prepared::Stored
             }
             Command::Resume { .. } | Command::Departed { .. } => Prepared::Transient,
         }
     }
+}
+
+/// Adds the facts of a command that changes what a queue has, and marks it as written.
+fn record(core: &Queue, command: &mut Command, now: Millis, facts: &mut Facts) {
+    let recorded = match command {
+        Command::Settle {
+            lease,
+            outcome,
+            recorded,
+            ..
+        } => {
+            core.prepare_settle(*lease, *outcome, now, facts);
+            recorded
+        }
+        Command::Note { note, .. } => {
+            core.prepare_note(note.key, note.on, facts);
+            &mut note.recorded
+        }
+        Command::Tag { tag, .. } => {
+            core.prepare_tag(tag.lease, tag.number, facts);
+            &mut tag.recorded
+        }
+        Command::Enqueue { .. } | Command::Resume { .. } | Command::Departed { .. } => return,
+    };
+    *recorded = true;
 }

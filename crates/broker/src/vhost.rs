@@ -26,7 +26,10 @@ use crate::definitions::{self, Definition};
 use crate::guard::{Care, Guard};
 use crate::policies::Policies;
 use crate::stats::{ExchangeTally, Retirement};
-use crate::{Broker, ConnectionId, DefinitionError, Promise, QueueHandle, VhostSpec};
+use crate::{
+    Broker, ConnectionId, DefinitionError, Promise, QueueHandle, RETAINED_QUEUE, Retained,
+    VhostSpec,
+};
 
 pub(crate) type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 
@@ -107,6 +110,7 @@ pub struct Vhost {
     pub(crate) deleted: AtomicBool,
     pub(crate) exchange_tallies: Mutex<Map<Arc<str>, Arc<ExchangeTally>>>,
     pub(crate) retirement: Retirement,
+    retained: Arc<Retained>,
 }
 
 /// What a route found.
@@ -119,6 +123,7 @@ impl Vhost {
     pub(crate) fn new(name: &str, broker: Weak<Broker>) -> Vhost {
         Vhost {
             name: name.into(),
+            retained: Retained::new(broker.clone()),
             broker,
             definitions: RwLock::new(Definitions {
                 topology: Topology::new(name),
@@ -143,6 +148,11 @@ impl Vhost {
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What is retained in it.
+    pub fn retained(&self) -> &Arc<Retained> {
+        &self.retained
     }
 
     pub(crate) fn broker(&self) -> Arc<Broker> {
@@ -326,6 +336,7 @@ impl Vhost {
         spec: &BindingSpec<'_>,
     ) -> Result<Destination, DefinitionError> {
         match (spec.queue, spec.exchange) {
+            (Some(RETAINED_QUEUE), _) => Err(self.reserved(RETAINED_QUEUE)),
             (Some(name), _) => {
                 let queue = self.find_queue(definitions, name, spec.connection)?;
                 Ok(Destination::Queue(queue.id))
@@ -348,6 +359,7 @@ impl Vhost {
         if exchange.is_empty() {
             let by_name = |key: &&[u8]| {
                 let name = std::str::from_utf8(key).ok()?;
+                let name = Some(name).filter(|name| *name != RETAINED_QUEUE)?;
                 definitions.queues.get(name).cloned()
             };
             out.extend(routing_keys.iter().filter_map(by_name));

@@ -11,6 +11,8 @@
 //!  awake:    | position delta | expires at ms |                                      (varints)
 //!  departed: | position delta | reason (u8) |                               (zigzag varint, u8)
 //!  seen:     | id (16 bytes) | at ms (varint) |        forgotten: | id (16 bytes) |
+//!  noted:    | key << 1, and 1 if it is remembered (varint) |
+//!  tagged:   | position delta | tag |                              (zigzag varint, varint)
 //!  others:   | position delta |                                                (zigzag varint)
 //! ```
 //!
@@ -91,17 +93,22 @@ pub enum Change {
     Forgotten(QueueId, IdBytes),
     /// What is not about a single message of a stream.
     Stream(QueueId, StreamFact),
+    /// The queue remembers that number, or does not any more.
+    Noted(QueueId, u32, bool),
+    /// It keeps that number.
+    Tagged(Mark, u32),
 }
 
 impl Change {
     /// The queue that it is about.
     pub fn queue(&self) -> QueueId {
         match self {
-            Change::Delayed(mark, ..) | Change::Awake(mark, _) | Change::Departed(mark, _) => {
-                mark.queue
-            }
+            Change::Delayed(mark, ..)
+            | Change::Awake(mark, _)
+            | Change::Departed(mark, _)
+            | Change::Tagged(mark, _) => mark.queue,
             Change::Seen(queue, ..) | Change::Forgotten(queue, _) => *queue,
-            Change::Stream(queue, _) => *queue,
+            Change::Stream(queue, _) | Change::Noted(queue, ..) => *queue,
         }
     }
 
@@ -113,6 +120,8 @@ impl Change {
             Change::Seen(..) => SEEN,
             Change::Forgotten(..) => FORGOTTEN,
             Change::Stream(..) => STREAM,
+            Change::Noted(..) => NOTED,
+            Change::Tagged(..) => TAGGED,
         }
     }
 }
@@ -177,6 +186,8 @@ const DEPARTED: u8 = 7;
 const SEEN: u8 = 8;
 const FORGOTTEN: u8 = 9;
 const STREAM: u8 = 10;
+const NOTED: u8 = 11;
+const TAGGED: u8 = 12;
 
 const HAS_PRIORITY: u8 = 1;
 const HAS_EXPIRY: u8 = 2;
@@ -301,6 +312,11 @@ fn decode_entry(
     if let SEEN | FORGOTTEN = kind {
         return decode_id(cursor, kind, queue);
     }
+    if kind == NOTED {
+        let noted = cursor.varint()?;
+        let change = Change::Noted(queue, (noted >> 1) as u32, noted & 1 != 0);
+        return Ok(Fact::Changed(change));
+    }
     let position = last.wrapping_add(cursor.zigzag()? as u64);
     *last = position;
     match kind {
@@ -330,6 +346,10 @@ fn decode_entry(
             )))
         }
         STREAM => Ok(StreamFact::decode(queue, position, cursor)?),
+        TAGGED => Ok(Fact::Changed(Change::Tagged(
+            mark(queue, position),
+            cursor.varint()? as u32,
+        ))),
         other => Err(FactError::UnknownKind(other)),
     }
 }
@@ -377,6 +397,11 @@ fn encode_change(out: &mut Vec<u8>, change: &Change, last: &mut Position) {
         }
         Change::Forgotten(_, id) => out.extend_from_slice(id),
         Change::Stream(_, fact) => fact.encode(out, last),
+        Change::Noted(_, key, on) => put_varint(out, u64::from(*key) << 1 | u64::from(*on)),
+        Change::Tagged(mark, number) => {
+            put_position(out, mark.position, last);
+            put_varint(out, u64::from(*number));
+        }
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! What an operator may change is configuration, not here.
 
-/// Longest exchange name, queue name, routing key or consumer tag, in bytes (a short string).
+/// Longest exchange name, queue name or consumer tag, in bytes (a short string). A routing key may
+/// be longer (`routing::ROUTING_KEY_BYTES_MAX`), but not where AMQP 0-9-1 carries it.
 pub const NAME_BYTES_MAX: usize = 255;
 
 /// Highest `x-max-priority` that a queue may ask for.
@@ -44,3 +45,6 @@ pub const RATE_MAX: u64 = 1 << 40;
 
 /// Longest parts that the messages of a stream leave in, in bytes: as in RabbitMQ.
 pub const STREAM_SEGMENT_BYTES_MAX: u64 = 3_000_000_000;
+
+/// The numbers that a queue can be asked to remember are below this one.
+pub const NOTE_KEYS: u32 = 1 << 17;

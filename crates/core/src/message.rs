@@ -1,15 +1,16 @@
 //! The stored form of a message: a fixed head, then names, properties and body as received.
 //!
 //! ```text
-//!  0        1       2          3              4                 5     8              16       24
+//!  0        1       2          3              4                 6     8              16       24
 //!  | format | flags | priority | exchange len | routing key len | 0.. | published ms | ttl ms |
 //!  24           28       32            ..    ..         ..            ..           ..
 //!  | properties | body   | deliver at? | id? | exchange | routing key | properties | body |
 //!  |   length   | length |  (8 bytes)  | (16)|
 //! ```
 //!
-//! Integers are little-endian. The same bytes stand in a burst, in memory, and as the payload of
-//! a body record in the log, so that moving a message between them is one copy.
+//! Integers are little-endian; the length of the routing key has two bytes. The same bytes stand in
+//! a burst, in memory, and as the payload of a body record in the log, so that moving a message
+//! between them is one copy.
 //!
 //! Invariants
 //! - `Message::parse` accepts exactly what `Draft::encode` makes; a `Message` can be read without
@@ -19,6 +20,7 @@
 //! Not here: what properties mean (the door of the format), where the bytes are kept.
 
 use crate::Millis;
+use crate::routing::ROUTING_KEY_BYTES_MAX;
 
 /// Where a record is in the log, as a plain number; [`NOT_LOGGED`] for none.
 pub type Position = u64;
@@ -28,6 +30,10 @@ pub const NOT_LOGGED: Position = 0;
 
 /// Properties and body as AMQP 0-9-1 content (flags and values as on the wire).
 pub const FORMAT_AMQP091: u8 = 1;
+
+/// Properties as MQTT has them, with what the broker must know of the publish before them; the body
+/// is the payload. The block is drawn in the gateway's `mqtt::block`.
+pub const FORMAT_MQTT: u8 = 2;
 
 const HEAD_BYTES: usize = 32;
 const FLAG_PERSISTENT: u8 = 1;
@@ -62,7 +68,7 @@ pub struct Draft<'a> {
     pub id: Option<IdBytes>,
     /// Exchange that it was published to, at most 255 bytes.
     pub exchange: &'a [u8],
-    /// Routing key, at most 255 bytes.
+    /// Routing key, at most [`ROUTING_KEY_BYTES_MAX`] bytes.
     pub routing_key: &'a [u8],
     /// Properties as received.
     pub properties: &'a [u8],
@@ -78,8 +84,8 @@ impl Draft<'_> {
             "an exchange name is a short string"
         );
         assert!(
-            self.routing_key.len() <= 255,
-            "a routing key is a short string"
+            self.routing_key.len() <= ROUTING_KEY_BYTES_MAX,
+            "the length of a routing key fits into two bytes"
         );
         let mut head = [0u8; HEAD_BYTES];
         head[0] = self.format;
@@ -89,7 +95,7 @@ impl Draft<'_> {
             + u8::from(self.id.is_some()) * FLAG_IDENTIFIED;
         head[2] = self.priority;
         head[3] = self.exchange.len() as u8;
-        head[4] = self.routing_key.len() as u8;
+        head[4..6].copy_from_slice(&(self.routing_key.len() as u16).to_le_bytes());
         head[8..16].copy_from_slice(&self.published_ms.to_le_bytes());
         let ttl_ms = self.ttl_ms.map_or(TTL_NONE, |ttl| ttl.min(TTL_NONE - 1));
         head[16..24].copy_from_slice(&ttl_ms.to_le_bytes());
@@ -139,7 +145,7 @@ impl<'a> Message<'a> {
         let message = Message(bytes);
         let announced = message.names_at() as u64
             + u64::from(bytes[3])
-            + u64::from(bytes[4])
+            + message.routing_key_len() as u64
             + u64::from(message.properties_len())
             + u64::from(message.body_len());
         if announced == bytes.len() as u64 {
@@ -158,6 +164,10 @@ impl<'a> Message<'a> {
         HEAD_BYTES
             + usize::from(self.0[1] & FLAG_DELAYED != 0) * DELIVER_AT_BYTES
             + usize::from(self.0[1] & FLAG_IDENTIFIED != 0) * ID_BYTES
+    }
+
+    fn routing_key_len(&self) -> usize {
+        usize::from(u16::from_le_bytes([self.0[4], self.0[5]]))
     }
 
     fn properties_len(&self) -> u32 {
@@ -228,7 +238,7 @@ impl<'a> Message<'a> {
     /// Routing key that it was published with.
     pub fn routing_key(&self) -> &'a [u8] {
         let start = self.names_at() + usize::from(self.0[3]);
-        &self.0[start..start + usize::from(self.0[4])]
+        &self.0[start..start + self.routing_key_len()]
     }
 
     /// Properties as received.
@@ -302,6 +312,26 @@ mod tests {
         let mut again = Vec::new();
         message.draft().encode(&mut again);
         assert_eq!(again, bytes);
+    }
+
+    #[test]
+    fn a_long_routing_key_reads_back_and_a_short_one_takes_the_same_head() {
+        for len in [0, 1, 255, 256, 257, 4096, ROUTING_KEY_BYTES_MAX] {
+            let key = vec![b'k'; len];
+            let draft = Draft {
+                routing_key: &key,
+                ..draft()
+            };
+            let mut stored = Vec::new();
+            draft.encode(&mut stored);
+            assert_eq!(stored[4..6], (len as u16).to_le_bytes());
+            let message = Message::parse(&stored).unwrap();
+            assert_eq!(message.routing_key(), key);
+            assert_eq!(
+                (message.exchange(), message.body()),
+                (&b"orders"[..], draft.body)
+            );
+        }
     }
 
     #[test]

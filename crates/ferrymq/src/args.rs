@@ -3,6 +3,7 @@
 //! Invariants
 //! - Flags are kept as text; `config` checks them together with file and environment.
 
+mod mqtt;
 mod security;
 
 use std::path::PathBuf;
@@ -105,9 +106,6 @@ struct ServeArgs {
     /// off [default: 127.0.0.1:15692]
     #[arg(long, value_name = "ADDR|off")]
     prometheus: Option<String>,
-    /// Address for MQTT, or off; MQTT is not in this version yet, so nothing is opened
-    #[arg(long, value_name = "ADDR|off")]
-    mqtt: Option<String>,
     /// When a durable message is safe, and so confirmed: sync (on the disk), written (survives a
     /// crash of the process, not of the machine) or memory [default: sync]
     #[arg(long, value_name = "sync|written|memory")]
@@ -146,6 +144,8 @@ struct ServeArgs {
     /// OTLP collector for the hops of traced messages, or off; needs a build with the feature otel
     #[arg(long, value_name = "URL|off")]
     otel_endpoint: Option<String>,
+    #[command(flatten)]
+    mqtt: self::mqtt::MqttArgs,
     #[command(flatten)]
     security: security::SecurityArgs,
 }
@@ -193,13 +193,13 @@ fn invocation(line: Line) -> Invocation {
 fn flags(args: ServeArgs) -> Flags {
     let mut settings = Settings::default();
     args.security.put(&mut settings);
+    args.mqtt.put(&mut settings);
     if !args.amqp.is_empty() {
         settings.set("amqp", "--amqp", args.amqp);
     }
     for (key, flag, text) in [
         ("data_dir", "--data-dir", args.data_dir),
         ("http", "--http", args.http),
-        ("mqtt", "--mqtt", args.mqtt),
         ("sync", "--sync", args.sync),
         ("memory_high", "--memory-high", args.memory_high),
         ("workers", "--workers", args.workers),

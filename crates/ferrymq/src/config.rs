@@ -11,6 +11,7 @@ use ferry_gateway::GatewayConfig;
 use tracing_subscriber::EnvFilter;
 
 use crate::logging::LogFormat;
+use crate::mqtt::mqtt;
 use crate::security::Security;
 use crate::settings::{Setting, SettingError, Settings};
 use crate::size;
@@ -45,8 +46,6 @@ pub(crate) struct Config {
     pub http: Option<SocketAddr>,
     /// Where metrics and health are, and nothing else.
     pub prometheus: Option<SocketAddr>,
-    /// As it was asked for; there is no default, since nothing listens on it yet.
-    pub mqtt: Option<SocketAddr>,
     pub sync: SyncPolicy,
     pub memory_high: MemoryHigh,
     pub passport_bytes: u64,
@@ -66,8 +65,10 @@ impl Config {
     pub fn new(settings: &Settings) -> Result<Config, SettingError> {
         let default = GatewayConfig::default();
         let sized = |key, range| value(settings, key, |text| bytes(text, range));
+        let security = Security::new(settings)?;
         let gateway = GatewayConfig {
             amqp: amqp(settings)?,
+            mqtt: mqtt(settings, security.tls.is_some())?,
             frame_bytes_max: sized("frame_bytes_max", FRAME_BYTES)?
                 .map_or(default.frame_bytes_max, |bytes| bytes as u32),
             channel_max: value(settings, "channel_max", number)?.unwrap_or(default.channel_max),
@@ -87,7 +88,6 @@ impl Config {
             http: address_of("http")?.unwrap_or_else(|| Some(SocketAddr::from(HTTP_DEFAULT))),
             prometheus: address_of("prometheus")?
                 .unwrap_or_else(|| Some(SocketAddr::from(PROMETHEUS_DEFAULT))),
-            mqtt: address_of("mqtt")?.flatten(),
             sync: value(settings, "sync", sync)?.unwrap_or_default(),
             memory_high: value(settings, "memory_high", memory_high)?
                 .unwrap_or(MemoryHigh::Fraction(MEMORY_FRACTION_DEFAULT)),
@@ -99,11 +99,12 @@ impl Config {
             log: value(settings, "log", log)?.unwrap_or_else(|| LOG_DEFAULT.to_owned()),
             log_format: value(settings, "log_format", log_format)?.unwrap_or_default(),
             gateway,
-            security: Security::new(settings)?,
+            security,
         };
-        if config.gateway.amqp.is_empty() && config.http.is_none() && config.security.is_closed() {
-            let origin = "amqp and http".to_owned();
-            let why = "both are off: the node would listen on nothing".to_owned();
+        let gateway_closed = config.gateway.amqp.is_empty() && config.gateway.mqtt.is_closed();
+        if gateway_closed && config.http.is_none() && config.security.is_closed() {
+            let origin = "amqp, http and mqtt".to_owned();
+            let why = "all are off: the node would listen on nothing".to_owned();
             return Err(SettingError::Wrong { origin, why });
         }
         Ok(config)
@@ -237,7 +238,7 @@ fn number(text: &str) -> Result<u16, String> {
         .map_err(|_| format!("`{text}` is not a number from 0 to {}", u16::MAX))
 }
 
-fn bytes(text: &str, range: std::ops::RangeInclusive<u64>) -> Result<u64, String> {
+pub(crate) fn bytes(text: &str, range: std::ops::RangeInclusive<u64>) -> Result<u64, String> {
     let (least, most) = (size::show(*range.start()), size::show(*range.end()));
     let why = || format!("`{text}` is not a size from {least} to {most}");
     size::parse(text)
@@ -281,7 +282,6 @@ mod tests {
         assert_eq!(config.http, Some("127.0.0.1:15672".parse().unwrap()));
         assert_eq!(config.prometheus, Some("127.0.0.1:15692".parse().unwrap()));
         assert_eq!(config.log_format, LogFormat::Text);
-        assert_eq!(config.mqtt, None);
         assert_eq!(config.sync, SyncPolicy::Sync);
         assert_eq!(config.memory_high, MemoryHigh::Fraction(0.4));
         assert_eq!(
@@ -323,9 +323,9 @@ mod tests {
         assert_eq!(with(&[("http", "off")]).unwrap().http, None);
         assert_eq!(with(&[("prometheus", "off")]).unwrap().prometheus, None);
         assert!(
-            with(&[("http", "off"), ("amqp", "off")])
+            with(&[("http", "off"), ("amqp", "off"), ("mqtt", "off")])
                 .unwrap_err()
-                .contains("both are off")
+                .contains("all are off")
         );
         assert!(
             with(&[("http", "[::1]:1 [::1]:2")])
@@ -391,13 +391,7 @@ mod tests {
                 "{error}"
             );
         }
-        let config = with(&[
-            ("workers", "3"),
-            ("frame_bytes_max", "8k"),
-            ("mqtt", "[::1]:3"),
-        ]);
-        let config = config.unwrap();
+        let config = with(&[("workers", "3"), ("frame_bytes_max", "8k")]).unwrap();
         assert_eq!((config.workers, config.gateway.frame_bytes_max), (3, 8192));
-        assert_eq!(config.mqtt, Some("[::1]:3".parse().unwrap()));
     }
 }

@@ -20,6 +20,7 @@ mod environment;
 mod file;
 mod logging;
 mod memory;
+mod mqtt;
 mod notify;
 #[cfg(feature = "otel")]
 mod otel;
@@ -31,6 +32,7 @@ mod show;
 mod signals;
 mod size;
 mod tools;
+mod websocket;
 
 use std::process::ExitCode;
 

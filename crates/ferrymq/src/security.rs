@@ -69,7 +69,7 @@ impl Security {
     }
 }
 
-fn list<T>(
+pub(crate) fn list<T>(
     settings: &Settings,
     key: &str,
     parse: impl Fn(&str) -> Result<T, String>,
@@ -81,7 +81,7 @@ fn list<T>(
     setting.texts.iter().map(parse).collect()
 }
 
-fn text(text: &str) -> Result<String, String> {
+pub(crate) fn text(text: &str) -> Result<String, String> {
     match text.is_empty() {
         true => Err("is empty".to_owned()),
         false => Ok(text.to_owned()),

@@ -22,6 +22,7 @@ use crate::certificates;
 use crate::clock::SteadyClock;
 use crate::config::{Config, MemoryHigh};
 use crate::signals::{Hangups, StopSignals};
+use crate::websocket::Passage;
 use crate::{logging, memory, notify, runtime, size};
 
 /// Free space on the disk below which publishers are held, in bytes, as in RabbitMQ.
@@ -141,7 +142,12 @@ fn open(config: &Config) -> Result<Arc<Broker>, ServeError> {
 
 /// A new node that can be reached from elsewhere has somebody who may come from there.
 fn make_administrator(config: &Config, broker: &Broker) -> Result<(), ServeError> {
-    let mut addresses = config.gateway.amqp.iter().chain(&config.http);
+    let (mqtt, security) = (&config.gateway.mqtt, &config.security);
+    let plain = config.gateway.amqp.iter().chain(&config.http);
+    let plain = plain.chain(&mqtt.addresses).chain(&mqtt.websocket);
+    let sealed = security.amqps.iter().chain(&security.https);
+    let sealed = sealed.chain(&mqtt.tls_addresses).chain(&mqtt.websockets);
+    let mut addresses = plain.chain(sealed);
     if addresses.all(|address| address.ip().to_canonical().is_loopback()) {
         return Ok(());
     }
@@ -246,27 +252,17 @@ async fn open_doors(mut config: Config, broker: Arc<Broker>) -> Result<Doors, Se
     config.gateway.proxy_from = security.proxy_from.clone();
     config.gateway.backends = Some(backends.clone());
     let message_bytes_max = config.gateway.message_bytes_max;
-    let addresses = [&config.gateway.amqp[..], &config.gateway.amqps].concat();
-    let what = format!("{addresses:?} for AMQP");
-    let gateway = Gateway::start(Arc::clone(&broker), config.gateway)
-        .map_err(|error| ServeError::Listen { what, error })?;
+    let gateway = Gateway::start(Arc::clone(&broker), config.gateway).map_err(|error| {
+        let what = "a door".to_owned();
+        ServeError::Listen { what, error }
+    })?;
     let mut listeners = Vec::new();
-    for address in gateway.local_addrs() {
-        tracing::info!("AMQP 0-9-1 on {address}");
+    for (door, address) in gateway.doors() {
+        tracing::info!("{} on {address}", door.title());
         listeners.push(Listener {
-            protocol: "amqp",
+            protocol: door.name(),
             address: *address,
         });
-    }
-    for address in gateway.tls_addrs() {
-        tracing::info!("AMQP 0-9-1 over TLS on {address}");
-        listeners.push(Listener {
-            protocol: "amqp/ssl",
-            address: *address,
-        });
-    }
-    if let Some(address) = config.mqtt {
-        tracing::warn!("MQTT is not in this version yet: {address} is not opened");
     }
     let admin = AdminConfig {
         http: config.http,
@@ -274,6 +270,7 @@ async fn open_doors(mut config: Config, broker: Arc<Broker>) -> Result<Doors, Se
         tls,
         proxy_from: security.proxy_from,
         backends: Some(backends),
+        websockets: Some(Arc::new(Passage(gateway.websockets()))),
     };
     let mut node = Node {
         name: format!("ferrymq@{}", host_name()),

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Everything that can be set. A flag has `-` for `_`; a variable is upper case after `FERRYMQ_`.
-pub(crate) const KEYS: [&str; 43] = [
+pub(crate) const KEYS: [&str; 56] = [
     "amqp",
     "channel_max",
     "data_dir",
@@ -53,16 +53,34 @@ pub(crate) const KEYS: [&str; 43] = [
     "oauth2_additional_scopes_key",
     "oauth2_username_claims",
     "oauth2_scope_aliases",
+    "mqtts",
+    "mqtt_vhost",
+    "mqtt_anonymous",
+    "mqtt_inflight_max",
+    "mqtt_receive_max",
+    "mqtt_session_expiry_max_s",
+    "mqtt_packet_bytes_max",
+    "mqtt_topic_alias_max",
+    "mqtt_keep_alive_max_s",
+    "mqtt_sys_interval_s",
+    "mqtt_port_vhosts",
+    "websocket",
+    "websockets",
 ];
 
 /// Of those, what may have several values: commas stand between them in the environment.
-pub(crate) const LISTS: [&str; 6] = [
+pub(crate) const LISTS: [&str; 11] = [
     "amqp",
     "amqps",
     "auth_backends",
+    "mqtt",
+    "mqtt_port_vhosts",
+    "mqtts",
     "oauth2_scope_aliases",
     "oauth2_username_claims",
     "proxy_protocol_from",
+    "websocket",
+    "websockets",
 ];
 
 /// A setting that can not be used.

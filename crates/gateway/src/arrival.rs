@@ -1,4 +1,5 @@
-//! From an accepted socket to the first byte of AMQP: whom a proxy speaks for, and TLS.
+//! From an accepted socket to the first byte of a protocol: whom a proxy speaks for, TLS, and the
+//! request for a WebSocket.
 //!
 //! Invariants
 //! - Each step has its time; a socket that does not get through it was told nothing.
@@ -9,10 +10,13 @@ use std::sync::Arc;
 
 use ferry_auth::{Proxied, read_proxy_header, tls_info};
 use ferry_broker::TlsInfo;
+use rustls::ServerConnection;
 use tokio::net::TcpStream;
 
+use crate::connection::Entrance;
 use crate::sealed::Sealed;
 use crate::shared::Shared;
+use crate::websocket::{self, Entered};
 
 /// Who has come, and how.
 #[derive(Debug, Clone)]
@@ -29,10 +33,11 @@ pub(crate) struct Arrival {
     pub(crate) certified: Option<String>,
 }
 
-/// A socket that is ready for AMQP.
+/// A socket that is ready for its protocol.
 pub(crate) struct Arrived {
     pub(crate) stream: TcpStream,
     pub(crate) sealed: Option<Box<Sealed>>,
+    pub(crate) entered: Option<Box<Entered>>,
     pub(crate) arrival: Arrival,
 }
 
@@ -46,6 +51,7 @@ impl Arrived {
         Arrived {
             stream,
             sealed: None,
+            entered: None,
             arrival: Arrival {
                 peer,
                 loopback: is_loopback(peer),
@@ -55,14 +61,40 @@ impl Arrived {
             },
         }
     }
+
+    /// A socket whose TLS is established.
+    pub(crate) fn sealed(
+        shared: &Shared,
+        stream: TcpStream,
+        peer: SocketAddr,
+        connection: ServerConnection,
+    ) -> Arrived {
+        let mut arrived = Arrived::plainly(stream, peer);
+        let server = shared.config.tls.as_ref();
+        let certificate = server.and_then(|server| server.client_certificate(&connection));
+        arrived.arrival.tls = Some(Arc::new(tls_info(&connection, certificate.as_ref())));
+        if let Some(server) = server {
+            let from = server.settings().login_from;
+            arrived.arrival.external = server.asks_clients();
+            arrived.arrival.certified = certificate.and_then(|one| one.user(from));
+        }
+        arrived.sealed = Some(Box::new(Sealed::new(connection)));
+        arrived
+    }
+
+    /// It comes by a WebSocket.
+    pub(crate) fn enter(&mut self, entered: Entered) {
+        entered.heed_origin(&mut self.arrival);
+        self.entered = Some(Box::new(entered));
+    }
 }
 
-/// Does what is to be done before the first byte of AMQP.
+/// Does what is to be done before the first byte of a protocol.
 pub(crate) async fn arrive(
     shared: &Shared,
     mut stream: TcpStream,
     peer: SocketAddr,
-    tls: bool,
+    Entrance { protocol, tls }: Entrance,
 ) -> Result<Arrived, String> {
     let proxied = match shared.config.proxy_from.contains(peer.ip()) {
         true => read_proxy_header(&mut stream).await,
@@ -73,23 +105,28 @@ pub(crate) async fn arrive(
         Proxied::Unknown => (peer, false),
         Proxied::Client(said) => (said, is_loopback(peer) && is_loopback(said)),
     };
+    let mut entered = None;
     let mut arrived = match &shared.config.tls {
         Some(server) if tls => {
             let accepted = server.accept(stream).await;
-            let accepted = accepted.map_err(|error| format!("TLS: {error}"))?;
+            let mut accepted = accepted.map_err(|error| format!("TLS: {error}"))?;
+            if protocol.is_none() {
+                entered = Some(websocket::enter(shared, &mut accepted).await?);
+            }
             let (stream, connection) = accepted.into_inner();
-            let certificate = server.client_certificate(&connection);
-            let from = server.settings().login_from;
-            let mut arrived = Arrived::plainly(stream, said);
-            arrived.arrival.tls = Some(Arc::new(tls_info(&connection, certificate.as_ref())));
-            arrived.arrival.external = server.asks_clients();
-            arrived.arrival.certified = certificate.and_then(|one| one.user(from));
-            arrived.sealed = Some(Box::new(Sealed::new(connection)));
-            arrived
+            Arrived::sealed(shared, stream, said, connection)
         }
         None if tls => return Err("there is no certificate for TLS".to_owned()),
-        _ => Arrived::plainly(stream, said),
+        _ => {
+            if protocol.is_none() {
+                entered = Some(websocket::enter(shared, &mut stream).await?);
+            }
+            Arrived::plainly(stream, said)
+        }
     };
     arrived.arrival.loopback = loopback;
+    if let Some(entered) = entered {
+        arrived.enter(entered);
+    }
     Ok(arrived)
 }

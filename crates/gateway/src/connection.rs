@@ -18,11 +18,13 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::time::Sleep;
 
-use crate::amqp091::session::Session;
 use crate::arrival::{self, Arrived};
-use crate::link::{Link, event};
+use crate::link::{AnyLink, Link, Wire, event};
+use crate::session::Session;
 use crate::shared::Shared;
+use crate::websocket::{CloseCode, Deframer};
 use crate::worker::{self, Worker};
+use crate::{amqp091, json, mqtt};
 
 /// Bytes that may wait for a client's socket before nothing more is read from it.
 const OUTBOX_BYTES_HARD_MAX: usize = 16 << 20;
@@ -32,43 +34,97 @@ const READS_IN_A_ROW_MAX: u32 = 8;
 const READ_BYTES_MIN: usize = 64 << 10;
 /// How long the last bytes may take to leave.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the other side may take to say that a WebSocket is closed, too.
+const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// What is spoken on a socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Amqp091,
+    Mqtt,
+    Json,
+}
+
+/// What a listener lets in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Entrance {
+    /// What is spoken; what the request for a WebSocket says if there is none.
+    pub(crate) protocol: Option<Protocol>,
+    pub(crate) tls: bool,
+}
 
 /// Serves one accepted socket to its end.
-pub(crate) async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr, tls: bool) {
+pub(crate) async fn serve(
+    shared: Arc<Shared>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    entrance: Entrance,
+) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%peer, %error, "no TCP_NODELAY");
     }
-    let arrived = if tls || shared.config.proxy_from.contains(peer.ip()) {
+    let Entrance { protocol, tls } = entrance;
+    let before = tls || protocol.is_none();
+    let arrived = if before || shared.config.proxy_from.contains(peer.ip()) {
         // In a box: what a handshake needs is not for a whole connection's life.
-        Box::pin(arrival::arrive(&shared, stream, peer, tls)).await
+        Box::pin(arrival::arrive(&shared, stream, peer, entrance)).await
     } else {
         Ok(Arrived::plainly(stream, peer))
     };
-    let (stream, sealed, arrival) = match arrived {
-        Ok(Arrived {
-            stream,
-            sealed,
-            arrival,
-        }) => (stream, sealed, arrival),
+    let arrived = match arrived {
+        Ok(arrived) => arrived,
         Err(reason) => {
             tracing::info!(%peer, reason, "connection closed before its first byte");
             return;
         }
     };
+    let asked = arrived.entered.as_ref().map(|entered| entered.protocol);
+    if let Some(protocol) = asked.or(protocol) {
+        speak_as(shared, arrived, protocol).await;
+    }
+}
+
+/// Speaks one of the protocols on a socket that is ready for it.
+pub(crate) async fn speak_as(shared: Arc<Shared>, arrived: Arrived, protocol: Protocol) {
+    match protocol {
+        Protocol::Amqp091 => speak::<amqp091::Session>(shared, arrived).await,
+        Protocol::Mqtt => speak::<mqtt::Session>(shared, arrived).await,
+        Protocol::Json => speak::<json::Session>(shared, arrived).await,
+    }
+}
+
+/// Speaks a protocol on a socket that is ready for it.
+async fn speak<S: Session>(shared: Arc<Shared>, arrived: Arrived) {
+    let Arrived {
+        stream,
+        sealed,
+        entered,
+        arrival,
+    } = arrived;
+    let over = if entered.is_some() {
+        " over WebSocket"
+    } else {
+        ""
+    };
+    let (framed, deframer) = entered
+        .map(|entered| (entered.framed, entered.deframer))
+        .unzip();
     let peer = arrival.peer;
     let (read, write) = stream.into_split();
     let link = Link::new(
         Arc::clone(&shared.broker),
         write,
         sealed,
+        framed,
         shared.config.outbox_bytes_max,
     );
-    let key = shared.register(&link);
+    let known: Arc<dyn AnyLink> = link.clone();
+    let key = shared.register(&known);
     if shared.is_stopping() {
         link.notify(event::SHUTDOWN);
     }
-    tracing::info!(%peer, "accepting AMQP connection");
-    let session = Session::new(
+    tracing::info!(%peer, "accepting {} connection{over}", S::PROTOCOL);
+    let session = S::new(
         Arc::clone(&shared),
         Arc::clone(&link),
         arrival,
@@ -76,18 +132,22 @@ pub(crate) async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAd
     );
     let mut connection = Connection {
         read,
-        link: Arc::clone(&link),
+        link,
         session: Box::new(session),
+        deframer,
         rest: Vec::new(),
     };
     connection.run().await;
+    connection.say_goodbye(shared.is_stopping()).await;
     shared.unregister(key);
 }
 
-struct Connection {
+struct Connection<S: Session> {
     read: OwnedReadHalf,
-    link: Arc<Link>,
-    session: Box<Session>,
+    link: Arc<Link<S::Wire>>,
+    session: Box<S>,
+    /// What opens a WebSocket's frames.
+    deframer: Option<Box<Deframer>>,
     /// An incomplete frame.
     rest: Vec<u8>,
 }
@@ -97,7 +157,7 @@ enum Step {
     Done,
 }
 
-impl Connection {
+impl<S: Session> Connection<S> {
     async fn run(&mut self) {
         {
             let timer = tokio::time::sleep(Duration::ZERO);
@@ -106,8 +166,26 @@ impl Connection {
                 tokio::task::yield_now().await;
             }
         }
+    }
+
+    /// The last words: those of the session, of WebSocket and of TLS.
+    async fn say_goodbye(&mut self, stopping: bool) {
         self.link.drain();
         self.drained().await;
+        if let Some(framed) = self.link.framed()
+            && self.link.level() == 0
+        {
+            let code = if stopping {
+                CloseCode::Away
+            } else {
+                CloseCode::Normal
+            };
+            framed.close(code, "");
+            self.link.urge();
+            self.drained().await;
+            // In a box, as at the beginning.
+            Box::pin(self.hear_out()).await;
+        }
         if let Some(sealed) = self.link.sealed()
             && self.link.level() == 0
         {
@@ -122,6 +200,38 @@ impl Connection {
         let drained = std::future::poll_fn(|cx| self.poll_drained(cx));
         if tokio::time::timeout(DRAIN_TIMEOUT, drained).await.is_err() {
             tracing::debug!("the client did not read the last bytes");
+        }
+    }
+
+    /// Reads on until the other side has closed its WebSocket, too: a socket that is closed with
+    /// something unread in it takes back what was sent last.
+    async fn hear_out(&mut self) {
+        let Some(mut deframer) = self.deframer.take() else {
+            return;
+        };
+        let faulty = deframer.is_faulty();
+        let over = std::future::poll_fn(|cx| {
+            loop {
+                let heard = worker::with_worker(|worker| {
+                    let mut buffer = ReadBuf::new(&mut worker.scratch);
+                    // Behind what is no frame there is none.
+                    let opened = (!faulty).then_some(&mut *deframer);
+                    ready!(poll_read(
+                        &mut self.read,
+                        &self.link,
+                        opened,
+                        cx,
+                        &mut buffer
+                    ))?;
+                    Poll::Ready(io::Result::Ok(buffer.filled().len()))
+                });
+                if !matches!(ready!(heard), Ok(1..)) {
+                    return Poll::Ready(());
+                }
+            }
+        });
+        if tokio::time::timeout(FAREWELL_TIMEOUT, over).await.is_err() {
+            tracing::debug!("the client did not close its WebSocket");
         }
     }
 
@@ -203,7 +313,14 @@ impl Connection {
                 scratch.resize(kept + READ_BYTES_MIN, 0);
             }
             let mut buffer = ReadBuf::new(&mut scratch[kept..]);
-            ready!(poll_read(&mut self.read, &self.link, cx, &mut buffer))?;
+            let deframer = self.deframer.as_deref_mut();
+            ready!(poll_read(
+                &mut self.read,
+                &self.link,
+                deframer,
+                cx,
+                &mut buffer
+            ))?;
             let fresh = buffer.filled().len();
             if fresh == 0 {
                 return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
@@ -257,10 +374,31 @@ impl Connection {
     }
 }
 
-/// Reads plain bytes, whatever the socket carries.
+/// Reads the session's bytes, whatever the socket carries.
 fn poll_read(
     read: &mut OwnedReadHalf,
-    link: &Link,
+    link: &Link<impl Wire>,
+    deframer: Option<&mut Deframer>,
+    cx: &mut Context<'_>,
+    buffer: &mut ReadBuf<'_>,
+) -> Poll<io::Result<()>> {
+    let Some((deframer, framed)) = deframer.zip(link.framed()) else {
+        return poll_open(read, link, cx, buffer);
+    };
+    let mut urges = false;
+    let result = deframer.poll_read(framed, buffer, &mut urges, |buffer| {
+        poll_open(read, link, cx, buffer)
+    });
+    if urges {
+        link.urge();
+    }
+    result
+}
+
+/// Reads what no TLS seals any more.
+fn poll_open(
+    read: &mut OwnedReadHalf,
+    link: &Link<impl Wire>,
     cx: &mut Context<'_>,
     buffer: &mut ReadBuf<'_>,
 ) -> Poll<io::Result<()>> {

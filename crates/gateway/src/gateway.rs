@@ -11,12 +11,16 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use ferry_broker::{AccessWaiter, Broker, Formats, PressureWaiter, RateWaiter};
-use ferry_core::message::FORMAT_AMQP091;
+use ferry_core::message::{FORMAT_AMQP091, FORMAT_MQTT};
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::amqp091::Amqp091Format;
+use crate::connection::{Entrance, Protocol};
 use crate::listener;
+use crate::mqtt::MqttFormat;
 use crate::shared::{GatewayConfig, Shared};
+use crate::websocket::WebSockets;
 use crate::worker::after_work;
 
 /// How long clients have to say goodbye.
@@ -28,15 +32,69 @@ const SHUTDOWN_POLL: Duration = Duration::from_millis(10);
 pub fn formats() -> Formats {
     let mut formats = Formats::default();
     formats.add(FORMAT_AMQP091, Arc::new(Amqp091Format));
+    formats.add(FORMAT_MQTT, Arc::new(MqttFormat));
     formats
+}
+
+/// What is spoken at one address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    /// AMQP 0-9-1.
+    Amqp,
+    /// AMQP 0-9-1 over TLS.
+    Amqps,
+    /// MQTT.
+    Mqtt,
+    /// MQTT over TLS.
+    Mqtts,
+    /// WebSocket.
+    WebSocket,
+    /// WebSocket over TLS.
+    WebSockets,
+}
+
+impl Door {
+    /// Its name in listings, as in RabbitMQ.
+    pub fn name(self) -> &'static str {
+        match self {
+            Door::Amqp => "amqp",
+            Door::Amqps => "amqp/ssl",
+            Door::Mqtt => "mqtt",
+            Door::Mqtts => "mqtt/ssl",
+            Door::WebSocket => "http/web-mqtt",
+            Door::WebSockets => "https/web-mqtt",
+        }
+    }
+
+    /// The same in full.
+    pub fn title(self) -> &'static str {
+        match self {
+            Door::Amqp => "AMQP 0-9-1",
+            Door::Amqps => "AMQP 0-9-1 over TLS",
+            Door::Mqtt => "MQTT",
+            Door::Mqtts => "MQTT over TLS",
+            Door::WebSocket => "WebSocket",
+            Door::WebSockets => "WebSocket over TLS",
+        }
+    }
+
+    fn entrance(self) -> Entrance {
+        let (protocol, tls) = match self {
+            Door::Amqp => (Some(Protocol::Amqp091), false),
+            Door::Amqps => (Some(Protocol::Amqp091), true),
+            Door::Mqtt => (Some(Protocol::Mqtt), false),
+            Door::Mqtts => (Some(Protocol::Mqtt), true),
+            Door::WebSocket => (None, false),
+            Door::WebSockets => (None, true),
+        };
+        Entrance { protocol, tls }
+    }
 }
 
 /// All doors of a node.
 pub struct Gateway {
     shared: Arc<Shared>,
-    addresses: Vec<SocketAddr>,
-    /// How many of them are plain; those with TLS follow.
-    plain: usize,
+    doors: Vec<(Door, SocketAddr)>,
     listeners: Vec<JoinHandle<()>>,
 }
 
@@ -47,20 +105,11 @@ impl Gateway {
     /// An address that can not be bound, or TLS without a certificate; then nothing is listening.
     pub fn start(broker: Arc<Broker>, mut config: GatewayConfig) -> io::Result<Gateway> {
         config.frame_bytes_max = config.frame_bytes_max.max(amqp091::frame::FRAME_BYTES_MIN);
-        if !config.amqps.is_empty() && config.tls.is_none() {
-            return Err(io::Error::other("there is no certificate for TLS"));
-        }
-        let plain = config.amqp.len();
-        let bound: Vec<_> = config
-            .amqp
+        let bound = bind(&config)?;
+        let doors = bound
             .iter()
-            .chain(&config.amqps)
-            .map(|address| listener::bind(*address))
-            .collect::<Result<_, _>>()?;
-        let addresses = bound
-            .iter()
-            .map(|socket| socket.local_addr())
-            .collect::<Result<_, _>>()?;
+            .map(|(door, socket)| Ok((*door, socket.local_addr()?)))
+            .collect::<io::Result<_>>()?;
         let shared = Arc::new(Shared::new(Arc::clone(&broker), config));
         let waiter: Weak<Shared> = Arc::downgrade(&shared);
         broker
@@ -74,27 +123,26 @@ impl Gateway {
                 shared.look_for_failure();
             }
         }));
-        let accept = |(number, socket)| {
-            let tls = number >= plain;
-            tokio::spawn(listener::accept(socket, tls, Arc::clone(&shared)))
+        let accept = |(door, socket): (Door, TcpListener)| {
+            let accepting = listener::accept(socket, door.entrance(), Arc::clone(&shared));
+            tokio::spawn(accepting)
         };
-        let listeners = bound.into_iter().enumerate().map(accept).collect();
+        let listeners = bound.into_iter().map(accept).collect();
         Ok(Gateway {
             shared,
-            addresses,
-            plain,
+            doors,
             listeners,
         })
     }
 
-    /// The addresses that are listened on, with the ports that were given for port 0.
-    pub fn local_addrs(&self) -> &[SocketAddr] {
-        &self.addresses[..self.plain]
+    /// What is listened on, with the ports that were given for port 0.
+    pub fn doors(&self) -> &[(Door, SocketAddr)] {
+        &self.doors
     }
 
-    /// The same of those with TLS.
-    pub fn tls_addrs(&self) -> &[SocketAddr] {
-        &self.addresses[self.plain..]
+    /// The way in for WebSockets that a listener for HTTP has accepted.
+    pub fn websockets(&self) -> WebSockets {
+        WebSockets::new(Arc::clone(&self.shared))
     }
 
     /// How many sockets are connected, logged in or not.
@@ -117,5 +165,34 @@ impl Gateway {
             let left = self.shared.connections();
             tracing::warn!(left, "connections did not close in time");
         }
+        self.shared.mqtt.wills.publish_all();
     }
+}
+
+fn bind(config: &GatewayConfig) -> io::Result<Vec<(Door, TcpListener)>> {
+    let doors = [
+        (Door::Amqp, &config.amqp),
+        (Door::Amqps, &config.amqps),
+        (Door::Mqtt, &config.mqtt.addresses),
+        (Door::Mqtts, &config.mqtt.tls_addresses),
+        (Door::WebSocket, &config.mqtt.websocket),
+        (Door::WebSockets, &config.mqtt.websockets),
+    ];
+    let addresses = doors
+        .into_iter()
+        .flat_map(|(door, addresses)| addresses.iter().map(move |address| (door, *address)));
+    let mut bound = Vec::new();
+    for (door, address) in addresses {
+        if door.entrance().tls && config.tls.is_none() {
+            return Err(io::Error::other("there is no certificate for TLS"));
+        }
+        let in_words = |error: io::Error| {
+            io::Error::new(
+                error.kind(),
+                format!("{address} for {}: {error}", door.title()),
+            )
+        };
+        bound.push((door, listener::bind(address).map_err(in_words)?));
+    }
+    Ok(bound)
 }

@@ -25,13 +25,25 @@ mod amqp091;
 mod arrival;
 mod connection;
 mod gateway;
+mod json;
 mod link;
 mod listener;
+mod login;
+mod map;
+mod mqtt;
 mod outbox;
+mod pacing;
 mod sealed;
+mod session;
 mod shared;
+mod websocket;
 mod worker;
 
 pub use self::amqp091::Amqp091Format;
-pub use gateway::{Gateway, formats};
+pub use self::mqtt::{
+    MQTT_PACKET_BYTES_MAX, MqttClient, MqttConfig, MqttFormat, MqttLogin, MqttLoginError,
+    MqttProof, MqttVhosts, mqtt_login,
+};
+pub use gateway::{Door, Gateway, formats};
 pub use shared::GatewayConfig;
+pub use websocket::{Guest, WebSockets};

@@ -4,7 +4,8 @@
 //! thread did so writes to the socket at the end of its burst.
 //!
 //! Invariants
-//! - One lock covers outbox, lanes and debts; the broker is never called while it is held.
+//! - One lock covers the outbox and the protocol's part; the broker is never called while it is
+//!   held.
 //! - `level` is the outbox's length at the last change, so that a partition can ask for room
 //!   without the lock; several partitions may overshoot the limit by one message each. What was
 //!   admitted counts until it is in the outbox.
@@ -12,30 +13,28 @@
 //!   looks at the mark afterwards.
 //! - The socket is shut down when the connection ends, however long deliveries keep the link.
 //!
-//! Not here: when the task wakes (`waking`), what the bytes mean (`amqp091`), reading
-//! (`connection`).
+//! Not here: when the task wakes (`waking`), what the bytes mean and what is owed to the client
+//! (the protocol's [`Wire`]), reading (`connection`).
 
 mod probe;
 mod sealing;
 mod waking;
+mod wire;
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::Waker;
-use std::time::Instant;
 
-use ferry_broker::{
-    Broker, DurableWaiter, Lease, MessageStats, Metrics, Promise, QueueHandle, Ticket, TicketWaiter,
-};
+use ferry_broker::{Broker, DurableWaiter, TicketWaiter};
 use parking_lot::{Mutex, MutexGuard};
 use probe::Front;
 use rustix::net::Shutdown;
 use tokio::net::tcp::OwnedWriteHalf;
 
-use crate::amqp091::confirm::{Debts, HeldReply, Payment, Pledge, Wait};
-use crate::amqp091::lane::{LaneId, Lanes};
+pub(crate) use self::wire::{AnyLink, Wait, Wire};
 use crate::outbox::{Outbox, Written};
 use crate::sealed::Sealed;
+use crate::websocket::Framed;
 use crate::worker;
 
 /// Rounds of writing that one flush makes before it leaves the rest to the connection's task.
@@ -67,30 +66,19 @@ pub(crate) mod event {
     pub(crate) const ACCESS: u32 = 1024;
     /// An operator wants it closed.
     pub(crate) const CLOSE: u32 = 2048;
-}
-
-/// What waits for the connection's task.
-#[derive(Default)]
-pub(crate) struct Leftovers {
-    /// Leases that were handed to a channel that is closed: to be given back.
-    pub(crate) leases: Vec<(Arc<QueueHandle>, Lease)>,
-    /// Consumers that their queue has dropped.
-    pub(crate) cancelled: Vec<(LaneId, Box<[u8]>)>,
+    /// Another connection wants what only one can have: the client id.
+    pub(crate) const TAKEN: u32 = 4096;
+    /// It is time to tell those who have subscribed to `$SYS`.
+    pub(crate) const SYS: u32 = 8192;
 }
 
 /// What the link's lock covers.
 #[derive(Default)]
-pub(crate) struct LinkState {
+pub(crate) struct LinkState<W> {
     /// Bytes for the socket.
     pub(crate) outbox: Outbox,
-    /// The channels' lanes.
-    pub(crate) lanes: Lanes<Arc<QueueHandle>, Lease>,
-    /// What waits for the disk.
-    pub(crate) debts: Debts<Arc<Ticket>>,
-    /// What waits for the task.
-    pub(crate) leftovers: Leftovers,
-    /// What closed channels have counted.
-    closed: MessageStats,
+    /// What the protocol keeps here.
+    pub(crate) wire: W,
     /// Whether some thread has the link in its list.
     touched: bool,
     /// Whether the task waits for the last bytes to leave, whoever writes them.
@@ -100,13 +88,15 @@ pub(crate) struct LinkState {
 }
 
 /// What other threads may touch of a connection.
-pub(crate) struct Link {
-    me: Weak<Link>,
+pub(crate) struct Link<W> {
+    me: Weak<Link<W>>,
     broker: Arc<Broker>,
     writer: OwnedWriteHalf,
     /// What seals the bytes on their way; none on a plain socket.
     sealed: Option<Box<Sealed>>,
-    state: Mutex<LinkState>,
+    /// What puts them into frames before; none but on a WebSocket.
+    framed: Option<Box<Framed>>,
+    state: Mutex<LinkState<W>>,
     level: AtomicUsize,
     /// Bytes of deliveries that were admitted and are not in the outbox yet.
     reserved: AtomicUsize,
@@ -119,32 +109,21 @@ pub(crate) struct Link {
     pub(crate) front: Front,
 }
 
-impl Pledge for Arc<Ticket> {
-    fn resolved(&self) -> Option<Promise> {
-        Ticket::resolved(self)
-    }
-
-    fn rejected(&self) -> Vec<(u16, u64)> {
-        Ticket::rejected(self)
-            .into_iter()
-            .map(|tag| (tag.channel, tag.tag))
-            .collect()
-    }
-}
-
-impl Link {
+impl<W: Wire> Link<W> {
     /// A link over the write half of a socket.
     pub(crate) fn new(
         broker: Arc<Broker>,
         writer: OwnedWriteHalf,
         sealed: Option<Box<Sealed>>,
+        framed: Option<Box<Framed>>,
         outbox_bytes_max: usize,
-    ) -> Arc<Link> {
+    ) -> Arc<Link<W>> {
         Arc::new_cyclic(|me| Link {
             me: me.clone(),
             broker,
             writer,
             sealed,
+            framed,
             state: Mutex::default(),
             level: AtomicUsize::new(0),
             reserved: AtomicUsize::new(0),
@@ -157,7 +136,7 @@ impl Link {
         })
     }
 
-    fn arc(&self) -> Arc<Link> {
+    fn arc(&self) -> Arc<Link<W>> {
         self.me
             .upgrade()
             .expect("the link is borrowed, so it is there")
@@ -165,19 +144,20 @@ impl Link {
 
     /// The state, to be changed by `change`; what it puts into the outbox is flushed at the end
     /// of the thread's burst.
-    pub(crate) fn with<R>(&self, change: impl FnOnce(&mut LinkState) -> R) -> R {
+    pub(crate) fn with<R>(&self, change: impl FnOnce(&mut LinkState<W>) -> R) -> R {
         let mut state = self.state.lock();
         let result = change(&mut state);
         self.settle_level(&mut state);
         result
     }
 
-    fn settle_level(&self, state: &mut MutexGuard<'_, LinkState>) {
+    fn settle_level(&self, state: &mut MutexGuard<'_, LinkState<W>>) {
         let level = state.outbox.len();
         if level == 0 {
             return;
         }
-        self.level.store(level, Ordering::SeqCst);
+        // It grows here, which nobody waits for.
+        self.level.store(level, Ordering::Release);
         if state.touched {
             return;
         }
@@ -187,6 +167,11 @@ impl Link {
         } else {
             self.notify(event::WRITE);
         }
+    }
+
+    /// The broker that it is a way to.
+    pub(crate) fn broker(&self) -> &Arc<Broker> {
+        &self.broker
     }
 
     /// Bytes that wait for the socket.
@@ -251,7 +236,7 @@ impl Link {
             let mut sent = 0;
             let written = self.write(&mut hand, &mut sent);
             self.sent_bytes.fetch_add(sent as u64, Ordering::Relaxed);
-            self.broker.edges().sent(sent as u64);
+            self.broker.edges().sent(W::SPOKEN, sent as u64);
             self.front.sent();
             state = self.state.lock();
             state.outbox.end_write(hand, written);
@@ -283,7 +268,7 @@ impl Link {
     }
 
     /// Tells the broker's account of memory how much waits behind a full socket.
-    fn account(&self, state: &mut LinkState, waiting_bytes: usize) {
+    fn account(&self, state: &mut LinkState<W>, waiting_bytes: usize) {
         let before = std::mem::replace(&mut state.accounted_bytes, waiting_bytes);
         if before != waiting_bytes {
             self.broker
@@ -292,29 +277,10 @@ impl Link {
         }
     }
 
-    /// Sends a reply on a channel once `promise` is kept, after all that the channel owes.
-    pub(crate) fn reply(&self, lane: LaneId, promise: Promise, fill: impl FnOnce(&mut Vec<u8>)) {
-        let kept = self.broker.kept(promise);
-        if self.with(|state| state.reply(lane, promise, kept, fill)) {
-            self.pay();
-        }
-    }
-
-    /// Owes confirms once a burst is applied and durable.
-    pub(crate) fn owe_confirms(
-        &self,
-        ticket: Arc<Ticket>,
-        ranges: Vec<crate::amqp091::confirm::ConfirmRange>,
-        read_at: Option<Instant>,
-    ) {
-        self.with(|state| state.debts.owe_confirms(ticket, ranges, read_at));
-        self.pay();
-    }
-
     /// Pays what can be paid, and arranges to be called for the rest.
     pub(crate) fn pay(&self) {
         loop {
-            let (wait, opened) = self.with(|state| state.pay(&self.broker));
+            let (wait, opened) = self.with(|state| state.wire.pay(&mut state.outbox, &self.broker));
             if opened {
                 self.notify(event::RESUME);
             }
@@ -329,7 +295,7 @@ impl Link {
                     if ticket.on_resolved(self.arc()) || ticket.resolved().is_none() {
                         return;
                     }
-                    self.with(|state| state.debts.disarm());
+                    self.with(|state| state.wire.disarm());
                 }
             }
         }
@@ -339,7 +305,7 @@ impl Link {
     pub(crate) fn close(&self) {
         self.with(|state| {
             state.outbox.close();
-            state.debts.clear();
+            state.wire.clear();
             self.account(state, 0);
         });
         self.level.store(0, Ordering::SeqCst);
@@ -350,94 +316,16 @@ impl Link {
     }
 }
 
-impl LinkState {
-    /// Writes or holds a reply; whether it is held.
-    pub(crate) fn reply(
-        &mut self,
-        lane: LaneId,
-        promise: Promise,
-        kept: bool,
-        fill: impl FnOnce(&mut Vec<u8>),
-    ) -> bool {
-        let Some(found) = self.lanes.get(lane) else {
-            return false;
-        };
-        if kept && !found.gate.holds_replies() {
-            fill(self.outbox.buffer());
-            return false;
-        }
-        let mut bytes = Vec::new();
-        fill(&mut bytes);
-        found.hold_reply();
-        self.debts.owe_reply(promise, HeldReply { lane, bytes });
-        true
-    }
-
-    /// Pays debts into the outbox; also whether a lane has no held reply any more.
-    fn pay(&mut self, broker: &Broker) -> (Wait<Arc<Ticket>>, bool) {
-        let LinkState {
-            outbox,
-            lanes,
-            debts,
-            ..
-        } = self;
-        let (mut opened, mut confirmed) = (false, 0);
-        let mut now = None;
-        let wait = debts.pay(
-            |promise| broker.kept(promise),
-            |payment| match payment {
-                Payment::Ack {
-                    lane,
-                    channel,
-                    tag,
-                    multiple,
-                    count,
-                } => {
-                    if let Some(lane) = lanes.get(lane) {
-                        confirmed += count;
-                        lane.stats.confirmed(tag, count);
-                        crate::amqp091::write_ack(outbox.buffer(), channel, tag, multiple);
-                    }
-                }
-                Payment::Nack {
-                    lane,
-                    channel,
-                    tag,
-                    multiple,
-                } => {
-                    if let Some(lane) = lanes.get(lane) {
-                        lane.stats.confirmed(tag, 0);
-                        crate::amqp091::write_nack(outbox.buffer(), channel, tag, multiple);
-                    }
-                }
-                Payment::Answered { read_at, publishes } => {
-                    let now = *now.get_or_insert_with(Instant::now);
-                    broker.edges().confirmed(now - read_at, publishes);
-                }
-                // A closed channel's replies, its last word among them, still go out in order.
-                Payment::Reply(reply) => {
-                    outbox.buffer().extend_from_slice(&reply.bytes);
-                    if let Some(lane) = lanes.get(reply.lane) {
-                        opened |= lane.release_reply();
-                    }
-                }
-            },
-        );
-        Metrics::add(&broker.metrics().messages_confirmed, confirmed);
-        (wait, opened)
-    }
-}
-
-impl DurableWaiter for Link {
+impl<W: Wire> DurableWaiter for Link<W> {
     fn kept(&self) {
-        self.with(|state| state.debts.disarm());
+        self.with(|state| state.wire.disarm());
         self.pay();
     }
 }
 
-impl TicketWaiter for Link {
+impl<W: Wire> TicketWaiter for Link<W> {
     fn ticket_resolved(&self) {
-        self.with(|state| state.debts.disarm());
+        self.with(|state| state.wire.disarm());
         self.pay();
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket};
 
-use crate::connection;
+use crate::connection::{self, Entrance};
 use crate::shared::Shared;
 
 /// Connections that may wait to be accepted.
@@ -32,15 +32,20 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Accepts for ever.
-pub(crate) async fn accept(listener: TcpListener, tls: bool, shared: Arc<Shared>) {
+pub(crate) async fn accept(listener: TcpListener, entrance: Entrance, shared: Arc<Shared>) {
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
-                tokio::spawn(connection::serve(Arc::clone(&shared), stream, peer, tls));
+                tokio::spawn(connection::serve(
+                    Arc::clone(&shared),
+                    stream,
+                    peer,
+                    entrance,
+                ));
             }
             Err(error) if is_of_the_peer(&error) => {}
             Err(error) => {
-                tracing::warn!("AMQP: can not accept a connection: {error}; it is tried again");
+                tracing::warn!("can not accept a connection: {error}; it is tried again");
                 tokio::time::sleep(ERROR_PAUSE).await;
             }
         }

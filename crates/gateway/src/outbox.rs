@@ -59,7 +59,7 @@ pub(crate) struct Outbox {
 pub(crate) struct Hand {
     buffer: Vec<u8>,
     at: usize,
-    /// Whether some of it went to the socket already: it was sealed, where it is to be.
+    /// Whether some of it went to the socket already: it was wrapped, where it is to be.
     begun: bool,
 }
 
@@ -75,18 +75,18 @@ pub(crate) enum Written {
 }
 
 impl Hand {
-    /// Puts sealed bytes in the place of what was taken from the outbox, once.
-    pub(crate) fn seal(
+    /// Puts sealed or framed bytes in the place of what was taken from the outbox, once.
+    pub(crate) fn wrap(
         &mut self,
-        seal: impl FnOnce(&[u8], &mut Vec<u8>) -> io::Result<()>,
+        wrap: impl FnOnce(&[u8], &mut Vec<u8>) -> io::Result<()>,
     ) -> io::Result<()> {
         if self.begun {
             return Ok(());
         }
         self.begun = true;
-        let mut sealed = take_buffer();
-        seal(&self.buffer, &mut sealed)?;
-        give_buffer(std::mem::replace(&mut self.buffer, sealed));
+        let mut wrapped = take_buffer();
+        wrap(&self.buffer, &mut wrapped)?;
+        give_buffer(std::mem::replace(&mut self.buffer, wrapped));
         Ok(())
     }
 
@@ -280,7 +280,7 @@ mod tests {
         let mut flush = |outbox: &mut Outbox, more: usize| {
             room += more;
             let mut hand = outbox.begin_write()?;
-            hand.seal(seal).unwrap();
+            hand.wrap(seal).unwrap();
             let written = hand.write(&mut 0, |bytes| {
                 let count = bytes.len().min(room);
                 room -= count;

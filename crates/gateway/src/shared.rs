@@ -12,7 +12,8 @@ use ferry_broker::{AccessWaiter, BlockReason, Broker, PressureWaiter, RateWaiter
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 
-use crate::link::{Link, event};
+use crate::link::{AnyLink, event};
+use crate::mqtt::{MqttConfig, Registry};
 
 /// How a gateway listens, and what it lets clients do.
 #[derive(Debug, Clone)]
@@ -21,7 +22,7 @@ pub struct GatewayConfig {
     pub amqp: Vec<SocketAddr>,
     /// Addresses to listen on for AMQP over TLS.
     pub amqps: Vec<SocketAddr>,
-    /// Certificates for that.
+    /// Certificates for TLS.
     pub tls: Option<Arc<ServerTls>>,
     /// Who may say, by the PROXY protocol, whom it speaks for; from there it must.
     pub proxy_from: Networks,
@@ -37,6 +38,8 @@ pub struct GatewayConfig {
     pub message_bytes_max: u64,
     /// Bytes that may wait for one client's socket before its consumers are held.
     pub outbox_bytes_max: usize,
+    /// MQTT.
+    pub mqtt: MqttConfig,
 }
 
 impl Default for GatewayConfig {
@@ -52,6 +55,7 @@ impl Default for GatewayConfig {
             heartbeat_s: 60,
             message_bytes_max: 16 << 20,
             outbox_bytes_max: 512 << 10,
+            mqtt: MqttConfig::default(),
         }
     }
 }
@@ -64,7 +68,9 @@ pub(crate) struct Shared {
     pub(crate) config: GatewayConfig,
     /// Who decides about log-ins.
     pub(crate) backends: Backends,
-    links: Mutex<HashMap<u64, Weak<Link>, foldhash::fast::RandomState>>,
+    /// What all connections of MQTT share.
+    pub(crate) mqtt: Registry,
+    links: Mutex<HashMap<u64, Weak<dyn AnyLink>, foldhash::fast::RandomState>>,
     next: std::sync::atomic::AtomicU64,
     stopping: AtomicBool,
     failed: AtomicBool,
@@ -78,6 +84,7 @@ impl Shared {
             backends: backends.unwrap_or_else(|| Backends::internal(Arc::clone(&broker))),
             broker,
             config,
+            mqtt: Registry::default(),
             links: Mutex::default(),
             next: std::sync::atomic::AtomicU64::new(0),
             stopping: AtomicBool::new(false),
@@ -86,7 +93,7 @@ impl Shared {
     }
 
     /// Puts a connection into the list.
-    pub(crate) fn register(&self, link: &Arc<Link>) -> u64 {
+    pub(crate) fn register(&self, link: &Arc<dyn AnyLink>) -> u64 {
         let key = self.next.fetch_add(1, Ordering::Relaxed);
         self.links.lock().insert(key, Arc::downgrade(link));
         key

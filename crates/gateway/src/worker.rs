@@ -14,7 +14,7 @@ use std::sync::Arc;
 use ferry_broker::Burst;
 use tokio::sync::Semaphore;
 
-use crate::link::Link;
+use crate::link::AnyLink;
 
 /// Room in the read buffer beside one frame that is not complete yet, in bytes.
 pub(crate) const SCRATCH_BYTES: usize = 256 << 10;
@@ -32,7 +32,7 @@ pub(crate) struct Worker {
 
 thread_local! {
     static WORKER: RefCell<Option<Box<Worker>>> = const { RefCell::new(None) };
-    static TOUCHED: RefCell<Vec<Arc<Link>>> = const { RefCell::new(Vec::new()) };
+    static TOUCHED: RefCell<Vec<Arc<dyn AnyLink>>> = const { RefCell::new(Vec::new()) };
     static FLUSHES: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -71,7 +71,7 @@ pub(crate) fn flushes() -> bool {
 }
 
 /// Notes that a link's outbox has something for its socket. Only where [`flushes`] says yes.
-pub(crate) fn touch(link: Arc<Link>) {
+pub(crate) fn touch(link: Arc<dyn AnyLink>) {
     TOUCHED.with_borrow_mut(|touched| touched.push(link));
 }
 

@@ -14,7 +14,7 @@ use amqp091::method::connection;
 use amqp091::{LongStr, RawTable, ShortStr};
 use common::{Client, Node};
 use ferry_auth::{ClientAuth, LoginFrom, ServerTls, TlsSettings, TlsVersionMin};
-use ferry_gateway::GatewayConfig;
+use ferry_gateway::{Door, GatewayConfig};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject;
@@ -116,7 +116,9 @@ impl Files {
 }
 
 fn tls_address(node: &Node) -> SocketAddr {
-    node.gateway.as_ref().unwrap().tls_addrs()[0]
+    let doors = node.gateway.as_ref().unwrap().doors();
+    let sealed = doors.iter().find(|(door, _)| *door == Door::Amqps);
+    sealed.unwrap().1
 }
 
 #[test]

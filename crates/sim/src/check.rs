@@ -161,6 +161,7 @@ pub fn end(world: &mut World) -> Checked {
     world.end_step()?;
     world.read_all_streams()?;
     world.open_ways()?;
+    world.forget_retained()?;
     drain(world)?;
     give_back(world)?;
     alive(world)

@@ -154,6 +154,7 @@ impl World {
 
     fn die(&mut self, kind: Crash, clean: bool) -> Checked {
         self.restarts += 1;
+        self.poll_retained();
         let log = self.broker.log();
         let position = if kind == Crash::Process {
             log.written()
@@ -173,6 +174,7 @@ impl World {
         let found = self.start(&mut { ending }, kind)?;
         self.begin_life();
         self.model.recover(ending, found)?;
+        self.recover_retained()?;
         self.trace_disk();
         Ok(())
     }

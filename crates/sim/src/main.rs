@@ -30,8 +30,8 @@ struct Arguments {
     /// Steps of each seed.
     #[arg(long, default_value_t = 300)]
     steps: u64,
-    /// mixed, crash, churn, backlog, deep, features, delays, streams or order; the seed chooses if
-    /// none is named.
+    /// mixed, crash, churn, backlog, deep, features, delays, streams, order, sessions or retained;
+    /// the seed chooses if none is named.
     #[arg(long)]
     workload: Option<String>,
     /// Runs each seed twice and compares.

@@ -4,6 +4,7 @@
 //! - A failure carries everything that is needed to see it again.
 
 use crate::check;
+use crate::sessions;
 use crate::trace::Trace;
 use crate::workload::Workload;
 use crate::world::World;
@@ -61,6 +62,9 @@ pub fn run_seed(
     workload: Workload,
     verbose: bool,
 ) -> Result<Outcome, Failure> {
+    if workload.is_of_sessions() {
+        return sessions::run_seed(seed, steps, workload, verbose);
+    }
     let fail = |step: u64, what: String, trace: Option<&Trace>| Failure {
         seed,
         workload: workload.name,

@@ -7,7 +7,8 @@
 //! - Only a copy is cut, at the end of a record.
 
 use ferry_broker::Promise;
-use ferry_log::Disk;
+use ferry_log::testing::FaultyDisk;
+use ferry_log::{Disk, Position};
 
 use crate::Checked;
 use crate::model::recover::Ending;
@@ -15,6 +16,21 @@ use crate::world::World;
 
 /// How many transactions are looked at like this, in percent.
 const TORN_PERCENT: u64 = 30;
+
+/// Ends the log of `disk` at a place in its last segment; false if there is no such segment.
+pub(crate) fn cut(disk: &FaultyDisk, end: Position) -> bool {
+    let number = end.segment().to_string();
+    let of_segment = |name: &&String| {
+        let digits: String = name.chars().filter(char::is_ascii_digit).collect();
+        name.starts_with("seg-") && digits.trim_start_matches('0') == number
+    };
+    let names = disk.list().unwrap_or_default();
+    let name = names.iter().find(of_segment);
+    if let Some(name) = name {
+        disk.damage(name, |bytes| bytes.truncate(end.offset() as usize));
+    }
+    name.is_some()
+}
 
 impl World {
     /// Looks at what a crash right behind the record of a transaction would leave.
@@ -30,16 +46,9 @@ impl World {
             return Ok(());
         }
         let copy = self.disk.fork(self.random.any());
-        let number = end.segment().to_string();
-        let of_segment = |name: &&String| {
-            let digits: String = name.chars().filter(char::is_ascii_digit).collect();
-            name.starts_with("seg-") && digits.trim_start_matches('0') == number
-        };
-        let names = copy.list().unwrap_or_default();
-        let Some(name) = names.iter().find(of_segment) else {
+        if !cut(&copy, end) {
             return Ok(());
-        };
-        copy.damage(name, |bytes| bytes.truncate(end.offset() as usize));
+        }
         self.trace.line(format!("  torn at {end:?}"));
         let ending = Ending {
             clean: false,

@@ -42,6 +42,8 @@ pub enum Operation {
     Operator,
     /// The policy is set, changed or cleared.
     Policy,
+    /// Messages are retained.
+    Retain,
     /// The clock is set.
     Jump,
     /// The log is committed.
@@ -298,9 +300,39 @@ const ORDER: &[(Operation, u64)] = &[
     (Operation::Heal, 8),
 ];
 
+const SESSIONS: &[(Operation, u64)] = &[
+    (Operation::Burst, 120),
+    (Operation::Flush, 400),
+    (Operation::Reconnect, 25),
+    (Operation::DeclareQueue, 6),
+    (Operation::Commit, 150),
+    (Operation::Upkeep, 20),
+    (Operation::Checkpoint, 10),
+    (Operation::Crash, 25),
+    (Operation::Restart, 8),
+    (Operation::DiskFault, 8),
+];
+
+const RETAINED: &[(Operation, u64)] = &[
+    (Operation::Burst, 40),
+    (Operation::Settle, 20),
+    (Operation::Get, 20),
+    (Operation::Retain, 300),
+    (Operation::Jump, 2),
+    (Operation::Commit, 100),
+    (Operation::Time, 20),
+    (Operation::Upkeep, 40),
+    (Operation::Checkpoint, 10),
+    (Operation::Crash, 30),
+    (Operation::Restart, 15),
+    (Operation::DiskFull, 6),
+    (Operation::DiskFault, 10),
+    (Operation::Heal, 20),
+];
+
 impl Workload {
     /// All workloads; a seed picks one unless told otherwise.
-    pub const ALL: [Workload; 9] = [
+    pub const ALL: [Workload; 11] = [
         Workload {
             name: "mixed",
             weights: MIXED,
@@ -400,7 +432,35 @@ impl Workload {
             streams: 0,
             order: 90,
         },
+        Workload {
+            name: "sessions",
+            weights: SESSIONS,
+            body_bytes_max: 0,
+            burst_max: 0,
+            features: 0,
+            delayed: 0,
+            identified: 0,
+            streams: 0,
+            order: 0,
+        },
+        Workload {
+            name: "retained",
+            weights: RETAINED,
+            body_bytes_max: 300,
+            burst_max: 4,
+            features: 5,
+            delayed: 2,
+            identified: 2,
+            streams: 0,
+            order: 0,
+        },
     ];
+
+    /// Whether its world is the one of sessions.
+    #[must_use]
+    pub fn is_of_sessions(&self) -> bool {
+        self.name == "sessions"
+    }
 
     /// The workload of that name.
     #[must_use]

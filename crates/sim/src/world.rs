@@ -22,6 +22,7 @@ use crate::model::queue::QueueModel;
 use crate::model::routing::Binding;
 use crate::model::{self, Change, Model, Seemly, Step};
 use crate::outlet::{Event, Events, SimOutlet};
+use crate::retained::RetainedModel;
 use crate::trace::Trace;
 use crate::workload::Workload;
 use crate::{Checked, Violation, check, peek, violated};
@@ -135,6 +136,8 @@ pub struct World {
     pub lives: u64,
     /// Restarts that were asked for.
     pub restarts: u64,
+    /// What must be retained.
+    pub retained: RetainedModel,
     pub(crate) next_message: u64,
     pub(crate) next_consumer: u64,
     pub(crate) next_transaction: u64,
@@ -172,6 +175,7 @@ impl World {
             segment_bytes,
             lives: 1,
             restarts: 0,
+            retained: RetainedModel::default(),
             next_message: 1,
             next_consumer: 1,
             next_transaction: 1,
@@ -239,6 +243,8 @@ impl World {
         self.marks.push((self.model.step, self.broker.log().end()));
         self.poll()?;
         check::step(self)?;
+        self.poll_retained();
+        self.check_retained()?;
         let safe = self.safe_step(self.broker.log().durable());
         self.model.forget(safe);
         Ok(())

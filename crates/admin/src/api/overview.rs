@@ -138,10 +138,11 @@ fn listeners(shared: &Shared) -> Vec<Value> {
         .collect()
 }
 
-/// Where HTTP is spoken.
+/// Where HTTP is spoken for its own sake.
 pub(super) fn contexts(shared: &Shared, with_node: bool) -> Vec<Value> {
     let http = shared.node.listeners.iter();
-    http.filter(|listener| listener.protocol.starts_with("http"))
+    let is_own = |protocol: &str| protocol.starts_with("http") && !protocol.ends_with("/web-mqtt");
+    http.filter(|listener| is_own(listener.protocol))
         .map(|listener| {
             let mut context = json!({
                 "description": "FerryMQ Management",

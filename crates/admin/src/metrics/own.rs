@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use ferry_broker::Metrics;
+use ferry_broker::{Metrics, Spoken};
 
 use super::text::{Family, Text, counter};
 use crate::shared::Shared;
@@ -126,10 +126,27 @@ pub(super) fn write(shared: &Shared, text: &mut Text) {
         text.sample(BY_KIND, &[("kind", kind)], count as f64);
     }
     throttled(shared, text);
-    let (received, sent) = shared.broker.edges().traffic_bytes();
-    for (family, bytes) in [(RECEIVED, received), (SENT, sent)] {
+    traffic(shared, text);
+}
+
+fn traffic(shared: &Shared, text: &mut Text) {
+    let of = |spoken| {
+        let name = match spoken {
+            Spoken::Amqp091 => "amqp091",
+            Spoken::Mqtt => "mqtt",
+            Spoken::Json => "json",
+        };
+        (name, shared.broker.edges().traffic_bytes_of(spoken))
+    };
+    let all = Spoken::ALL.map(of);
+    for (family, bytes) in [
+        (RECEIVED, all.map(|(name, (received, _))| (name, received))),
+        (SENT, all.map(|(name, (_, sent))| (name, sent))),
+    ] {
         text.open(family);
-        text.sample(family, &[("protocol", "amqp091")], bytes as f64);
+        for (protocol, bytes) in bytes {
+            text.sample(family, &[("protocol", protocol)], bytes as f64);
+        }
     }
 }
 

@@ -46,6 +46,7 @@ const FILES: &[File] = files![
     "lib/later.js",
     "lib/parts.js",
     "lib/picture.js",
+    "lib/socket.js",
     "lib/table.js",
     "style/base.css",
     "style/fields.css",
@@ -82,6 +83,7 @@ const FILES: &[File] = files![
     "views/users.js",
     "views/vhosts.js",
     "views/waiting.js",
+    "views/websocket.js",
 ];
 
 /// One tag for all files, as they are made for each other.

@@ -22,6 +22,7 @@ import { replays } from "./views/replays.js";
 import { waiting } from "./views/waiting.js";
 import { someone, users } from "./views/users.js";
 import { vhost, vhosts } from "./views/vhosts.js";
+import { websocket } from "./views/websocket.js";
 
 const missing = {
   title: () => "No such page",
@@ -53,6 +54,7 @@ const ROUTES = [
   ["/definitions", definitions],
   ["/log", log],
   ["/audit", audit],
+  ["/websocket", websocket],
   ["/help", help],
 ].map(([pattern, view]) => ({ parts: pattern.split("/"), view }));
 
@@ -74,6 +76,7 @@ export const groups = [
       { href: "/waiting", text: "Schedule and leases" },
       { href: "/replays", text: "Replays" },
       { href: "/passport", text: "Passport" },
+      { href: "/websocket", text: "WebSocket" },
     ],
   },
   {

@@ -18,3 +18,4 @@ mod parameters;
 mod passport;
 mod policies;
 mod support;
+mod websocket;

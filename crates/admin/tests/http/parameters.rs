@@ -192,6 +192,13 @@ async fn health_is_told_in_the_words_of_rabbitmq() {
     let ok = json!({ "status": "ok" });
     let alone = json!({ "status": "ok", "reason": "single node cluster" });
     let bad = |reason: &str| (400, json!({ "error": "bad_request", "reason": reason }));
+    let unheard = |protocol: &str| {
+        let said = json!({
+            "status": "failed", "reason": "No active listener", "missing": protocol,
+            "protocols": ["amqp", "http"],
+        });
+        (503, said)
+    };
     for (check, expected) in [
         ("alarms", (200, ok.clone())),
         ("local-alarms", (200, ok.clone())),
@@ -223,16 +230,8 @@ async fn health_is_told_in_the_words_of_rabbitmq() {
             "protocol-listener/AMQP091",
             (200, json!({ "status": "ok", "protocol": "amqp" })),
         ),
-        (
-            "protocol-listener/amqps",
-            (
-                503,
-                json!({
-                    "status": "failed", "reason": "No active listener", "missing": "amqp/ssl",
-                    "protocols": ["amqp", "http"],
-                }),
-            ),
-        ),
+        ("protocol-listener/amqps", unheard("amqp/ssl")),
+        ("protocol-listener/web-mqtt", unheard("http/web-mqtt")),
     ] {
         assert_eq!(
             get(&door, &format!("health/checks/{check}")).await,

@@ -4,7 +4,7 @@
 //! - Only scopes with our prefix count, and of them only those of RabbitMQ's form.
 //! - A claim that stands in a scope is taken as it is: `*` and `%` in it are plain characters.
 
-use ferry_broker::Right;
+use ferry_broker::{Right, filter_is_within};
 use serde_json::{Map, Value};
 
 use super::OAuth2Settings;
@@ -99,15 +99,29 @@ impl Granted {
             .any(|scope| scope.covers(vhost, right, name))
     }
 
-    /// As in RabbitMQ, a scope without a routing key grants none.
     pub(crate) fn may_topic(&self, vhost: &str, right: Right, exchange: &str, key: &str) -> bool {
-        self.scopes.iter().any(|scope| {
-            let pattern = scope.routing_key.as_deref();
-            scope.covers(vhost, right, exchange)
-                && pattern
-                    .and_then(|pattern| Pattern::parse(&self.expand(pattern, vhost)))
-                    .is_some_and(|pattern| pattern.matches(key))
-        })
+        let mut patterns = self.key_patterns(vhost, right, exchange);
+        patterns.any(|pattern| pattern.matches(key))
+    }
+
+    /// Whether scopes together let every routing key through that a binding key lets through.
+    pub(crate) fn may_filter(&self, vhost: &str, exchange: &str, binding_key: &[u8]) -> bool {
+        let patterns = self.key_patterns(vhost, Right::Read, exchange);
+        let patterns: Vec<_> = patterns.map(|pattern| pattern.to_regex()).collect();
+        !patterns.is_empty() && filter_is_within(binding_key, &patterns.join("|"))
+    }
+
+    /// As in RabbitMQ, a scope without a routing key grants none.
+    fn key_patterns(
+        &self,
+        vhost: &str,
+        right: Right,
+        exchange: &str,
+    ) -> impl Iterator<Item = Pattern> {
+        let covers = move |scope: &&Scope| scope.covers(vhost, right, exchange);
+        let scopes = self.scopes.iter().filter(covers);
+        let patterns = scopes.filter_map(|scope| scope.routing_key.as_deref());
+        patterns.filter_map(move |pattern| Pattern::parse(&self.expand(pattern, vhost)))
     }
 
     /// Puts claims, and the virtual host, where `{name}` stands.

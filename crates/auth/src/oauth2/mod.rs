@@ -220,6 +220,10 @@ impl Grants for TokenGrants {
         self.counts() && self.granted.may_topic(vhost, right, exchange, routing_key)
     }
 
+    fn may_filter(&self, vhost: &str, exchange: &str, binding_key: &[u8]) -> bool {
+        self.counts() && self.granted.may_filter(vhost, exchange, binding_key)
+    }
+
     fn expires_at(&self) -> Option<Millis> {
         self.expires_at
     }

@@ -20,6 +20,16 @@ impl Pattern {
             .map(Pattern)
     }
 
+    /// The same as a regular expression over bytes.
+    pub(crate) fn to_regex(&self) -> String {
+        let piece = |piece: &Vec<u8>| -> String {
+            let bytes = piece.iter();
+            bytes.map(|byte| format!("\\x{byte:02x}")).collect()
+        };
+        let pieces: Vec<_> = self.0.iter().map(piece).collect();
+        format!("^{}$", pieces.join(".*"))
+    }
+
     /// Whether all of the text is as the pattern says.
     pub(crate) fn matches(&self, text: &str) -> bool {
         let (first, rest) = self.0.split_first().expect("a split has one part at least");
@@ -130,6 +140,23 @@ mod tests {
         }
         for wrong in ["%", "%2", "%zz", "a%2*"] {
             assert_eq!(Pattern::parse(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_and_its_regular_expression_let_the_same_filters_through() {
+        for (pattern, filter, expected) in [
+            ("a.*", "a.#", false),
+            ("a.*", "a.*.#", true),
+            ("a*", "a.#", true),
+            ("*", "#", true),
+            ("*.b", "*.b", true),
+            ("a.%2a", "a.*", false),
+            ("", "#", false),
+        ] {
+            let regex = Pattern::parse(pattern).unwrap().to_regex();
+            let found = ferry_broker::filter_is_within(filter.as_bytes(), &regex);
+            assert_eq!(found, expected, "{filter} within {pattern}");
         }
     }
 

@@ -30,16 +30,19 @@ pub enum LoginBy {
     Amqp091,
     /// HTTP.
     Http,
+    /// MQTT, over whatever carries it.
+    Mqtt,
 }
 
 impl LoginBy {
-    const ALL: [LoginBy; 2] = [LoginBy::Amqp091, LoginBy::Http];
+    const ALL: [LoginBy; 3] = [LoginBy::Amqp091, LoginBy::Http, LoginBy::Mqtt];
 
     /// Its name, as RabbitMQ has it.
     pub fn name(self) -> &'static str {
         match self {
             LoginBy::Amqp091 => "amqp091",
             LoginBy::Http => "http",
+            LoginBy::Mqtt => "mqtt",
         }
     }
 }
@@ -58,7 +61,7 @@ pub struct LoginCount {
 /// Log-ins so far.
 pub(super) struct Attempts {
     /// By protocol: right ones, wrong ones.
-    counts: [[AtomicU64; 2]; 2],
+    counts: [[AtomicU64; 2]; LoginBy::ALL.len()],
     /// Until when each debt lasts.
     debts: Mutex<Map<u64, Millis>>,
     hasher: RandomState,
@@ -178,16 +181,20 @@ mod tests {
     fn attempts_are_counted_by_protocol_until_they_are_reset() {
         let attempts = Attempts::default();
         assert_eq!(attempts.counts(), []);
-        for right in [true, false, true] {
-            attempts.count(LoginBy::Http, right);
+        for (by, right) in [
+            (LoginBy::Http, true),
+            (LoginBy::Mqtt, false),
+            (LoginBy::Http, false),
+            (LoginBy::Http, true),
+        ] {
+            attempts.count(by, right);
         }
-        let (protocol, succeeded, failed) = ("http", 2, 1);
-        let expected = LoginCount {
+        let of = |(protocol, succeeded, failed)| LoginCount {
             protocol,
             succeeded,
             failed,
         };
-        assert_eq!(attempts.counts(), [expected]);
+        assert_eq!(attempts.counts(), [("http", 2, 1), ("mqtt", 0, 1)].map(of));
         attempts.reset();
         assert_eq!(attempts.counts(), []);
     }

@@ -32,6 +32,8 @@ pub(crate) enum AccessChange {
     Vhost(VhostSpec),
     /// With everything in it, and all rights to it.
     VhostDeleted(Arc<str>),
+    /// What answers are made up from for users that are not there.
+    Secret([u8; 32]),
 }
 
 /// Where a change gives or takes rights.
@@ -44,7 +46,9 @@ pub(super) enum Changes {
 impl AccessChange {
     pub(super) fn changes_rights(&self) -> Changes {
         match self {
-            AccessChange::User(_) | AccessChange::Vhost(_) => Changes::Nothing,
+            AccessChange::User(_) | AccessChange::Vhost(_) | AccessChange::Secret(_) => {
+                Changes::Nothing
+            }
             AccessChange::Permission(Permission { vhost, .. })
             | AccessChange::TopicPermission(TopicPermission { vhost, .. })
             | AccessChange::PermissionCleared { vhost, .. }
@@ -73,6 +77,8 @@ pub(crate) struct Tables {
     pub topic_permissions: BTreeMap<TopicPlace, Arc<TopicPermission>>,
     /// What the users who are logged in look at.
     pub standings: BTreeMap<Arc<str>, Arc<Standing>>,
+    /// What answers are made up from for users that are not there, once one was asked for.
+    pub secret: Option<[u8; 32]>,
 }
 
 impl Tables {
@@ -115,6 +121,7 @@ impl Tables {
                 self.renew(&user, &vhost);
             }
             AccessChange::VhostDeleted(vhost) => self.delete_vhost(&vhost),
+            AccessChange::Secret(secret) => self.secret = Some(secret),
             AccessChange::Vhost(_) => {}
         }
     }
@@ -169,6 +176,8 @@ impl Tables {
         let permissions = permissions.map(|one| AccessChange::Permission((**one).clone()));
         let topics = self.topic_permissions.values();
         let topics = topics.map(|one| AccessChange::TopicPermission((**one).clone()));
-        users.chain(permissions).chain(topics).map(Definition::from)
+        let secret = self.secret.map(AccessChange::Secret);
+        let rights = permissions.chain(topics);
+        users.chain(rights).chain(secret).map(Definition::from)
     }
 }

@@ -15,6 +15,9 @@ pub trait Grants: Debug + Send + Sync {
     fn may(&self, vhost: &str, right: Right, kind: Resource, name: &str) -> bool;
     /// Whether the user may use a routing key with a topic exchange.
     fn may_topic(&self, vhost: &str, right: Right, exchange: &str, routing_key: &str) -> bool;
+    /// Whether the user may use every routing key that a binding key of a topic exchange lets
+    /// through.
+    fn may_filter(&self, vhost: &str, exchange: &str, binding_key: &[u8]) -> bool;
     /// When all of that ends.
     fn expires_at(&self) -> Option<Millis>;
     /// The same user with a new secret; none where a secret means nothing.

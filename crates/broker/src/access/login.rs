@@ -190,7 +190,7 @@ impl Broker {
     }
 
     /// Who that is now.
-    fn user(&self, account: &Account) -> Option<Arc<User>> {
+    pub(super) fn user(&self, account: &Account) -> Option<Arc<User>> {
         let tables = self.access.tables.read();
         let standing = Arc::clone(tables.standings.get(&account.name)?);
         let user = User::of_account(&account.name, &account.tags, standing);
@@ -233,7 +233,9 @@ impl PasswordCheck {
             Ok(now.is_some_and(|now| now.password_hash == account.password_hash))
         });
         match changed {
-            Ok(_) => tracing::info!(user = ?account.name, "the password is kept as argon2id now"),
+            Ok(_) => {
+                tracing::info!(user = ?account.name, "a better hash of the password is kept now")
+            }
             Err(error) => tracing::warn!(user = ?account.name, "the old hash is kept: {error}"),
         }
     }
@@ -252,7 +254,7 @@ impl PasswordCheck {
 }
 
 /// `guest`, whose password everybody knows, comes from this machine only.
-fn check_place(user: Arc<User>, loopback: bool) -> Result<Arc<User>, LoginError> {
+pub(super) fn check_place(user: Arc<User>, loopback: bool) -> Result<Arc<User>, LoginError> {
     match loopback || user.name != super::GUEST {
         true => Ok(user),
         false => Err(LoginError::NotFromHere),

@@ -8,12 +8,14 @@
 
 use regex::bytes::{Regex, RegexBuilder};
 
+use super::inclusion::filter_is_within;
+
 /// Longest pattern.
 const PATTERN_BYTES_MAX: usize = 4096;
 /// Largest program that a pattern may become.
-const PROGRAM_BYTES_MAX: usize = 256 << 10;
+pub(super) const PROGRAM_BYTES_MAX: usize = 256 << 10;
 /// How deep groups in a pattern may nest.
-const PATTERN_DEPTH_MAX: u32 = 32;
+pub(super) const PATTERN_DEPTH_MAX: u32 = 32;
 
 /// The name of a client of a protocol that has such names.
 const CLIENT_ID: &str = "{client_id}";
@@ -37,15 +39,28 @@ impl Pattern {
         Ok(match text {
             ".*" | "^.*" | ".*$" | "^.*$" => Pattern::All,
             "" | "^$" => Pattern::Empty,
-            text => {
-                let mut builder = RegexBuilder::new(text);
-                builder
-                    .unicode(false)
-                    .size_limit(PROGRAM_BYTES_MAX)
-                    .nest_limit(PATTERN_DEPTH_MAX);
-                Pattern::Some(builder.build().map_err(|error| error.to_string())?)
-            }
+            text => Pattern::compile(text, false)?,
         })
+    }
+
+    fn compile(text: &str, dot_is_any: bool) -> Result<Pattern, String> {
+        let mut builder = RegexBuilder::new(text);
+        builder
+            .unicode(false)
+            .dot_matches_new_line(dot_is_any)
+            .size_limit(PROGRAM_BYTES_MAX)
+            .nest_limit(PATTERN_DEPTH_MAX);
+        let regex = builder.build().map_err(|error| error.to_string())?;
+        Ok(Pattern::Some(regex))
+    }
+
+    /// A pattern over routing keys, in which `.` stands for every byte: a key that has a line's end
+    /// in it is a key like others.
+    fn of_keys(text: &str) -> Result<Pattern, String> {
+        match Pattern::new(text)? {
+            Pattern::Some(_) => Pattern::compile(text, true),
+            simple => Ok(simple),
+        }
     }
 
     pub fn matches(&self, name: &[u8]) -> bool {
@@ -69,20 +84,33 @@ impl TopicPattern {
     pub fn new(text: &str, user: &str, vhost: &str) -> Result<TopicPattern, String> {
         let filled = fill(text, &[("{username}", user), ("{vhost}", vhost)]);
         if filled.contains(CLIENT_ID) {
-            Pattern::new(&fill(&filled, &[(CLIENT_ID, "")]))?;
+            Pattern::of_keys(&fill(&filled, &[(CLIENT_ID, "")]))?;
             return Ok(TopicPattern::OfClient(filled));
         }
-        Pattern::new(&filled).map(TopicPattern::Fixed)
+        Pattern::of_keys(&filled).map(TopicPattern::Fixed)
     }
 
     /// Whether it allows a routing key. For a client without a name the variable stands for its
     /// own text.
     pub fn matches(&self, routing_key: &[u8], client_id: Option<&str>) -> bool {
+        self.with(client_id, |pattern| pattern.matches(routing_key))
+    }
+
+    /// Whether it allows every routing key that a binding key lets through.
+    pub fn covers(&self, binding_key: &[u8], client_id: Option<&str>) -> bool {
+        self.with(client_id, |pattern| match pattern {
+            Pattern::All => true,
+            Pattern::Empty => false,
+            Pattern::Some(regex) => filter_is_within(binding_key, regex.as_str()),
+        })
+    }
+
+    fn with(&self, client_id: Option<&str>, ask: impl FnOnce(&Pattern) -> bool) -> bool {
         match self {
-            TopicPattern::Fixed(pattern) => pattern.matches(routing_key),
+            TopicPattern::Fixed(pattern) => ask(pattern),
             TopicPattern::OfClient(text) => {
                 let text = fill(text, &[(CLIENT_ID, client_id.unwrap_or(CLIENT_ID))]);
-                Pattern::new(&text).is_ok_and(|pattern| pattern.matches(routing_key))
+                Pattern::of_keys(&text).is_ok_and(|pattern| ask(&pattern))
             }
         }
     }
@@ -184,6 +212,7 @@ mod tests {
                 false,
             ),
             ("^x{2}$", "u", None, "xx", true),
+            ("^a.*z$", "u", None, "a\n.z", true),
         ] {
             let pattern = TopicPattern::new(pattern, user, "/").unwrap();
             let found = pattern.matches(key.as_bytes(), client);

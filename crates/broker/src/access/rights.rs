@@ -80,6 +80,22 @@ impl Standing {
         }
     }
 
+    /// Whether all keys that a binding key lets through may be read.
+    pub fn may_filter(
+        &self,
+        vhost: &str,
+        exchange: &str,
+        binding_key: &[u8],
+        client_id: Option<&str>,
+    ) -> bool {
+        let Some(rights) = self.of(vhost) else {
+            return false;
+        };
+        let mut topics = rights.topics.iter();
+        let found = topics.find(|one| *one.exchange == *exchange);
+        found.is_none_or(|found| found.read.covers(binding_key, client_id))
+    }
+
     /// Whether the user was deleted.
     pub fn is_ended(&self) -> bool {
         self.ended.load(Ordering::SeqCst)

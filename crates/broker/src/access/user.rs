@@ -146,6 +146,17 @@ impl User {
         }
     }
 
+    /// Whether the user may read every routing key that a binding key of a topic exchange lets
+    /// through.
+    pub(super) fn may_filter(&self, vhost: &str, exchange: &str, binding_key: &[u8]) -> bool {
+        match &self.source {
+            Source::Account(standing) => {
+                standing.may_filter(vhost, exchange, binding_key, self.client_id.as_deref())
+            }
+            Source::Granted(grants) => grants.may_filter(vhost, exchange, binding_key),
+        }
+    }
+
     /// Refuses what the user has no right to, in RabbitMQ's words.
     pub fn check(
         &self,

@@ -57,6 +57,7 @@ pub(crate) const COMPARED: &[&str] = &[
     "x-deliver-rate",
     "x-deliver-byte-rate",
     "x-passport",
+    "x-discard-transient",
 ];
 
 /// What was refused, and why.
@@ -145,6 +146,7 @@ pub(crate) fn declared(arguments: &Arguments, flags: Flags) -> Result<Declared, 
         single_active_consumer: reader
             .read("x-single-active-consumer", flag)?
             .unwrap_or(false),
+        discards_transient: reader.read("x-discard-transient", flag)?.unwrap_or(false),
         sync: match kind {
             QueueKind::Stream => stream::check(&reader, flags.sync_default)?,
             _ => sync(&reader)?.unwrap_or(flags.sync_default),

@@ -170,6 +170,7 @@ impl Broker {
             }
             After::Gathered(answer) => self.send_answer(*answer),
             After::Room { queue } => self.retry_stuck_for(queue),
+            After::Retained(store) => store.settle_done(self),
             After::Expired { queue } => {
                 let now = self.now();
                 if let Some(vhost) = self.vhost(&queue.vhost) {

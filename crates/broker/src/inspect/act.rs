@@ -12,7 +12,7 @@ use ferry_log::Need;
 
 use super::reference::MessageRef;
 use crate::partition::{State, StateContext};
-use crate::{Broker, OperateError, Promise, QueueHandle};
+use crate::{Broker, OperateError, Promise, QueueHandle, RETAINED_QUEUE};
 
 impl Broker {
     /// Drops a message that is ready or waits for its time.
@@ -195,6 +195,8 @@ impl State {
         self.named(run, queue, name)?;
         let core = self.queue(queue.place());
         match core.and_then(|core| core.lease_info(lease)) {
+            // The broker itself holds what is retained.
+            Some(_) if queue.name() == RETAINED_QUEUE => Err(OperateError::NotLeased),
             Some(info) if matches!(info.held, Held::Consumer(_) | Held::Get) => Ok(lease),
             _ => Err(OperateError::NotLeased),
         }

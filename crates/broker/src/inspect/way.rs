@@ -9,9 +9,10 @@ use std::sync::Arc;
 use ferry_core::arguments::{Arguments, Value};
 use ferry_core::limits::NAME_BYTES_MAX;
 use ferry_core::message::{Draft, Message};
+use ferry_core::routing::ROUTING_KEY_BYTES_MAX;
 
 use super::{MoveTo, OperateError};
-use crate::{Broker, QueueHandle, Vhost};
+use crate::{Broker, QueueHandle, RETAINED_QUEUE, Vhost};
 
 /// Where a message goes and what it says of that.
 pub(crate) struct Way {
@@ -132,6 +133,7 @@ impl Origin {
 fn find_queue(vhost: &Vhost, name: &str) -> Result<Arc<QueueHandle>, OperateError> {
     vhost
         .any_queue(name)
+        .filter(|queue| queue.name() != RETAINED_QUEUE)
         .ok_or_else(|| OperateError::NoSuchQueue {
             name: name.to_owned(),
             vhost: vhost.name().to_owned(),
@@ -189,8 +191,8 @@ fn texts(headers: &Arguments, name: &str) -> Vec<Vec<u8>> {
 
 /// Whether a message may carry such a routing key.
 pub(super) fn check_key(key: &[u8]) -> Result<(), OperateError> {
-    if key.len() > NAME_BYTES_MAX {
-        let range = format!("at most {NAME_BYTES_MAX} bytes");
+    if key.len() > ROUTING_KEY_BYTES_MAX {
+        let range = format!("at most {ROUTING_KEY_BYTES_MAX} bytes");
         return Err(OperateError::out_of_range("the routing key", range));
     }
     Ok(())

@@ -36,13 +36,35 @@ pub(crate) struct MessageTimes {
     pub leased: Histogram,
 }
 
+/// What a client speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spoken {
+    /// AMQP 0-9-1.
+    Amqp091,
+    /// MQTT, whichever version.
+    Mqtt,
+    /// JSON over WebSocket.
+    Json,
+}
+
+impl Spoken {
+    /// All there are, in the order of their numbers.
+    pub const ALL: [Spoken; 3] = [Spoken::Amqp091, Spoken::Mqtt, Spoken::Json];
+}
+
+/// Bytes of clients' sockets.
+#[derive(Debug, Default)]
+struct Traffic {
+    received_bytes: AtomicU64,
+    sent_bytes: AtomicU64,
+}
+
 /// What doors measure.
 #[derive(Debug, Default)]
 struct Edge {
     confirm_us: Histogram,
     burst_publishes: Histogram,
-    received_bytes: AtomicU64,
-    sent_bytes: AtomicU64,
+    traffic: [Traffic; Spoken::ALL.len()],
 }
 
 /// What bursts and sockets measure.
@@ -56,14 +78,14 @@ impl Edges {
     }
 
     /// Bytes came from clients.
-    pub fn received(&self, bytes: u64) {
-        let counter = &self.0.mine().received_bytes;
+    pub fn received(&self, spoken: Spoken, bytes: u64) {
+        let counter = &self.0.mine().traffic[spoken as usize].received_bytes;
         counter.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// Sockets of clients took bytes.
-    pub fn sent(&self, bytes: u64) {
-        let counter = &self.0.mine().sent_bytes;
+    pub fn sent(&self, spoken: Spoken, bytes: u64) {
+        let counter = &self.0.mine().traffic[spoken as usize].sent_bytes;
         counter.fetch_add(bytes, Ordering::Relaxed);
     }
 
@@ -75,14 +97,19 @@ impl Edges {
 
     /// All bytes that came from clients, and all that their sockets took.
     pub fn traffic_bytes(&self) -> (u64, u64) {
-        let sum = |of: fn(&Edge) -> &AtomicU64| {
-            let loads = self.0.all().map(|edge| of(edge).load(Ordering::Relaxed));
-            loads.sum()
+        let each = Spoken::ALL.map(|spoken| self.traffic_bytes_of(spoken));
+        each.iter().fold((0, 0), |sum, (received, sent)| {
+            (sum.0 + received, sum.1 + sent)
+        })
+    }
+
+    /// The same, of clients that speak this.
+    pub fn traffic_bytes_of(&self, spoken: Spoken) -> (u64, u64) {
+        let sum = |of: fn(&Traffic) -> &AtomicU64| {
+            let traffic = self.0.all().map(|edge| &edge.traffic[spoken as usize]);
+            traffic.map(|one| of(one).load(Ordering::Relaxed)).sum()
         };
-        (
-            sum(|edge| &edge.received_bytes),
-            sum(|edge| &edge.sent_bytes),
-        )
+        (sum(|one| &one.received_bytes), sum(|one| &one.sent_bytes))
     }
 
     fn merged(&self, of: fn(&Edge) -> &Histogram) -> Distribution {
@@ -162,5 +189,22 @@ impl QueueHandle {
             waited_ms: times.waited.read(),
             leased_ms: times.leased.read(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_counted_by_what_is_spoken_and_together() {
+        let edges = Edges::default();
+        edges.received(Spoken::Amqp091, 1);
+        edges.received(Spoken::Mqtt, 20);
+        edges.sent(Spoken::Mqtt, 300);
+        for (spoken, bytes) in [(Spoken::Amqp091, (1, 0)), (Spoken::Mqtt, (20, 300))] {
+            assert_eq!(edges.traffic_bytes_of(spoken), bytes, "{spoken:?}");
+        }
+        assert_eq!(edges.traffic_bytes(), (21, 300));
     }
 }

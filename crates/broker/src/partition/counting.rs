@@ -110,9 +110,25 @@ impl State {
         lease: LeaseId,
         outcome: Outcome,
     ) -> Settled {
+        self.settle_as(cx, queue, lease, outcome, false)
+    }
+
+    /// The same, perhaps `recorded` by a transaction before.
+    pub(super) fn settle_as(
+        &mut self,
+        cx: &StateContext<'_>,
+        queue: QueuePlace,
+        lease: LeaseId,
+        outcome: Outcome,
+        recorded: bool,
+    ) -> Settled {
         let settle = |queue: &mut Queue, context: &mut Context<'_>| {
             let since = queue.leased_since(lease);
-            (queue.settle(lease, outcome, context), since)
+            let settled = match recorded {
+                true => queue.settle_recorded(lease, outcome, context),
+                false => queue.settle(lease, outcome, context),
+            };
+            (settled, since)
         };
         let Some((settled, since)) = self.with_queue(cx, queue, &[], settle) else {
             Metrics::add(&cx.metrics.messages_settled_late, 1);

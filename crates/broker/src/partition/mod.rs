@@ -18,6 +18,7 @@ mod deadlines;
 mod effects;
 mod inbox;
 mod lens;
+mod notes;
 mod state;
 mod trail;
 
@@ -39,9 +40,10 @@ use parking_lot::Mutex;
 use crate::dead_letter::Departure;
 use crate::gather::Answer;
 use crate::measure::MessageTimes;
-use crate::{ConfirmTag, QueueHandle, Ticket};
+use crate::{ConfirmTag, QueueHandle, Retained, Ticket};
 pub(crate) use effects::with_body;
 pub(crate) use inbox::Inbox;
+pub(crate) use notes::{SetNote, SetTag};
 pub(crate) use state::{State, StateContext, Target};
 
 /// Where a queue is within its partition.
@@ -63,7 +65,13 @@ pub(crate) enum Command {
         queue: QueuePlace,
         lease: LeaseId,
         outcome: Outcome,
+        /// A transaction has written it.
+        recorded: bool,
     },
+    /// The queue remembers a number, or forgets it.
+    Note { queue: QueuePlace, note: SetNote },
+    /// A message keeps a number.
+    Tag { queue: QueuePlace, tag: SetTag },
     Resume {
         queue: QueuePlace,
         consumer: ConsumerSlot,
@@ -94,6 +102,8 @@ pub(crate) enum After {
     Gathered(Box<Answer>),
     /// The queue has not been used for its time.
     Expired { queue: Arc<QueueHandle> },
+    /// Retained messages were replaced.
+    Retained(Arc<Retained>),
 }
 
 /// One partition.

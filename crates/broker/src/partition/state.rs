@@ -340,9 +340,12 @@ impl State {
                 queue,
                 lease,
                 outcome,
+                recorded,
             } => {
-                self.settle(cx, queue, lease, outcome);
+                self.settle_as(cx, queue, lease, outcome, recorded);
             }
+            Command::Note { queue, note } => self.set_note(cx, queue, note),
+            Command::Tag { queue, tag } => self.set_tag(cx, queue, tag),
             Command::Departed { queue, lease } => {
                 self.with_queue(cx, queue, &[], |queue, context| {
                     queue.departed(lease, context)
@@ -355,6 +358,11 @@ impl State {
             }
         }
         true
+    }
+
+    /// What this step writes of a queue has to be safe as the queue says, if it is at all.
+    pub(super) fn promise_kept(&mut self, sync: Option<SyncPolicy>) {
+        self.need = self.need.max(sync.map_or(Need::Lazy, need_of));
     }
 
     /// Adds a change to what this step writes down.

@@ -30,7 +30,7 @@ pub(crate) use rule::{Ranked, Rule};
 pub(crate) use term::Term;
 pub(crate) use tier::{Policies, Tier};
 
-use crate::arguments::{self, Declared, Flags};
+use crate::arguments::{self, Declared};
 use crate::vhost::Definitions;
 use crate::{Broker, Promise, QueueHandle, Vhost};
 
@@ -213,11 +213,6 @@ fn apply_to_queues(broker: &Broker, definitions: &Definitions) {
 
 /// What a queue was declared with.
 fn declared(queue: &QueueHandle) -> Declared {
-    let flags = Flags {
-        durable: queue.declared_durable,
-        exclusive: queue.owner.is_some(),
-        auto_delete: queue.auto_delete,
-        sync_default: queue.sync,
-    };
-    arguments::declared(&queue.arguments, flags).expect("they were read when it was declared")
+    arguments::declared(&queue.arguments(), queue.flags())
+        .expect("they were read when it was declared")
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use ferry_core::arguments::{Arguments, Value};
 
 use super::{Policy, Ranked};
+use crate::RETAINED_QUEUE;
 use crate::arguments::Declared;
 use crate::definitions::Definition;
 use crate::handle::Effective;
@@ -96,8 +97,10 @@ impl Policies {
 
     /// What a queue of that name does.
     pub fn effective(&self, name: &str, declared: &Declared) -> Effective {
-        let [user, operator] =
-            [&self.user, &self.operator].map(|ranked| ranked.in_force(name, declared.kind()));
+        let [user, operator] = [&self.user, &self.operator].map(|ranked| match name {
+            RETAINED_QUEUE => None,
+            name => ranked.in_force(name, declared.kind()),
+        });
         let settings = match (user, operator) {
             (Some(user), Some(operator)) => {
                 let mut both = user.settings.over(&operator.settings);

@@ -2,7 +2,8 @@
 //!
 //! Invariants
 //! - A route is used only while the virtual host's epoch is the one it was found in.
-//! - There are at most `ROUTES_MAX`; a new one beyond that starts the memory again.
+//! - There are at most `ROUTES_MAX` with names of `NAMES_BYTES_MAX` together; a new one beyond that
+//!   starts the memory again.
 
 use std::sync::Arc;
 
@@ -13,6 +14,9 @@ use crate::vhost::Map;
 
 /// Routes that a channel remembers.
 const ROUTES_MAX: usize = 4096;
+
+/// Bytes of the exchanges and routing keys of all of them, which may be long ones.
+const NAMES_BYTES_MAX: usize = 2 << 20;
 
 /// Between exchange and routing key; in no UTF-8 name.
 const SEPARATOR: u8 = 0xff;
@@ -61,6 +65,8 @@ pub(super) struct Routes {
     last_key: Vec<u8>,
     last: usize,
     joined: Vec<u8>,
+    /// Bytes of the names in `places`.
+    names_bytes: usize,
 }
 
 impl Routes {
@@ -103,9 +109,11 @@ impl Routes {
         let place = match self.places.get(self.joined.as_slice()) {
             Some(place) => *place,
             None => {
-                if self.all.len() >= ROUTES_MAX {
+                self.names_bytes += self.joined.len();
+                if self.all.len() >= ROUTES_MAX || self.names_bytes > NAMES_BYTES_MAX {
                     self.places.clear();
                     self.all.clear();
+                    self.names_bytes = self.joined.len();
                 }
                 let place = self.all.len();
                 self.places.insert(self.joined.as_slice().into(), place);
@@ -167,6 +175,20 @@ mod tests {
         assert_eq!(routes.find(b"e", b"0", 1), None);
         let newest = ROUTES_MAX.to_string();
         assert_eq!(routes.find(b"e", newest.as_bytes(), 1), Some(0));
+    }
+
+    #[test]
+    fn long_keys_are_no_way_to_more_memory() {
+        let mut routes = Routes::default();
+        let mut key = vec![b'k'; 65_535];
+        for number in 0..100u8 {
+            key[0] = number;
+            let place = routes.insert(b"", &key, route(1));
+            assert_eq!(routes.find(b"", &key, 1), Some(place));
+            let bytes: usize = routes.places.keys().map(|name| name.len()).sum();
+            assert!(bytes <= NAMES_BYTES_MAX && bytes == routes.names_bytes);
+        }
+        assert!(routes.all.len() > 1);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use ferry_core::routing::{Binding, Destination, Exchange, QueueId};
+use ferry_core::view::NoView;
 
 use super::Vhost;
 use crate::QueueHandle;
@@ -41,6 +42,14 @@ impl Vhost {
         let definitions = self.definitions.read();
         let found = definitions.topology.bindings_of_queue(queue.id);
         found.map(|view| view.to_binding()).collect()
+    }
+
+    /// Whether an exchange that looks at keys alone has a queue for this one.
+    pub fn has_route(&self, exchange: &str, routing_key: &[u8]) -> bool {
+        let (definitions, mut found) = (self.definitions.read(), Vec::new());
+        let topology = &definitions.topology;
+        let routed = topology.route(exchange, routing_key, &NoView, &|| 0, &mut found);
+        routed.is_ok() && !found.is_empty()
     }
 
     /// All queues, in order of their names.

@@ -178,3 +178,25 @@ fn users_that_make_no_sense_are_refused() {
     assert_eq!(node.broker.users().len(), 1);
     assert!(node.broker.delete_user("nobody").is_err());
 }
+
+#[test]
+fn who_is_not_there_looks_to_scram_as_if_it_were_also_after_a_kill() {
+    let node = Node::new();
+    let salt_of = |node: &Node, user: &str| {
+        let begun = node.broker.begin_scram(user, HERE, true, LoginBy::Mqtt);
+        let begun = begun.unwrap();
+        (begun.verifier().salt().to_vec(), begun.verifier().rounds())
+    };
+    let nobody = salt_of(&node, "nobody");
+    let guest = salt_of(&node, "guest");
+    assert_eq!(salt_of(&node, "nobody"), nobody);
+    assert_ne!(salt_of(&node, "somebody"), nobody);
+    assert_eq!((nobody.0.len(), nobody.1), (guest.0.len(), guest.1));
+    node.broker.commit_log().unwrap();
+    let node = node.killed(2);
+    assert_eq!(salt_of(&node, "nobody"), nobody);
+    node.broker.checkpoint().unwrap();
+    let node = node.killed(3);
+    assert_eq!(salt_of(&node, "nobody"), nobody);
+    assert_eq!(salt_of(&node, "guest"), guest);
+}

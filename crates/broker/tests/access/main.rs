@@ -6,4 +6,5 @@ mod common;
 mod logins;
 mod rights;
 mod support;
+mod topics;
 mod vhosts;

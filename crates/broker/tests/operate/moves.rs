@@ -143,14 +143,14 @@ fn a_move_that_is_refused_leaves_the_message_where_it_was() {
     };
     let long = MoveTo::Exchange {
         name: String::new(),
-        routing_key: Some(vec![b'x'; 256]),
+        routing_key: Some(vec![b'x'; 1 << 16]),
     };
     for (to, expected) in [
         (to_queue("full"), "queue 'full' is full"),
         (everywhere, "queue 'full' is full"),
         (to_queue("none"), "no queue 'none' in vhost '/'"),
         (nowhere, "no exchange 'nowhere' in vhost '/'"),
-        (long, "the routing key must be at most 255 bytes"),
+        (long, "the routing key must be at most 65535 bytes"),
         (
             MoveTo::Origin,
             "the message has no history of deaths that tells where it came from",

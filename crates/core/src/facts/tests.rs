@@ -34,6 +34,10 @@ fn sample() -> Facts {
             Change::Departed(mark(1, 5), DeadLetterReason::DeliveryLimit),
             Change::Seen(QueueId(2), [9; 16], 1_700_000_000_000),
             Change::Forgotten(QueueId(2), [9; 16]),
+            Change::Noted(QueueId(2), 0, true),
+            Change::Noted(QueueId(2), 131_071, false),
+            Change::Tagged(mark(2, 9), u32::MAX),
+            Change::Tagged(mark(2, 1 << 40), 0),
         ],
         gone: vec![mark(2, 77), mark(1, u64::MAX)],
     }

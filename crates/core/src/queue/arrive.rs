@@ -82,12 +82,20 @@ impl Queue {
         if self.ready.count() == 0 && self.pass_through(incoming, cx) {
             return Enqueued::Taken;
         }
+        if self.options.discards_transient && self.is_for_nobody(incoming) {
+            return Enqueued::Taken;
+        }
         let entry = self.admit(incoming, 0, cx);
         *cx.memory += entry.memory_bytes() as i64;
         self.ready.push_back(entry);
         self.deliver_ready(cx);
         self.drop_overflow(cx);
         Enqueued::Taken
+    }
+
+    /// Whether a message lives in memory alone, and there is nobody to take it from there.
+    fn is_for_nobody(&self, incoming: &Incoming) -> bool {
+        incoming.position == NOT_LOGGED && self.consumers.count() == 0
     }
 
     /// Writes down, as part of a transaction, that a message enters.

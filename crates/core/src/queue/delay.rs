@@ -83,7 +83,8 @@ impl Queue {
             return;
         }
         entry.redelivered = entry.seq < self.suspect_below && at <= self.suspect_until;
-        entry.seq = self.take_seq();
+        let before = std::mem::replace(&mut entry.seq, self.take_seq());
+        self.tags.moved(before, entry.seq);
         entry.shift_expiry(at, cx.now);
         if let Some(mark) = self.durable_mark(&entry) {
             let change = Change::Awake(mark, entry.expires_at);

@@ -99,6 +99,7 @@ impl Queue {
             body,
             redelivered: false,
             returns: 0,
+            tag: None,
             admitted_bytes: way_bytes(incoming.size),
         };
         cx.effects.push(Effect::Deliver(subscription.id, outgoing));
@@ -135,7 +136,7 @@ impl Queue {
     ) -> Outgoing {
         let body = BodyRef::from(&entry.body);
         let redelivered = entry.redelivered || entry.seq < self.suspect_below;
-        let returns = entry.returns;
+        let (returns, tag) = (entry.returns, self.tags.get(entry.seq));
         let lease = if no_ack {
             self.gone(&entry, cx);
             None
@@ -150,6 +151,7 @@ impl Queue {
             body,
             redelivered,
             returns,
+            tag,
             admitted_bytes: 0,
         }
     }

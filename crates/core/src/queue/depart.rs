@@ -36,6 +36,7 @@ impl Queue {
     /// A message is gone for good.
     pub(super) fn gone(&mut self, entry: &Entry, cx: &mut Context<'_>) {
         *cx.memory -= entry.memory_bytes() as i64;
+        self.tags.forget(entry.seq);
         if let Some(mark) = self.mark(entry) {
             cx.released.push(mark);
             if entry.durable {

@@ -32,6 +32,8 @@ pub struct Outgoing {
     pub redelivered: bool,
     /// How often it came back.
     pub returns: u32,
+    /// The number that it keeps, if it does.
+    pub tag: Option<u32>,
     /// Bytes that its consumer's way out has reserved for it; 0 if nobody was asked.
     pub admitted_bytes: usize,
 }

@@ -190,6 +190,7 @@ impl Queue {
         }
         let (body, redelivered, returns) =
             (BodyRef::from(&entry.body), entry.redelivered, entry.returns);
+        let tag = self.tags.get(entry.seq);
         let holder = Holder::Operator(from);
         self.key_out(entry.key, holder);
         let lease = self.leases.open(entry, holder, cx.now, 0);
@@ -198,6 +199,7 @@ impl Queue {
             body,
             redelivered,
             returns,
+            tag,
             admitted_bytes: 0,
         })
     }

@@ -28,6 +28,7 @@ mod entry;
 mod inspect;
 mod lease;
 mod line;
+mod notes;
 mod options;
 mod pace;
 mod page;
@@ -39,6 +40,7 @@ mod schedule;
 mod settle;
 mod shards;
 mod stream;
+mod tag;
 #[cfg(test)]
 mod tests;
 mod upkeep;
@@ -71,10 +73,12 @@ use crate::routing::QueueId;
 use choice::Work;
 use consumer::Consumers;
 use lease::{Holder, Leases};
+use notes::Notes;
 use ready::Ready;
 use schedule::Schedule;
 use shards::Group;
 use stream::Stream;
+use tag::Tags;
 
 /// What became of a publish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,6 +110,10 @@ pub struct Queue {
     work: Work,
     /// The ids that were seen, if the queue wants to know.
     window: Option<Box<Window>>,
+    /// What it remembers for its door.
+    notes: Notes,
+    /// Numbers that messages keep.
+    tags: Tags,
     /// How fast it delivers, if that is bound.
     pace: Option<Box<pace::Pace>>,
     next_seq: u64,
@@ -139,6 +147,8 @@ impl Queue {
             shards: None,
             work: Work::default(),
             window: None,
+            notes: Notes::default(),
+            tags: Tags::default(),
             pace: None,
             options,
             next_seq: 1,

@@ -190,6 +190,8 @@ pub struct Options {
     pub deliver_rate: Rate,
     /// Whether the path of its messages is noted.
     pub passport: bool,
+    /// Whether what does not outlive the broker is dropped while nobody consumes.
+    pub discards_transient: bool,
 }
 
 impl Options {

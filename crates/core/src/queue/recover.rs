@@ -5,6 +5,7 @@
 //!         | pages of what is out or came back |
 //!         | count | pages of a part of what is ready | ... | schedule |
 //!         | count | what is on its way as a dead letter: reason (u8) and a page of one | ids? |
+//!         | notes | tags |            (both or, if there are none of either, nothing)
 //!  pages: | count | page | ... |
 //! ```
 //!
@@ -27,9 +28,11 @@ use std::sync::Arc;
 use super::deduplicate::{MessageId, Window};
 use super::entry::{Body, Entry};
 use super::lease::{Holder, Lease};
+use super::notes::Notes;
 use super::page::Packed;
 use super::ready::{Levels, Ready, merge};
 use super::schedule::Schedule;
+use super::tag::Tags;
 use super::{Deduplication, Options, Queue};
 use crate::Millis;
 use crate::facts::{Change, Entered, Mark};
@@ -38,6 +41,7 @@ use crate::message::Position;
 use crate::reason::DeadLetterReason;
 use crate::routing::QueueId;
 use crate::wire::{Cursor, Truncated, put_varint};
+pub(super) use story::Retag;
 use story::{Note, PositionMap, Positions, Story};
 
 /// More messages than a queue can ever see: a number beyond is not one that was written.
@@ -73,6 +77,10 @@ impl Queue {
         out.push(u8::from(self.window.is_some()));
         if let Some(window) = &self.window {
             window.write(out);
+        }
+        if !self.notes.is_empty() || self.tags.any_durable() {
+            self.notes.write(out);
+            self.tags.write(out);
         }
     }
 
@@ -189,6 +197,10 @@ impl Recovering {
         }
         if cursor.u8()? != 0 {
             self.queue.window = Some(Box::new(Window::read(cursor, self.remembered())?));
+        }
+        if !cursor.is_empty() {
+            self.queue.notes = Notes::read(cursor)?;
+            self.queue.tags = Tags::read(cursor)?;
         }
         Ok(())
     }
@@ -307,11 +319,18 @@ impl Recovering {
                     waits_until: Some(0),
                     expires_at: Some(*expires_at),
                     departed: None,
+                    tag: note.tag,
                 };
             }
             Change::Departed(mark, reason) => {
                 self.notes.entry(mark.position).or_default().departed = Some(*reason);
             }
+            Change::Tagged(mark, number) => {
+                let note = self.notes.entry(mark.position).or_default();
+                note.tag = Some(*number);
+                note.expires_at = Some(0);
+            }
+            Change::Noted(_, key, on) => self.queue.notes.set(*key, *on),
             Change::Seen(_, id, at) => {
                 self.window().insert(MessageId::from_bytes(*id), *at);
             }
@@ -338,13 +357,16 @@ impl Recovering {
             queue.suspect_below = queue.next_seq;
             queue.suspect_until = queue.used_at;
         }
+        let (mut tags, mut kept) = (std::mem::take(&mut queue.tags), Tags::default());
         let mut tell = |entry: &Entry| {
+            tags.keep(entry, &mut kept);
             keep(queue.mark(entry).expect("a recovered body is in the log"));
             true
         };
         queue.ready.visit_after(None, &mut tell);
         queue.visit_delayed(None, |_, entry| tell(entry));
         queue.visit_leased(None, |_, entry, _| tell(entry));
+        queue.tags = kept;
         queue.fit_shards();
         queue
     }
@@ -386,7 +408,7 @@ impl Recovering {
             notes,
         };
         let (options, is_stream) = (Arc::clone(&queue.options), queue.is_stream());
-        let mut displaced = Vec::new();
+        let (mut displaced, mut retagged) = (Vec::new(), Vec::new());
         let mut apply = |waits: Option<Millis>, entry: &mut Entry| {
             let Some(mut note) = story.of(entry) else {
                 return false;
@@ -397,6 +419,7 @@ impl Recovering {
             }
             // What was appended to a stream stays.
             let moves = note.moves(waits) && !(is_stream && waits.is_none());
+            retagged.extend(note.retags(entry.seq));
             if moves {
                 displaced.push((waits, entry.clone(), note));
             }
@@ -417,8 +440,12 @@ impl Recovering {
             let mut entry = lease.entry;
             if let Some(note) = story.of(&mut entry) {
                 let departed = Some(note.departed.unwrap_or(reason));
+                retagged.extend(note.retags(entry.seq));
                 displaced.push((None, entry, Note { departed, ..note }));
             }
+        }
+        for retag in retagged {
+            queue.tags.found(&retag);
         }
         self.place(displaced);
     }

@@ -19,6 +19,26 @@ const OVERDUE_MAX: usize = 4096;
 impl Queue {
     /// The holder ends its lease.
     pub fn settle(&mut self, id: LeaseId, outcome: Outcome, cx: &mut Context<'_>) -> Settled {
+        self.settle_as(id, outcome, false, cx)
+    }
+
+    /// The same for a settle that a transaction has written down already.
+    pub fn settle_recorded(
+        &mut self,
+        id: LeaseId,
+        outcome: Outcome,
+        cx: &mut Context<'_>,
+    ) -> Settled {
+        self.settle_as(id, outcome, true, cx)
+    }
+
+    fn settle_as(
+        &mut self,
+        id: LeaseId,
+        outcome: Outcome,
+        recorded: bool,
+        cx: &mut Context<'_>,
+    ) -> Settled {
         if let Some(settled) = self.settle_reading(id, cx) {
             return settled;
         }
@@ -30,7 +50,9 @@ impl Queue {
             self.call(*slot);
         }
         let settled = match ended {
-            Ended::Lease(lease) => {
+            Ended::Lease(mut lease) => {
+                // Its end is not written twice.
+                lease.entry.durable &= !(recorded && outcome == Outcome::Accept);
                 self.finish(lease, outcome, cx);
                 Settled::Done
             }

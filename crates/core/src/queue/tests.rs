@@ -9,6 +9,7 @@ mod leases;
 mod numbered;
 mod operator;
 mod pace;
+mod remembered;
 mod retries;
 mod shards;
 mod streams;

@@ -47,8 +47,9 @@ pub use topic::matches as topic_matches;
 pub use topology::Topology;
 pub use trace::Leg;
 
-/// The longest routing or binding key, as AMQP 0-9-1 can carry it.
-pub const ROUTING_KEY_BYTES_MAX: usize = 255;
+/// The longest routing or binding key: a topic of MQTT may be that long. AMQP 0-9-1 carries 255
+/// bytes of it.
+pub const ROUTING_KEY_BYTES_MAX: usize = u16::MAX as usize;
 
 /// The most bindings of one virtual host.
 pub const BINDINGS_COUNT_MAX: usize = 1 << 24;

@@ -8,11 +8,12 @@ use super::session::{OfVhost, Remote, Showing, say};
 use crate::client::path;
 use crate::show::escape;
 
-const COLUMNS: [Column; 8] = [
+const COLUMNS: [Column; 9] = [
     Column("name", "name", Show::Text),
     Column("user", "user", Show::Text),
     Column("vhost", "vhost", Show::Text),
     Column("protocol", "protocol", Show::Text),
+    Column("client id", "client_properties.client_id", Show::Text),
     Column("state", "state", Show::Text),
     Column("channels", "channels", Show::Number),
     Column("received", "recv_oct", Show::Bytes),

@@ -26,6 +26,7 @@ mod list;
 mod man;
 mod measure;
 mod messages;
+mod mosquitto;
 mod move_messages;
 mod outcome;
 mod peek;
@@ -105,7 +106,7 @@ pub(crate) enum Command {
     Limits(limits::Limits),
     /// Exports definitions as RabbitMQ does, or posts a file of them as it is
     Definitions(definitions::Definitions),
-    /// Imports a definitions file, with the warnings of the node
+    /// Imports a definitions file, or users and rights of Mosquitto
     Import(import::Import),
     /// Shows what makes the node different from a definitions file
     Plan(plan::Plan),

@@ -158,3 +158,49 @@ fn what_needs_no_node_starts_none() {
         assert!(done.stdout.len() > 1000, "{args:?}");
     }
 }
+
+#[test]
+fn users_and_rights_of_mosquitto_are_shown_and_then_imported() {
+    let (directory, node, url) = start();
+    let file = |name: &str| directory.path().join(name).display().to_string();
+    // Made by mosquitto_passwd: `test12`.
+    let hash = "$7$101$jEex+D0qNxc97MOL$\
+        s68+dwBdGH0guI+ATcVLcKI0/Gs70LArodrT9zTT0BltTgMm/4H8ZEjcaqJc55mnv2vHJ1rpI1eOSfwZ4O3AZw==";
+    std::fs::write(file("passwords"), format!("roger:{hash}\n")).unwrap();
+    std::fs::write(file("acl"), "user roger\ntopic read a/#\ntopic deny b\n").unwrap();
+    let text = format!(
+        "listener 1883 127.0.0.1\npassword_file {}\nacl_file {}\nmax_keepalive 60\n",
+        file("passwords"),
+        file("acl")
+    );
+    std::fs::write(file("mosquitto.conf"), text).unwrap();
+    let conf = file("mosquitto.conf");
+
+    let (code, out, log) = on("http://127.0.0.1:1", &["import", &conf, "--dry-run"]);
+    assert_eq!(
+        (code, out.as_str()),
+        (DONE, "mqtt = [\"127.0.0.1:1883\"]\n"),
+        "{log}"
+    );
+    for part in [
+        "mosquitto.conf:4: `max_keepalive 60`: it has no equivalent",
+        "acl:3: `topic deny b` has no equivalent",
+        "roger on amq.topic",
+        "nothing was imported",
+    ] {
+        assert!(log.contains(part), "{part} is not in {log}");
+    }
+    assert!(!node.get("/api/users").contains("roger"));
+
+    let (code, _, log) = on(&url, &["import", &conf]);
+    assert_eq!(code, DONE, "{log}");
+    let user: Value = serde_json::from_str(&node.get("/api/users/roger")).unwrap();
+    assert_eq!(
+        (&user["hashing_algorithm"], &user["password_hash"]),
+        (&"mosquitto".into(), &hash.into())
+    );
+    let topics = node.get("/api/users/roger/topic-permissions");
+    assert!(topics.contains(r#""read":"^(a(\\..*)?)$""#), "{topics}");
+    let (code, _, log) = on(&url, &["import", &conf, "--from", "rabbitmq"]);
+    assert!(code == USAGE && log.contains("not JSON"), "{log}");
+}

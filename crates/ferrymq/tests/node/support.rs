@@ -18,8 +18,9 @@ pub fn command(args: &[&str]) -> Command {
             command.env_remove(name);
         }
     }
-    // The address that it has otherwise is one for all nodes of a machine.
+    // The addresses that it has otherwise are one for all nodes of a machine.
     command.env("FERRYMQ_PROMETHEUS", "off");
+    command.env("FERRYMQ_MQTT", "off");
     command.args(args).stdin(Stdio::null());
     command
 }

@@ -47,7 +47,7 @@ impl Channel {
         let lane_id = self.lane;
         let mut tx = self.tx.as_deref_mut();
         let (known, credit) = common.link.with(|state| {
-            let Some(lane) = state.lanes.get(lane_id) else {
+            let Some(lane) = state.wire.lanes.get(lane_id) else {
                 return (true, false);
             };
             let mut many = Vec::new();
@@ -105,7 +105,7 @@ impl Channel {
         common.check_queue(Right::Read, &name)?;
         let queue = common.vhost.queue(&name, common.connection)?;
         let slot = common.link.with(|state| {
-            let lane = state.lanes.get(self.lane)?;
+            let lane = state.wire.lanes.get(self.lane)?;
             Some(lane.slot_for_get(&queue, |known| Arc::ptr_eq(known, &queue)))
         });
         let Some(slot) = slot else {
@@ -116,7 +116,7 @@ impl Channel {
             address.answer_get(&delivery, slot);
         });
         common.link.with(|state| {
-            if let Some(lane) = state.lanes.get(self.lane) {
+            if let Some(lane) = state.wire.lanes.get(self.lane) {
                 lane.close_slot(slot);
             }
         });
@@ -230,7 +230,7 @@ impl Channel {
             arguments,
         };
         common.link.with(|state| {
-            if let Some(lane) = state.lanes.get(self.lane) {
+            if let Some(lane) = state.wire.lanes.get(self.lane) {
                 lane.describe(slot, note);
             }
         });
@@ -239,14 +239,14 @@ impl Channel {
     /// A slot of the lane for a consumer; none once the channel is closed.
     fn open_slot(&self, common: &Common, queue: &Arc<QueueHandle>) -> Option<u32> {
         common.link.with(|state| {
-            let lane = state.lanes.get(self.lane)?;
+            let lane = state.wire.lanes.get(self.lane)?;
             Some(lane.open_slot(Arc::clone(queue)))
         })
     }
 
     fn close_slot(&self, common: &Common, slot: u32) {
         common.link.with(|state| {
-            if let Some(lane) = state.lanes.get(self.lane) {
+            if let Some(lane) = state.wire.lanes.get(self.lane) {
                 lane.close_slot(slot);
             }
         });
@@ -330,7 +330,7 @@ impl Channel {
             self.prefetch = count;
         }
         common.link.with(|state| {
-            if let Some(lane) = state.lanes.get(self.lane) {
+            if let Some(lane) = state.wire.lanes.get(self.lane) {
                 lane.set_global_limit(global);
                 lane.stats.prefetch = self.prefetch;
             }
@@ -353,7 +353,7 @@ impl Channel {
         }
         let mut unacked: Vec<Unsettled<Lease>> = Vec::new();
         common.link.with(|state| {
-            if let Some(lane) = state.lanes.get(self.lane) {
+            if let Some(lane) = state.wire.lanes.get(self.lane) {
                 lane.unacked
                     .take_upto(0, |_, unsettled| unacked.push(unsettled));
                 for unsettled in unacked {

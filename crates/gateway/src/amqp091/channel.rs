@@ -26,7 +26,8 @@ use super::reply_to::ReplyConsumer;
 use super::tally::{ChannelTally, LaneStats};
 use super::turn::Turn;
 use super::tx::Tx;
-use crate::link::{Link, event};
+use super::wire::Link;
+use crate::link::event;
 
 /// What all channels of a connection share.
 pub(crate) struct Common {
@@ -100,8 +101,8 @@ impl Channel {
     /// Opens a channel.
     pub(crate) fn open(common: &Common, number: u16, seat: Seat) -> Channel {
         let (lane, (gate, tally)) = common.link.with(|state| {
-            let lane = state.lanes.open(number);
-            let found = state.lanes.get(lane);
+            let lane = state.wire.lanes.open(number);
+            let found = state.wire.lanes.get(lane);
             let shared = found.map(|lane| (lane.gate.clone(), lane.tally.clone()));
             (lane, shared.unwrap_or_default())
         });
@@ -248,7 +249,7 @@ impl Channel {
         self.close_replies(common);
         let rolled_back = self.tx.take().map(|tx| tx.settled).unwrap_or_default();
         common.link.with(|state| {
-            if let Some(lane) = state.lanes.get(self.lane) {
+            if let Some(lane) = state.wire.lanes.get(self.lane) {
                 lane.gate.shut();
                 let rolled_back = rolled_back.into_iter();
                 lane.unacked
@@ -263,7 +264,7 @@ impl Channel {
         self.give_back_unacked(common, turn);
         common.link.with(|state| {
             state.reply(self.lane, Promise::Now, true, last);
-            state.close_lane(self.lane);
+            state.wire.close_lane(self.lane);
         });
         self.input.reset();
     }
@@ -271,7 +272,7 @@ impl Channel {
     /// Changes what listings show of it.
     pub(crate) fn with_stats(&self, common: &Common, change: impl FnOnce(&mut LaneStats)) {
         common.link.with(|state| {
-            if let Some(lane) = state.lanes.get(self.lane) {
+            if let Some(lane) = state.wire.lanes.get(self.lane) {
                 change(&mut lane.stats);
             }
         });
@@ -279,7 +280,7 @@ impl Channel {
 
     fn give_back_unacked(&self, common: &Common, turn: &mut Turn<'_>) {
         common.link.with(|state| {
-            let Some(lane) = state.lanes.get(self.lane) else {
+            let Some(lane) = state.wire.lanes.get(self.lane) else {
                 return;
             };
             let mut unacked = Vec::with_capacity(lane.unacked.len());
@@ -300,6 +301,7 @@ impl Common {
     pub(crate) fn resume_credit(&self, lane: LaneId) {
         let starved = self.link.with(|state| {
             state
+                .wire
                 .lanes
                 .get(lane)
                 .is_some_and(|lane| lane.take_credit_starved())

@@ -15,6 +15,7 @@ use std::time::Instant;
 use ferry_broker::Promise;
 
 use super::lane::LaneId;
+use crate::link::Wait;
 
 /// Confirm tags of one burst on one channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,17 +90,6 @@ pub(crate) enum Payment {
     Reply(HeldReply),
     /// Nothing: so many publishes that were read then are answered.
     Answered { read_at: Instant, publishes: u64 },
-}
-
-/// What the caller has to wait for.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Wait<P> {
-    /// Nothing: all is paid, or a wait is armed already.
-    Nothing,
-    /// The log.
-    Kept(Promise),
-    /// The partitions.
-    Resolved(P),
 }
 
 /// The debts of one connection, oldest first.

@@ -15,13 +15,15 @@ use amqp091::method::basic;
 use amqp091::properties::EMPTY;
 use amqp091::{Method, ShortStr, Value};
 use ferry_broker::{ConnectionId, ConnectionLimits, Delivery, Outlet};
-use ferry_core::message::{FORMAT_AMQP091, Message};
+use ferry_core::message::{FORMAT_AMQP091, FORMAT_MQTT, Message};
 use ferry_core::queue::DELIVERY_OVERHEAD_BYTES;
 
 use super::headers::with_header;
 use super::lane::{LaneGate, LaneId};
 use super::streams;
-use crate::link::{Link, event};
+use super::wire::Link;
+use crate::link::event;
+use crate::map::to_amqp::to_amqp091;
 
 /// The header that tells a consumer how often a message came back.
 const DELIVERY_COUNT_HEADER: &str = "x-delivery-count";
@@ -140,6 +142,7 @@ impl ConsumerOutlet {
         }
         self.address.link.with(|state| {
             let fits = state
+                .wire
                 .lanes
                 .get(self.address.lane)
                 .is_none_or(|lane| lane.reserve_credit());
@@ -175,8 +178,8 @@ impl Outlet for ConsumerOutlet {
             return;
         }
         let orphaned = address.link.with(|state| {
-            let Some(lane) = state.lanes.get(address.lane) else {
-                return state.leftovers.keep(&delivery);
+            let Some(lane) = state.wire.lanes.get(address.lane) else {
+                return state.wire.leftovers.keep(&delivery);
             };
             if !self.no_ack {
                 lane.spend_credit();
@@ -190,7 +193,7 @@ impl Outlet for ConsumerOutlet {
                 exchange: ShortStr::clipped(message.exchange()),
                 routing_key: ShortStr::clipped(message.routing_key()),
             };
-            let properties = properties_of(message, &delivery);
+            let properties = properties_of(message, &delivery, address.frame_bytes_max);
             let content = Content {
                 properties: &properties,
                 body: message.body(),
@@ -215,7 +218,7 @@ impl Outlet for ConsumerOutlet {
         let address = &self.address;
         if !self.no_ack {
             address.link.with(|state| {
-                if let Some(lane) = state.lanes.get(address.lane) {
+                if let Some(lane) = state.wire.lanes.get(address.lane) {
                     lane.spend_credit();
                 }
             });
@@ -230,10 +233,11 @@ impl Outlet for ConsumerOutlet {
     fn cancelled(&self) {
         let address = &self.address;
         address.link.with(|state| {
-            if state.lanes.get(address.lane).is_none() {
+            if state.wire.lanes.get(address.lane).is_none() {
                 return;
             }
             state
+                .wire
                 .leftovers
                 .cancelled
                 .push((address.lane, self.tag.clone()));
@@ -250,8 +254,8 @@ impl Address {
             self.limits.charge_delivery(body.len() as u64);
         }
         let orphaned = self.link.with(|state| {
-            let Some(lane) = state.lanes.get(self.lane) else {
-                return state.leftovers.keep(delivery);
+            let Some(lane) = state.wire.lanes.get(self.lane) else {
+                return state.wire.leftovers.keep(delivery);
             };
             lane.stats
                 .got(delivery.lease.is_none(), delivery.redelivered);
@@ -263,7 +267,7 @@ impl Address {
                 routing_key: ShortStr::clipped(message.routing_key()),
                 message_count: u32::try_from(delivery.ready_left).unwrap_or(u32::MAX),
             };
-            let properties = properties_of(message, delivery);
+            let properties = properties_of(message, delivery, self.frame_bytes_max);
             let content = Content {
                 properties: &properties,
                 body: message.body(),
@@ -279,7 +283,7 @@ impl Address {
     }
 }
 
-impl crate::link::Leftovers {
+impl super::wire::Leftovers {
     /// Keeps the lease of a delivery that nobody is there for; whether there was one.
     fn keep(&mut self, delivery: &Delivery<'_>) -> bool {
         match (delivery.lease, delivery.queue) {
@@ -292,19 +296,25 @@ impl crate::link::Leftovers {
     }
 }
 
-/// The properties to send: as stored, with the delivery count where the consumer is told it.
-fn properties_of<'a>(message: &Message<'a>, delivery: &Delivery<'_>) -> Cow<'a, [u8]> {
-    let properties: &[u8] = match message.format() {
-        FORMAT_AMQP091 => message.properties(),
-        _ => &EMPTY,
+/// The properties to send: as stored or as the map of messages has them, with the delivery count
+/// where the consumer is told it.
+fn properties_of<'a>(
+    message: &Message<'a>,
+    delivery: &Delivery<'_>,
+    frame_bytes_max: u32,
+) -> Cow<'a, [u8]> {
+    let properties: Cow<'a, [u8]> = match message.format() {
+        FORMAT_AMQP091 => Cow::Borrowed(message.properties()),
+        FORMAT_MQTT => Cow::Owned(to_amqp091(message, frame_bytes_max)),
+        _ => Cow::Borrowed(&EMPTY),
     };
     if let Some(offset) = delivery.offset {
-        return Cow::Owned(streams::with_offset(properties, offset));
+        return Cow::Owned(streams::with_offset(&properties, offset));
     }
     if !delivery.stamp_count {
-        return Cow::Borrowed(properties);
+        return properties;
     }
-    Cow::Owned(stamped(properties, delivery.delivery_count))
+    Cow::Owned(stamped(&properties, delivery.delivery_count))
 }
 
 fn stamped(properties: &[u8], delivery_count: u32) -> Vec<u8> {

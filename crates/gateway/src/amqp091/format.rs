@@ -180,7 +180,8 @@ fn short(text: Option<ShortStr<'_>>) -> Option<&[u8]> {
     text.map(ShortStr::as_bytes)
 }
 
-fn operand(value: RawValue<'_>) -> Option<Operand<'_>> {
+/// The operand that a header is.
+pub(crate) fn operand(value: RawValue<'_>) -> Option<Operand<'_>> {
     Some(match value {
         RawValue::Bool(value) => Operand::Bool(value),
         RawValue::I8(value) => Operand::Integer(value.into()),

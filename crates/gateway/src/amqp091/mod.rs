@@ -7,35 +7,34 @@
 //!    headers  delay  what a publish says of itself
 //!  deliver   from a partition into the outbox      lane, unacked   what deliveries leave behind
 //!  confirm   what the client is owed once the disk has caught up
-//!  throttle  publishes that wait for memory or disk, or for a rate (pacing)
+//!  throttle  publishes that wait for memory or disk, or for a rate
 //! ```
 //!
 //! Not here: bytes (`amqp091`, the codec), sockets (`connection`, `link`), what a queue does.
 
 mod access;
 mod amend;
-mod arguments;
+pub(crate) mod arguments;
 mod basic;
 mod channel;
 mod channels;
-pub(crate) mod confirm;
+mod confirm;
 mod delay;
 mod deliver;
 mod errors;
 mod exchange;
-mod expiration;
-mod format;
+pub(crate) mod expiration;
+pub(crate) mod format;
 mod gather;
 mod handshake;
 mod headers;
-pub(crate) mod lane;
-mod pacing;
-mod plain;
+mod lane;
+pub(crate) mod plain;
 mod publish;
 mod queue;
 mod reply_to;
 mod running;
-pub(crate) mod session;
+mod session;
 mod settlement;
 mod streams;
 mod tally;
@@ -43,14 +42,16 @@ mod throttle;
 mod turn;
 mod tx;
 mod unacked;
+mod wire;
 
 pub use format::Amqp091Format;
+pub(crate) use session::Session;
 
 use amqp091::Method;
 use amqp091::method::basic as methods;
 
 /// Appends `basic.ack` to a publisher.
-pub(crate) fn write_ack(out: &mut Vec<u8>, channel: u16, delivery_tag: u64, multiple: bool) {
+fn write_ack(out: &mut Vec<u8>, channel: u16, delivery_tag: u64, multiple: bool) {
     Method::BasicAck(methods::Ack {
         delivery_tag,
         multiple,
@@ -59,7 +60,7 @@ pub(crate) fn write_ack(out: &mut Vec<u8>, channel: u16, delivery_tag: u64, mult
 }
 
 /// Appends `basic.nack` to a publisher.
-pub(crate) fn write_nack(out: &mut Vec<u8>, channel: u16, delivery_tag: u64, multiple: bool) {
+fn write_nack(out: &mut Vec<u8>, channel: u16, delivery_tag: u64, multiple: bool) {
     Method::BasicNack(methods::Nack {
         delivery_tag,
         multiple,

@@ -20,11 +20,11 @@ use super::channel::{Channel, Common, open_ok};
 use super::channels::Channels;
 use super::errors::{Refusal, channel_error, not_allowed};
 use super::handshake::Client;
-use super::pacing::Pacing;
 use super::publish::{BODY_BYTES_MAX, Incoming, too_large};
 use super::settlement::settles;
 use super::throttle::{Held, Verdict};
 use super::turn::Turn;
+use crate::pacing::Pacing;
 
 /// How an open connection comes to its end.
 #[derive(Debug)]
@@ -384,7 +384,7 @@ impl Running {
         let leftovers = self
             .common
             .link
-            .with(|state| std::mem::take(&mut state.leftovers));
+            .with(|state| std::mem::take(&mut state.wire.leftovers));
         for (queue, lease) in leftovers.leases {
             turn.staging().settle(&queue, lease, Outcome::Requeue);
         }

@@ -22,16 +22,18 @@ use std::time::{Duration, Instant};
 use amqp091::frame::FRAME_OVERHEAD_BYTES;
 use amqp091::method::connection;
 use amqp091::{FrameKind, Method, ReplyCode};
-use ferry_broker::{Burst, User};
+use ferry_broker::{Burst, Spoken, User};
 
 use self::door::Door;
-use self::login::LoginSlot;
 use super::errors::Refusal;
 use super::handshake::{Fault, Handshake, Tuned};
 use super::running::{End, Running};
 use super::turn::Turn;
+use super::wire::{Link, Wire};
 use crate::arrival::Arrival;
-use crate::link::{Link, event};
+use crate::link::event;
+use crate::login::LoginSlot;
+use crate::session::Session as _;
 use crate::shared::Shared;
 
 /// How long a handshake may take.
@@ -84,14 +86,12 @@ pub(crate) struct Session {
     received_bytes: u64,
 }
 
-impl Session {
-    /// A session that waits for the first byte.
-    pub(crate) fn new(
-        shared: Arc<Shared>,
-        link: Arc<Link>,
-        arrival: Arrival,
-        now: Instant,
-    ) -> Session {
+impl crate::session::Session for Session {
+    type Wire = Wire;
+
+    const PROTOCOL: &'static str = "AMQP";
+
+    fn new(shared: Arc<Shared>, link: Arc<Link>, arrival: Arrival, now: Instant) -> Session {
         let terms = login::terms(&shared, &arrival);
         let offer = Tuned {
             channel_max: shared.config.channel_max,
@@ -115,18 +115,15 @@ impl Session {
         }
     }
 
-    /// Whether all is said and done.
-    pub(crate) fn is_over(&self) -> bool {
+    fn is_over(&self) -> bool {
         matches!(self.phase, Phase::Over)
     }
 
-    /// Whether the client has published anything.
-    pub(crate) fn publishes(&self) -> bool {
+    fn publishes(&self) -> bool {
         matches!(&self.phase, Phase::Running(running) if running.publishes())
     }
 
-    /// Whether more from the socket can be taken now.
-    pub(crate) fn wants_more(&self) -> bool {
+    fn wants_more(&self) -> bool {
         match &self.phase {
             Phase::Handshake(handshake) => !handshake.is_waiting(),
             Phase::Running(running) => running.wants_more(),
@@ -135,16 +132,16 @@ impl Session {
         }
     }
 
-    /// Takes what has come, `fresh` bytes of it for the first time; gives how much was used.
-    pub(crate) fn receive(
-        &mut self,
-        bytes: &[u8],
-        fresh: usize,
-        burst: &mut Burst,
-        now: Instant,
-    ) -> usize {
+    fn takes_rest(&mut self) -> bool {
+        std::mem::take(&mut self.login_decided)
+    }
+
+    fn receive(&mut self, bytes: &[u8], fresh: usize, burst: &mut Burst, now: Instant) -> usize {
         self.received_bytes += fresh as u64;
-        self.shared.broker.edges().received(fresh as u64);
+        self.shared
+            .broker
+            .edges()
+            .received(Spoken::Amqp091, fresh as u64);
         self.link.front.received(fresh);
         let mut turn = Turn::of_read(burst, now);
         let mut at = 0;
@@ -174,6 +171,97 @@ impl Session {
         at
     }
 
+    fn on_events(&mut self, events: u32, burst: &mut Burst, now: Instant) {
+        if events & event::LOGIN != 0 {
+            self.take_login(now);
+        }
+        if events & event::BROKEN != 0 {
+            return self.abandon("the socket is broken", burst);
+        }
+        let mut turn = Turn::new(burst);
+        if let Phase::Running(running) = &mut self.phase {
+            if events & event::LEFTOVERS != 0 {
+                running.take_leftovers(&mut turn);
+            }
+            if events & event::RESUME != 0 {
+                running.resume_starved();
+            }
+            let mut result = match events & event::PRESSURE {
+                0 => Ok(()),
+                _ => running.on_pressure(&mut turn),
+            };
+            if events & event::ACCESS != 0 {
+                result = result.and_then(|()| running.access_changed(&mut turn));
+            }
+            turn.submit(&running.common);
+            if let Err(end) = result {
+                self.end(end, &mut turn, now);
+            }
+        }
+        self.wake_up(events, burst, now);
+        let mut turn = Turn::new(burst);
+        if events & event::FAILED != 0 {
+            let refusal = Refusal::new(ReplyCode::InternalError, "the message log has failed");
+            self.force(refusal, &mut turn, now);
+        }
+        if events & event::CLOSE != 0
+            && let Some(reason) = self.link.front.take_close_reason()
+        {
+            let refusal = Refusal::new(ReplyCode::ConnectionForced, reason);
+            self.force(refusal, &mut turn, now);
+        }
+        if events & event::SHUTDOWN != 0 {
+            let text = "broker forced connection closure with reason 'shutdown'";
+            self.force(
+                Refusal::new(ReplyCode::ConnectionForced, text),
+                &mut turn,
+                now,
+            );
+        }
+    }
+
+    fn next_tick(&self) -> Option<Instant> {
+        self.next_tick.into_iter().chain(self.wake).min()
+    }
+
+    fn tick(&mut self, now: Instant, burst: &mut Burst) {
+        self.wake_up(0, burst, now);
+        if self.next_tick.is_none_or(|at| at > now) {
+            return;
+        }
+        match &self.phase {
+            Phase::Over => {}
+            Phase::Closing { .. } => {
+                self.phase = Phase::Over;
+                self.next_tick = None;
+            }
+            Phase::Handshake(_) => {
+                self.log_end("handshake_timeout");
+                self.phase = Phase::Over;
+            }
+            Phase::Running(running) => {
+                let reading = running.wants_more();
+                self.beat(now, reading, burst);
+            }
+        }
+    }
+
+    fn abandon(&mut self, reason: &str, burst: &mut Burst) {
+        if self.is_over() {
+            return;
+        }
+        if !matches!(self.phase, Phase::Closing { .. }) {
+            self.log_end(reason);
+        }
+        let mut turn = Turn::new(burst);
+        if let Phase::Running(running) = &mut self.phase {
+            running.release(&mut turn);
+        }
+        self.phase = Phase::Over;
+    }
+}
+
+impl Session {
     fn receive_handshake(&mut self, bytes: &[u8], now: Instant) -> usize {
         let Session {
             shared,
@@ -328,56 +416,6 @@ impl Session {
         }
     }
 
-    /// Does what other threads have asked for.
-    pub(crate) fn on_events(&mut self, events: u32, burst: &mut Burst, now: Instant) {
-        if events & event::LOGIN != 0 {
-            self.take_login(now);
-        }
-        if events & event::BROKEN != 0 {
-            return self.abandon("the socket is broken", burst);
-        }
-        let mut turn = Turn::new(burst);
-        if let Phase::Running(running) = &mut self.phase {
-            if events & event::LEFTOVERS != 0 {
-                running.take_leftovers(&mut turn);
-            }
-            if events & event::RESUME != 0 {
-                running.resume_starved();
-            }
-            let mut result = match events & event::PRESSURE {
-                0 => Ok(()),
-                _ => running.on_pressure(&mut turn),
-            };
-            if events & event::ACCESS != 0 {
-                result = result.and_then(|()| running.access_changed(&mut turn));
-            }
-            turn.submit(&running.common);
-            if let Err(end) = result {
-                self.end(end, &mut turn, now);
-            }
-        }
-        self.wake_up(events, burst, now);
-        let mut turn = Turn::new(burst);
-        if events & event::FAILED != 0 {
-            let refusal = Refusal::new(ReplyCode::InternalError, "the message log has failed");
-            self.force(refusal, &mut turn, now);
-        }
-        if events & event::CLOSE != 0
-            && let Some(reason) = self.link.front.take_close_reason()
-        {
-            let refusal = Refusal::new(ReplyCode::ConnectionForced, reason);
-            self.force(refusal, &mut turn, now);
-        }
-        if events & event::SHUTDOWN != 0 {
-            let text = "broker forced connection closure with reason 'shutdown'";
-            self.force(
-                Refusal::new(ReplyCode::ConnectionForced, text),
-                &mut turn,
-                now,
-            );
-        }
-    }
-
     fn force(&mut self, refusal: Refusal, turn: &mut Turn<'_>, now: Instant) {
         match self.phase {
             Phase::Running(_) => {
@@ -390,29 +428,6 @@ impl Session {
             }
             Phase::Closing { .. } => self.phase = Phase::Over,
             Phase::Over => {}
-        }
-    }
-
-    /// The time has come that `next_tick` named.
-    pub(crate) fn tick(&mut self, now: Instant, burst: &mut Burst) {
-        self.wake_up(0, burst, now);
-        if self.next_tick.is_none_or(|at| at > now) {
-            return;
-        }
-        match &self.phase {
-            Phase::Over => {}
-            Phase::Closing { .. } => {
-                self.phase = Phase::Over;
-                self.next_tick = None;
-            }
-            Phase::Handshake(_) => {
-                self.log_end("handshake_timeout");
-                self.phase = Phase::Over;
-            }
-            Phase::Running(running) => {
-                let reading = running.wants_more();
-                self.beat(now, reading, burst);
-            }
         }
     }
 
@@ -441,20 +456,5 @@ impl Session {
         // A heartbeat of ours does not stand in for the next one.
         let heartbeat_bytes = if idle { FRAME_OVERHEAD_BYTES as u64 } else { 0 };
         self.heart.sent_before = sent + heartbeat_bytes;
-    }
-
-    /// Ends it without a word.
-    pub(crate) fn abandon(&mut self, reason: &str, burst: &mut Burst) {
-        if self.is_over() {
-            return;
-        }
-        if !matches!(self.phase, Phase::Closing { .. }) {
-            self.log_end(reason);
-        }
-        let mut turn = Turn::new(burst);
-        if let Phase::Running(running) = &mut self.phase {
-            running.release(&mut turn);
-        }
-        self.phase = Phase::Over;
     }
 }

@@ -225,7 +225,7 @@ impl Channel {
         let found = number.and_then(|number| {
             common
                 .link
-                .with(|state| look(state.lanes.get(self.lane)?, number))
+                .with(|state| look(state.wire.lanes.get(self.lane)?, number))
         });
         found.ok_or_else(|| not_found(format!("unknown delivery tag {tag}")))
     }

@@ -146,7 +146,7 @@ impl Channel {
         self.begin_tx(common, accepted as u64);
         let mut told = Vec::new();
         common.link.with(|state| {
-            let Some(lane) = state.lanes.get(self.lane) else {
+            let Some(lane) = state.wire.lanes.get(self.lane) else {
                 return;
             };
             for noted in settled {
@@ -204,7 +204,7 @@ impl Channel {
         let settled = tx.settled.into_iter();
         let settled = settled.map(|noted| (noted.tag, noted.unsettled));
         common.link.with(|state| {
-            if let Some(lane) = state.lanes.get(self.lane) {
+            if let Some(lane) = state.wire.lanes.get(self.lane) {
                 lane.unacked.restore(settled);
             }
         });

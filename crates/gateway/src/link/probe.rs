@@ -6,14 +6,10 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ferry_broker::{
-    ChannelInfo, ConsumerInfo, Lease, MessageStats, Probe, QueueHandle, Tally, Traffic,
-};
+use ferry_broker::{ChannelInfo, ConsumerInfo, MessageStats, Probe, Tally, Traffic};
 use parking_lot::Mutex;
-use std::sync::Arc;
 
-use super::{Link, LinkState, event};
-use crate::amqp091::lane::{Lane, LaneId};
+use super::{Link, Wire, event};
 
 /// What the connection's task shows to who asks.
 #[derive(Default)]
@@ -50,23 +46,14 @@ impl Front {
     }
 }
 
-impl LinkState {
-    /// A channel is gone; what it has counted stays in the sums of its connection.
-    pub(crate) fn close_lane(&mut self, id: LaneId) {
-        if let Some(lane) = self.lanes.close(id) {
-            self.closed += lane.stats.whole(&lane.tally);
-        }
-    }
-}
-
-impl Link {
+impl<W: Wire> Link<W> {
     /// The address that the client has connected to.
     pub(crate) fn local_addr(&self) -> Option<SocketAddr> {
         self.writer.local_addr().ok()
     }
 }
 
-impl Probe for Link {
+impl<W: Wire> Probe for Link<W> {
     fn traffic(&self) -> Traffic {
         Traffic {
             received_bytes: self.front.received_bytes.get(),
@@ -89,72 +76,25 @@ impl Probe for Link {
     }
 
     fn channels(&self) -> Vec<ChannelInfo> {
-        let state = self.state.lock();
-        let mut channels: Vec<_> = state.lanes.iter().map(channel).collect();
-        drop(state);
+        let mut channels = self.state.lock().wire.channels();
         channels.sort_by_key(|channel| channel.number);
         channels
     }
 
     fn channel_count(&self) -> usize {
-        self.state.lock().lanes.iter().count()
+        self.state.lock().wire.channel_count()
     }
 
     fn consumers(&self) -> Vec<ConsumerInfo> {
-        let state = self.state.lock();
-        let of_lane = |lane: &Lane<Arc<QueueHandle>, Lease>| -> Vec<ConsumerInfo> {
-            let consumers = lane.consumers();
-            consumers
-                .map(|(queue, note)| ConsumerInfo {
-                    queue: Arc::clone(queue),
-                    tag: note.tag.clone(),
-                    channel: lane.number,
-                    no_ack: note.no_ack,
-                    exclusive: note.exclusive,
-                    prefetch: note.prefetch,
-                    arguments: note.arguments.clone(),
-                })
-                .collect()
-        };
-        state.lanes.iter().flat_map(of_lane).collect()
+        self.state.lock().wire.consumers()
     }
 
     fn totals(&self) -> MessageStats {
-        let state = self.state.lock();
-        let mut totals = state.closed;
-        for lane in state.lanes.iter() {
-            totals += lane.stats.whole(&lane.tally);
-        }
-        totals
+        self.state.lock().wire.totals()
     }
 
     fn close(&self, reason: &str) {
         *self.front.close_reason.lock() = Some(reason.to_owned());
         self.notify(event::CLOSE);
-    }
-}
-
-fn channel(lane: &Lane<Arc<QueueHandle>, Lease>) -> ChannelInfo {
-    let stats = &lane.stats;
-    let published = lane.tally.publish.get();
-    ChannelInfo {
-        number: lane.number,
-        prefetch: stats.prefetch,
-        global_prefetch: lane.gate.global_limit(),
-        consumers: lane.consumers().count() as u32,
-        unacknowledged: lane.unacked.len() as u64,
-        unconfirmed: lane
-            .tally
-            .to_confirm
-            .get()
-            .saturating_sub(stats.confirmed_tag),
-        uncommitted: match stats.transactional {
-            true => published.saturating_sub(stats.committed),
-            false => 0,
-        },
-        acks_uncommitted: stats.acks_uncommitted,
-        confirms: stats.confirms,
-        transactional: stats.transactional,
-        stats: stats.whole(&lane.tally),
     }
 }

@@ -1,14 +1,27 @@
-//! What a link does for TLS: seals what is in a writer's hand, and has it write when TLS wants to.
+//! What a link does for WebSocket and TLS: frames and seals what is in a writer's hand, and has it
+//! write when one of them wants to.
 
-use super::Link;
+use super::{Link, Wire};
 use crate::outbox::{Hand, Written};
 use crate::sealed::Sealed;
+use crate::websocket::Framed;
 
-impl Link {
+impl<W: Wire> Link<W> {
     pub(super) fn write(&self, hand: &mut Hand, sent: &mut usize) -> Written {
-        if let Some(sealed) = &self.sealed
-            && hand.seal(|plain, out| sealed.seal(plain, out)).is_err()
-        {
+        let wrapped = match (&self.framed, &self.sealed) {
+            (None, None) => Ok(()),
+            (None, Some(sealed)) => hand.wrap(|plain, out| sealed.seal(plain, out)),
+            (Some(framed), None) => hand.wrap(|plain, out| {
+                framed.frame(plain, out);
+                Ok(())
+            }),
+            (Some(framed), Some(sealed)) => hand.wrap(|plain, out| {
+                let mut frames = Vec::new();
+                framed.frame(plain, &mut frames);
+                sealed.seal(&frames, out)
+            }),
+        };
+        if wrapped.is_err() {
             return Written::Broken;
         }
         hand.write(sent, |bytes| self.writer.try_write(bytes))
@@ -19,7 +32,12 @@ impl Link {
         self.sealed.as_deref()
     }
 
-    /// Has the outbox written even if it is empty: the TLS has something to say.
+    /// What puts them into frames, if it is a WebSocket.
+    pub(crate) fn framed(&self) -> Option<&Framed> {
+        self.framed.as_deref()
+    }
+
+    /// Has the outbox written even if it is empty: WebSocket or TLS has something to say.
     pub(crate) fn urge(&self) {
         self.with(|state| state.outbox.urge());
         self.flush();

@@ -11,12 +11,12 @@ use std::task::{Context, Poll};
 
 use ferry_broker::{DurableWaiter, Promise};
 
-use super::{Link, event};
+use super::{Link, Wire, event};
 
 /// Bytes that wait to be written to the log before publishers stop for a moment.
 const LOG_BACKLOG_BYTES_MAX: u64 = 8 << 20;
 
-impl Link {
+impl<W: Wire> Link<W> {
     /// Wakes the connection's task for these events.
     pub(crate) fn notify(&self, events: u32) {
         let before = self.events.fetch_or(events, Ordering::SeqCst);
@@ -81,9 +81,9 @@ impl Link {
 }
 
 /// Wakes a connection that stopped reading because the log was behind.
-struct CaughtUp(Weak<Link>);
+struct CaughtUp<W>(Weak<Link<W>>);
 
-impl DurableWaiter for CaughtUp {
+impl<W: Wire> DurableWaiter for CaughtUp<W> {
     fn kept(&self) {
         if let Some(link) = self.0.upgrade() {
             link.notify(event::RESUME);

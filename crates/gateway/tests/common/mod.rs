@@ -4,6 +4,7 @@
 
 mod client;
 mod headers;
+pub mod mqtt;
 mod requests;
 
 use std::net::SocketAddr;
@@ -45,7 +46,11 @@ impl Node {
     }
 
     pub fn with(config: GatewayConfig, memory_high_bytes: u64) -> Node {
-        let disk = FaultyDisk::new(1);
+        Node::on(FaultyDisk::new(1), config, memory_high_bytes)
+    }
+
+    /// The same over what is on a disk.
+    pub fn on(disk: FaultyDisk, config: GatewayConfig, memory_high_bytes: u64) -> Node {
         let broker = Broker::open(Options {
             disk: Arc::new(disk.clone()),
             log: ferry_log::Options::default(),
@@ -67,7 +72,7 @@ impl Node {
             let _inside = runtime.enter();
             Gateway::start(Arc::clone(&broker), GatewayConfig { amqp, ..config }).unwrap()
         };
-        let address = gateway.local_addrs()[0];
+        let address = gateway.doors()[0].1;
         Node {
             broker,
             address,

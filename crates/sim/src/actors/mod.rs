@@ -37,6 +37,7 @@ impl World {
             Operation::Exchange => self.exchange(),
             Operation::Operator => self.operator(),
             Operation::Policy => self.policy(),
+            Operation::Retain => self.retain(),
             Operation::Jump => self.jump(),
             Operation::Commit => self.commit_log(),
             Operation::Time => self.time(),

@@ -38,6 +38,7 @@ const ALGORITHMS: &[&str] = &[
     "rabbit_password_hashing_sha512",
     "rabbit_password_hashing_md5",
     "argon2id",
+    "mosquitto",
 ];
 const ALGORITHM_DEFAULT: &str = "rabbit_password_hashing_sha256";
 

@@ -202,7 +202,7 @@ impl Sections {
         let default = vhost.spec().default_queue_type;
         let queues = vhost.queues();
         for queue in queues.iter().filter(|queue| !queue.exclusive()) {
-            let mut arguments = values::object(queue.arguments());
+            let mut arguments = values::object(&queue.arguments());
             let kind = match queue.kind() {
                 QueueKind::Classic => "classic",
                 QueueKind::Quorum => "quorum",

@@ -59,5 +59,5 @@ pub(super) async fn expiration(
 
 fn has_tls(listener: &Listener) -> bool {
     let protocol = listener.protocol;
-    protocol.ends_with("/ssl") || matches!(protocol, "https" | "amqps" | "mqtts" | "wss")
+    protocol.ends_with("/ssl") || protocol.starts_with("https")
 }

@@ -13,6 +13,7 @@ const OTHER_NAMES: &[(&str, &str)] = &[
     ("amqp0-9-1", "amqp"),
     ("amqps", "amqp/ssl"),
     ("mqtts", "mqtt/ssl"),
+    ("web-mqtt", "http/web-mqtt"),
 ];
 
 pub(super) async fn port(State(shared): Context, Path(port): Path<String>) -> Shown {

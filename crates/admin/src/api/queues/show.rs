@@ -86,7 +86,7 @@ fn declared(queue: &QueueHandle, shared: &Shared) -> Map<String, Value> {
         "durable": queue.durable(),
         "auto_delete": queue.auto_delete(),
         "exclusive": queue.exclusive(),
-        "arguments": values::object(queue.arguments()),
+        "arguments": values::object(&queue.arguments()),
         "type": kind,
         "node": node,
         "state": "running",

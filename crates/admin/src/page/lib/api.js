@@ -139,6 +139,13 @@ export async function stillIn() {
 
 export const user = () => session.user;
 
+/** User and password of this log-in, for a protocol that has no header for them. */
+export function credentials() {
+  const bytes = Uint8Array.from(atob(session.authorization.slice(6)), (one) => one.charCodeAt(0));
+  const [name, ...rest] = new TextDecoder().decode(bytes).split(":");
+  return { user: name, password: rest.join(":") };
+}
+
 const ALL = ["administrator"];
 const RIGHTS = {
   administrator: ALL,

@@ -41,7 +41,10 @@ async function load(page) {
 
 const connectionLink = (text) => link(to`/connections/${text}`, name(text));
 
-const ownName = (one) => one.user_provided_name || one.client_properties?.connection_name;
+const ownName = (one) => {
+  const says = one.client_properties || {};
+  return one.user_provided_name || says.connection_name || says.client_id;
+};
 
 const stateBadge = (state) =>
   state === undefined

@@ -152,11 +152,6 @@ impl Level {
     /// Adds a page behind all that is there. What stands behind the page's first entry becomes
     /// returned, with all before it; false if a place is taken twice.
     pub fn push_page(&mut self, page: Packed) -> bool {
-        let places = page.first_seq()..=page.last_seq();
-        let taken = |entry: &Entry| self.returned.contains_key(&entry.seq);
-        if self.returned.range(places).next().is_some() && page.entries().iter().any(taken) {
-            return false;
-        }
         if self.last_seq().is_some_and(|last| page.first_seq() <= last) {
             let pages = std::mem::take(&mut self.pages);
             for page in &pages {
@@ -171,6 +166,11 @@ impl Level {
         } else if !self.tail.entries.is_empty() {
             let page = Page::new(self.tail.entries.drain(..).collect());
             self.add_page(page);
+        }
+        let places = page.first_seq()..=page.last_seq();
+        let taken = |entry: &Entry| self.returned.contains_key(&entry.seq);
+        if self.returned.range(places).next().is_some() && page.entries().iter().any(taken) {
+            return false;
         }
         self.add_page(Page::Packed(page));
         true

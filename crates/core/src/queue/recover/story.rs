@@ -22,6 +22,7 @@ pub struct Note {
     pub waits_until: Option<Millis>,
     pub expires_at: Option<Millis>,
     pub departed: Option<DeadLetterReason>,
+    pub tag: Option<u32>,
 }
 
 /// What all facts together say of a message.
@@ -47,6 +48,7 @@ impl Story<'_> {
                     waits_until: later.waits_until.or(note.waits_until),
                     expires_at: later.expires_at.or(note.expires_at),
                     departed: later.departed.or(note.departed),
+                    tag: later.tag.or(note.tag),
                 };
             }
             if self.gone.contains(&position) {
@@ -64,7 +66,21 @@ impl Story<'_> {
     }
 }
 
+/// What facts say of the tag of a message.
+pub struct Retag {
+    pub seq: u64,
+    /// Its place, if it got another one.
+    pub moved_to: Option<u64>,
+    pub tag: Option<u32>,
+}
+
 impl Note {
+    /// What becomes of the tag of the message at `seq`, if facts say anything of it.
+    pub fn retags(&self, seq: u64) -> Option<Retag> {
+        let (moved_to, tag) = (self.seq, self.tag);
+        (moved_to.is_some() || tag.is_some()).then_some(Retag { seq, moved_to, tag })
+    }
+
     /// Whether a message that waits until `waits`, or is ready, belongs elsewhere.
     pub fn moves(&self, waits: Option<Millis>) -> bool {
         self.departed.is_some()

@@ -109,3 +109,23 @@ fn a_thousand_consumers_share_what_comes() {
     let ids: Vec<_> = bench.deliveries().iter().map(|(id, _)| *id).collect();
     assert_eq!(ids, [500, 500]);
 }
+
+#[test]
+fn what_is_transient_can_be_for_consumers_alone() {
+    let mut bench = Bench::new(Options {
+        durable: true,
+        discards_transient: true,
+        ..Options::default()
+    });
+    let publish = |bench: &mut Bench| {
+        [false, true].map(|durable| assert_eq!(bench.publish(durable), Enqueued::Taken))
+    };
+    publish(&mut bench);
+    assert_eq!(bench.queue.counts().ready, 1, "nobody is here");
+    let slot = bench.subscribe(1, false, 1);
+    publish(&mut bench);
+    assert_eq!(bench.queue.counts().ready, 2, "who is busy is here");
+    bench.run(|queue, cx| queue.unsubscribe(slot, cx));
+    publish(&mut bench);
+    assert_eq!(bench.queue.counts().ready, 3);
+}

@@ -193,8 +193,26 @@ fn an_unknown_exchange_is_refused_by_name() {
             .expect_err("unknown");
         assert_eq!(refused.to_string(), expected);
     }
-    let too_long = topology.bind("amq.topic", &to_queue(1), &[b'a'; 256], &none);
-    assert_eq!(too_long, Err(BindError::RoutingKeyTooLong(256)));
+}
+
+#[test]
+fn keys_may_be_as_long_as_topics_are_and_no_longer() {
+    let mut topology = Topology::new("v");
+    let none = Arguments::new();
+    let long = "a.".repeat(ROUTING_KEY_BYTES_MAX / 2) + "b";
+    assert_eq!(long.len(), ROUTING_KEY_BYTES_MAX);
+    for (queue, pattern) in [(1, long.as_str()), (2, "a.#.b"), (3, "a.*"), (4, "#.a.#")] {
+        topology
+            .bind("amq.topic", &to_queue(queue), pattern.as_bytes(), &none)
+            .unwrap();
+    }
+    let mut out = Vec::new();
+    topology
+        .route("amq.topic", long.as_bytes(), &NoView, &|| 0, &mut out)
+        .unwrap();
+    assert_eq!(out, [QueueId(1), QueueId(2), QueueId(4)]);
+    let too_long = topology.bind("amq.topic", &to_queue(1), &[b'a'; 65_536], &none);
+    assert_eq!(too_long, Err(BindError::RoutingKeyTooLong(65_536)));
 }
 
 #[test]

@@ -41,7 +41,10 @@ pub(super) fn check(file: &File, findings: &mut Vec<Finding>) {
                 "let the user log in once after the import, or set a new password",
             ),
             Some(
-                "argon2id" | "rabbit_password_hashing_sha256" | "rabbit_password_hashing_sha512",
+                "argon2id"
+                | "mosquitto"
+                | "rabbit_password_hashing_sha256"
+                | "rabbit_password_hashing_sha512",
             )
             | None => {}
             Some(_) => add(

@@ -5,13 +5,14 @@ use std::sync::atomic::AtomicBool;
 
 use ferry_broker::{Admitted, Origin, User};
 
-use super::login::{self, LoginSlot};
+use super::login;
 use crate::amqp091::channel::Common;
 use crate::amqp091::errors::{Refusal, not_allowed};
 use crate::amqp091::handshake::{Client, Decision, Doorman, Tuned};
 use crate::amqp091::running::Running;
+use crate::amqp091::wire::Link;
 use crate::arrival::Arrival;
-use crate::link::Link;
+use crate::login::LoginSlot;
 use crate::shared::Shared;
 
 /// Knows users and virtual hosts for the handshake.

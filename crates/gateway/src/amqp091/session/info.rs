@@ -6,7 +6,7 @@ use ferry_broker::{ConnectionInfo, User, WeakProbe};
 
 use super::door::Door;
 use crate::amqp091::handshake::{Client, Tuned};
-use crate::link::Link;
+use crate::amqp091::wire::Link;
 
 impl Door<'_> {
     pub(super) fn info(

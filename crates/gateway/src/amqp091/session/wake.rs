@@ -28,11 +28,6 @@ impl Session {
         expires_at.is_some_and(|at| at <= common.broker.now())
     }
 
-    /// When [`Session::tick`] is due.
-    pub(crate) fn next_tick(&self) -> Option<Instant> {
-        self.next_tick.into_iter().chain(self.wake).min()
-    }
-
     /// Notes when a wait is over.
     pub(super) fn plan_wake(&mut self, now: Instant) {
         if let Phase::Running(running) = &self.phase {

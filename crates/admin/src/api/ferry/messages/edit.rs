@@ -46,17 +46,36 @@ impl EditBody {
             edit.body = Some(payload_bytes(payload, self.payload_encoding.as_deref())?);
         }
         if let Some(properties) = self.properties {
-            if before.format != FORMAT_AMQP091 {
-                let reason = "its properties are of a format that is not written here";
-                return Err(Problem::conflict("unknown_format", reason));
+            match before.format {
+                FORMAT_AMQP091 => {
+                    let mut properties = properties.typed(&before.headers)?;
+                    let kept = || before.headers.clone();
+                    edit.headers = Some(properties.headers.take().unwrap_or_else(kept));
+                    edit.properties = Some(own_format(shared)?.compose(&properties)?);
+                }
+                _ => edit.properties = Some(composed(shared, properties, before)?),
             }
-            let mut properties = properties.typed(&before.headers)?;
-            let kept = || before.headers.clone();
-            edit.headers = Some(properties.headers.take().unwrap_or_else(kept));
-            edit.properties = Some(own_format(shared)?.compose(&properties)?);
         }
         Ok(edit)
     }
+}
+
+/// Properties in the format of a message that AMQP has not published; headers among them, since
+/// there some say what AMQP has properties for.
+fn composed(
+    shared: &Shared,
+    properties: PropertiesJson,
+    before: &Listed,
+) -> Result<Vec<u8>, Problem> {
+    let format = shared.broker.format(before.format).ok_or_else(|| {
+        let reason = "its properties are of a format that is not written here";
+        Problem::conflict("unknown_format", reason)
+    })?;
+    let shown = format.describe(&before.properties).headers;
+    let shown = shown.unwrap_or_default();
+    let mut properties = properties.typed(&shown)?;
+    properties.headers.get_or_insert(shown);
+    Ok(format.compose(&properties)?)
 }
 
 /// Replays an edited copy of a message in its place.

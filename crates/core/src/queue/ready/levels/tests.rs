@@ -230,6 +230,9 @@ fn a_page_of_a_checkpoint_that_is_out_of_order_is_put_in_order() {
     assert!(twice.push_page(page(&[5, 6])));
     assert!(twice.push_page(page(&[1, 2])));
     assert!(!twice.push_page(page(&[3, 6])), "6 is there twice");
+    let mut overlapping = Levels::default();
+    assert!(overlapping.push_page(page(&[8])));
+    assert!(!overlapping.push_page(page(&[4, 8])), "8 is there twice");
 
     let mut returned = Levels::default();
     returned.put_back(expiring(5, 1, 5));

@@ -1,7 +1,7 @@
 //! Publish rates of a connection: when its publishes are held, and what the client hears of it.
 //!
 //! A client that publishes faster than its rates is held for a moment again and again. It is told
-//! (`connection.blocked`) when one wait is longer than [`TOLD_WAIT_MS`], or when the waits go on
+//! when one wait is longer than [`TOLD_WAIT_MS`], or when the waits go on
 //! for [`TOLD_AFTER_MS`]; and told the contrary when it was not held for [`FREE_MS`].
 //!
 //! Invariants
@@ -9,7 +9,8 @@
 //! - Whoever has waited publishes one message at least.
 //! - A connection without rates has no timer and looks at one flag per read.
 //!
-//! Not here: the frames that wait (`throttle`), what is owed (`ferry_broker::ConnectionLimits`).
+//! Not here: what waits and how the client is told (the protocol), what is owed
+//! (`ferry_broker::ConnectionLimits`).
 
 use std::sync::Arc;
 

@@ -2,8 +2,8 @@
 """Runs the Python examples of the pages in docs/, each in a process of its own.
 
 An example is a fenced block marked `python`. It is run as it stands, but for the addresses: port
-5672 is PORT, 15672 is HTTP_PORT. A `print(...)` with a comment behind it must print that comment,
-up to its first colon where it has one; a print without one may print anything.
+5672 is PORT, 15672 is HTTP_PORT, 1883 is MQTT_PORT. A `print(...)` with a comment behind it must
+print that comment, up to its first colon where it has one; a print without one may print anything.
 
     docs.py [PAGE...]       HOST, PORT and HTTP_PORT say where the broker is
 """
@@ -40,6 +40,7 @@ def says(wanted, found):
 def play(code):
     """Runs one example and compares what it prints."""
     local = code.replace("127.0.0.1:15672", f"127.0.0.1:{os.environ['HTTP_PORT']}")
+    local = local.replace("1883", os.environ.get("MQTT_PORT", "1883"))
     local = PRELUDE.format(port=os.environ["PORT"]) + local
     done = subprocess.run([sys.executable, "-c", local], text=True, capture_output=True,
                           timeout=EXAMPLE_S_MAX)

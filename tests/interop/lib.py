@@ -1,7 +1,8 @@
 """One broker under test: started, killed and stopped by process id.
 
 Owns: the life of a broker process (`ferrymq`, `rabbitmq`: the Debian package of this machine, or
-`rabbitmq4`: a newer one in a root folder of its own) and the folder that describes it.
+`rabbitmq4`: a newer one in a root folder of its own; `mosquitto`, for MQTT only) and the folder
+that describes it.
 Invariants
 - Nothing is found by name: only the process group that `start` made is ever signalled.
 - A broker folder says all that another program needs to restart it (`Broker.attach`).
@@ -26,6 +27,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 CACHE = pathlib.Path(os.environ.get("INTEROP_CACHE", HERE / ".cache")).resolve()
 # A root folder with RabbitMQ 4 in it (debootstrap trixie), for checks against the newer line.
+MOSQUITTO = "/usr/sbin/mosquitto"
 RABBITMQ4_ROOT = pathlib.Path(os.environ.get("RABBITMQ4_ROOT", CACHE / "rabbitmq4"))
 READY_S_MAX = 90
 STOP_S_MAX = 20
@@ -39,6 +41,20 @@ disk_free_limit.absolute = 50MB
 RABBITMQ_HTTP = """management.tcp.ip = 127.0.0.1
 management.tcp.port = {http}
 """
+RABBITMQ_MQTT = """mqtt.listeners.tcp.1 = 127.0.0.1:{mqtt}
+mqtt.subscription_ttl = 86400000
+"""
+# Mosquitto speaks no AMQP: that port is its WebSocket.
+MOSQUITTO_CONF = """listener {mqtt} 127.0.0.1
+listener {port} 127.0.0.1
+protocol websockets
+user root
+allow_anonymous true
+persistence true
+persistence_location {data}/
+max_queued_messages 0
+"""
+MQTT_CONNECT = b"\x10\x1a\x00\x04MQTT\x04\xc2\x00\x00\x00\x00\x00\x05guest\x00\x05guest"
 # What FerryMQ has built in and RabbitMQ as plug-ins that come with it.
 RABBITMQ_PLUGINS = ("rabbitmq_consistent_hash_exchange", "rabbitmq_random_exchange",
                     "rabbitmq_sharding")
@@ -55,10 +71,10 @@ def binary():
     sys.exit("no ferrymq binary: build one or set FERRYMQ")
 
 
-def free_port(first=None, last=None, skip=None):
+def free_port(first=None, last=None, skip=()):
     """A loopback port nobody listens on, from INTEROP_PORTS (default 5900-5999)."""
     low, high = os.environ.get("INTEROP_PORTS", "5900-5999").split("-")
-    ports = [port for port in range(first or int(low), (last or int(high)) + 1) if port != skip]
+    ports = [port for port in range(first or int(low), (last or int(high)) + 1) if port not in skip]
     start = secrets.randbelow(len(ports))
     for port in ports[start:] + ports[:start]:
         with socket.socket() as probe:
@@ -74,10 +90,11 @@ def free_port(first=None, last=None, skip=None):
 class Broker:
     """A broker process with its own folder, port and data."""
 
-    def __init__(self, kind, folder=None, port=None, http=None):
+    def __init__(self, kind, folder=None, port=None, http=None, mqtt=None):
         self.kind = kind
         self.port = port or free_port()
-        self.http = free_port(skip=self.port) if http is True else http
+        self.http = free_port(skip=(self.port,)) if http is True else http
+        self.mqtt = free_port(skip=(self.port, self.http)) if mqtt is True else mqtt
         name = f"{kind}-{self.port}-{secrets.token_hex(3)}"
         home = RABBITMQ4_ROOT / "var/interop" if kind == "rabbitmq4" else CACHE / "brokers"
         self.folder = pathlib.Path(folder or home / name)
@@ -87,7 +104,13 @@ class Broker:
     def attach(cls, folder):
         """A broker that another process started, e.g. `$BROKER_DIR`."""
         saved = json.loads((pathlib.Path(folder) / "broker.json").read_text())
-        return cls(saved["kind"], folder, saved["port"], saved.get("http"))
+        return cls(saved["kind"], folder, saved["port"], saved.get("http"), saved.get("mqtt"))
+
+    @property
+    def mqtt_url(self):
+        """Where MQTT is spoken over WebSocket; empty where it is not."""
+        port = {"ferrymq": self.http, "mosquitto": self.port}.get(self.kind)
+        return f"ws://127.0.0.1:{port}/mqtt" if port and self.mqtt else ""
 
     @property
     def pid(self):
@@ -100,9 +123,19 @@ class Broker:
         if self.kind == "ferrymq":
             env.setdefault("FERRYMQ_PROMETHEUS", "off")
             http = f"127.0.0.1:{self.http}" if self.http else "off"
+            mqtt = f"127.0.0.1:{self.mqtt}" if self.mqtt else "off"
+            if self.mqtt:
+                env.setdefault("FERRYMQ_MQTT_KEEP_ALIVE_MAX_S", "60")
             return [binary(), "serve", "--data-dir", str(data), "--amqp", f"127.0.0.1:{self.port}",
-                    "--http", http, "--mqtt", "off"], env
+                    "--http", http, "--mqtt", mqtt], env
+        if self.kind == "mosquitto":
+            conf = self.folder / "mosquitto.conf"
+            conf.write_text(MOSQUITTO_CONF.format(mqtt=self.mqtt, port=self.port, data=data))
+            return [MOSQUITTO, "-c", str(conf)], env
         conf, plugins = RABBITMQ_CONF.format(port=self.port), RABBITMQ_PLUGINS
+        if self.mqtt:
+            conf += RABBITMQ_MQTT.format(mqtt=self.mqtt)
+            plugins += ("rabbitmq_mqtt",)
         if self.http:
             conf += RABBITMQ_HTTP.format(http=self.http)
             plugins += ("rabbitmq_management",)
@@ -135,7 +168,8 @@ class Broker:
                                         stdout=output, stderr=output, start_new_session=True)
         (self.folder / "group").write_text(str(self.process.pid))
         (self.folder / "broker.json").write_text(
-            json.dumps({"kind": self.kind, "port": self.port, "http": self.http}))
+            json.dumps({"kind": self.kind, "port": self.port, "http": self.http,
+                        "mqtt": self.mqtt}))
         while time.monotonic() - began < READY_S_MAX:
             if self.process.poll() is not None:
                 break
@@ -155,11 +189,14 @@ class Broker:
 
     def _answers(self):
         """Speaks one header: an accepting socket alone is no proof of a running broker."""
+        port, hello, answer = self.port, b"AMQP\0\0\x09\x01", b"\x01"
+        if self.kind == "mosquitto":
+            port, hello, answer = self.mqtt, MQTT_CONNECT, b"\x20"
         try:
-            with socket.create_connection(("127.0.0.1", self.port), 1) as probe:
+            with socket.create_connection(("127.0.0.1", port), 1) as probe:
                 probe.settimeout(3)
-                probe.sendall(b"AMQP\0\0\x09\x01")
-                return probe.recv(1) == b"\x01"
+                probe.sendall(hello)
+                return probe.recv(1) == answer
         except OSError:
             return False
 
@@ -170,7 +207,7 @@ class Broker:
 
     def stop(self):
         """SIGTERM; SIGKILL after a while. Returns whether it went by itself."""
-        self._signal(signal.SIGTERM, group=self.kind == "ferrymq")
+        self._signal(signal.SIGTERM, group=not self.kind.startswith("rabbitmq"))
         clean = self._wait(STOP_S_MAX)
         if not clean:
             self.kill()

@@ -32,7 +32,7 @@ async function places() {
     ['/users', names.image], [p`/users/${names.image}`, names.image],
     ['/vhosts', VHOST], [p`/vhosts/${VHOST}`, VHOST], ['/policies', names.script],
     ['/definitions', null], ['/log', null], ['/audit', null], ['/help', null], ['/none', null],
-    ['/queues/%2F/none', null],
+    ['/queues/%2F/none', null], ['/websocket', null],
   ];
 }
 

@@ -13,13 +13,16 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 dir=${BENCH_DIR:-$root/target/bench}
 epmd_port=5899
 dist_port=5898
+amqp_beside_port=5802
 stop_seconds_max=120
 
 target() {
   case $1 in
   ferrymq) echo "$1=amqp@127.0.0.1:5800" ;;
+  ferrymq-mqtt) echo "$1=mqtt@127.0.0.1:5801,user=guest" ;;
   rabbitmq) echo "$1=amqp@127.0.0.1:5810" ;;
   mosquitto) echo "$1=mqtt@127.0.0.1:5820" ;;
+  mosquitto-nodelay) echo "$1=mqtt@127.0.0.1:5821" ;;
   nats) echo "$1=nats@127.0.0.1:5830" ;;
   redis) echo "$1=redis@127.0.0.1:6400" ;;
   redis-everysec) echo "$1=redis@127.0.0.1:6401" ;;
@@ -40,10 +43,13 @@ start_rabbitmq() { # PORT
   exec /usr/lib/rabbitmq/bin/rabbitmq-server
 }
 
-start_mosquitto() { # PORT
+# Persistent sessions and retained messages are written at the end, as in the package's own
+# configuration; no limit may lose a message of a load. By default Mosquitto lets the kernel hold
+# short packets back: that is its cheapest way, and mosquitto-nodelay its quickest.
+start_mosquitto() { # PORT NODELAY
   printf '%s\n' "listener $1 127.0.0.1" 'allow_anonymous true' "user $(id -un)" 'log_type error' \
     'persistence true' "persistence_location $PWD/" 'autosave_interval 1800' \
-    'max_inflight_messages 1000' 'max_queued_messages 0' > mosquitto.conf
+    'max_inflight_messages 1000' 'max_queued_messages 0' "set_tcp_nodelay $2" > mosquitto.conf
   PATH=$PATH:/usr/sbin exec mosquitto -c mosquitto.conf
 }
 
@@ -63,15 +69,21 @@ start() { # NAME
   local spec port
   spec=$(target "$1")
   port=${spec##*:}
+  port=${port%%,*}
   mkdir -p "$dir/$1"
   cd "$dir/$1"
   echo $$ > pid
+  ulimit -n "$(ulimit -H -n)" # for ten thousand connections
   case $1 in
   ferrymq) # shellcheck disable=SC2086
     exec "$root/target/release/ferrymq" serve --data-dir "$PWD/data" --amqp "127.0.0.1:$port" \
       --http off --prometheus off --mqtt off ${BENCH_FERRYMQ_ARGS:-} ;;
+  ferrymq-mqtt) # shellcheck disable=SC2086
+    exec "$root/target/release/ferrymq" serve --data-dir "$PWD/data" --mqtt "127.0.0.1:$port" \
+      --amqp "127.0.0.1:$amqp_beside_port" --http off --prometheus off ${BENCH_FERRYMQ_ARGS:-} ;;
   rabbitmq) start_rabbitmq "$port" ;;
-  mosquitto) start_mosquitto "$port" ;;
+  mosquitto) start_mosquitto "$port" false ;;
+  mosquitto-nodelay) start_mosquitto "$port" true ;;
   nats) start_nats "$port" ;;
   redis) start_redis "$port" '' ;;
   redis-*) start_redis "$port" "${1#redis-}" ;;
@@ -101,6 +113,8 @@ stop() { # NAME
 
 case ${1:-} in
 start | stop | target) "$1" "${2:?a name is wanted}" ;;
-names) echo ferrymq rabbitmq mosquitto nats redis redis-everysec redis-always ;;
+names)
+  echo ferrymq ferrymq-mqtt rabbitmq mosquitto mosquitto-nodelay nats redis redis-everysec redis-always
+  ;;
 *) sed -n '2,9s/^# \{0,1\}//p' "$0" ;;
 esac

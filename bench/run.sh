@@ -34,7 +34,7 @@ for name in "${brokers[@]}"; do
   rm -rf "${dir:?}/$name"
   mkdir -p "$dir/$name"
   bench/peers.sh start "$name" > "$dir/$name/out" 2>&1 &
-  if [ "$name" = ferrymq ]; then
+  if [[ $name == ferrymq* ]]; then
     for _ in $(seq 300); do
       ! grep -qx ready "$dir/$name/out" || break
       sleep 0.1

@@ -120,7 +120,7 @@ class Broker:
         began = time.time()
         self.process = subprocess.Popen(
             [self.path, "--data-dir", self.data, "--amqp", f"127.0.0.1:{PORT}", "--http", f"127.0.0.1:{HTTP}",
-             "--prometheus", "off"],
+             "--prometheus", "off", "--mqtt", "off"],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )

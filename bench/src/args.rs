@@ -38,6 +38,7 @@ const VALUES: &[&str] = &[
     "start-cmd",
     "stop-cmd",
     "threads",
+    "topics",
     "warmup",
     "window",
 ];

@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod bars;
 mod cmd;
 mod codec;
 mod conn;
@@ -39,20 +40,23 @@ const HELP: &str = "bench: puts the same load on any broker and says what it cos
   bench run TARGET... [--scenario T1,T2]      each scenario on each target
   bench compare A B [--scenario T3]           two targets in turns, and the ratios between them
   bench suite OURS PEER... [--scenario all]   every scenario, all targets in turns
-  bench backlog | conns | queues | startup TARGET...        T6, T8, T9, T12
+  bench backlog | conns | queues | startup TARGET...        T6, T8 or MI, T9, T12
+  bench sessions | storm | retained | subscriptions TARGET...   MC or MCp, MS, MR, MW
   bench wait TARGET...                        until each answers a handshake
   bench relay --port P [--threads 1|2]        a target for proto raw: the machine's ceiling
   bench selftest                              what the generator costs per message
 
 TARGET  name=proto@host:port[,key=value]...   proto: amqp mqtt nats redis raw
         keys: user pass vhost, pid=N+N (processes to charge; else who listens on the port),
-        ports=P+P (further nodes), setup_port (declare there), qtype, shards, durableq=1, replicas
+        ports=P+P (further nodes), setup_port (declare there), qtype, shards, durableq=1, replicas,
+        version=3.1.1|5 (mqtt)
 results --out FILE.md (a page beside the JSON lines), --verbose (every round), --perf (context
         switches, read and write calls per message)
 length  --secs --warmup --rounds --quiet-wait S (for a quiet machine) --no-retry
 load    --size --rate --producers --consumers --queues --bindings --confirm --prefetch --inflight
         --qos --durable 0|1 --ack auto|each|multi:N
-other   --messages (T6) --connections (T8) --declares --window --keep (T9) --settle --rest --limit
+other   --messages (T6) --connections (T8, MI, MC, MCp, MS) --topics (MR) --declares --keep (T9)
+        --window (declares or clients under way) --settle --rest --limit
         --start-cmd --stop-cmd (shell; {name} and {port} stand for the target's)
 
 Scenarios:";
@@ -66,6 +70,10 @@ fn dispatch(args: &Args) -> Res<()> {
         Some("conns") => cmd::alone(args, Kind::Conns),
         Some("queues") => cmd::alone(args, Kind::Queues),
         Some("startup") => cmd::alone(args, Kind::Startup),
+        Some("sessions") => cmd::alone(args, Kind::Sessions),
+        Some("storm") => cmd::alone(args, Kind::Storm),
+        Some("retained") => cmd::alone(args, Kind::Retained),
+        Some("subscriptions") => cmd::alone(args, Kind::Subscriptions),
         Some("wait") => cmd::wait(args),
         Some("selftest") => cmd::selftest(args),
         Some("relay") => relay::run(args.value("port", 5890)?, args.value("threads", 1)?),

@@ -1,112 +1,19 @@
 //! The result page: machine, command, brokers, and a table per scenario.
 //!
 //! Invariants
-//! - The first figure of a table of loads is the broker's CPU time per message.
 //! - A column that no row of its table has is left out; a figure that a row lacks reads `-`.
 //! - What failed and what was disturbed is on the page, not only in the log.
 
+mod columns;
+
 use std::fmt::Write as _;
 
+use crate::bars;
 use crate::machine::Machine;
 use crate::measure::OTHER_CORES_MAX;
 use crate::report::{Kind, Record, Report};
 use crate::scenario::SCENARIOS;
-
-/// A heading, and the name of the figure below it.
-type Column = (&'static str, &'static str);
-
-const RUN: &[Column] = &[
-    ("CPU us/msg", "broker_cpu_us_per_message"),
-    ("CPU x first", "cpu_vs_first"),
-    ("msgs/s", "msgs_s"),
-    ("rate x first", "rate_vs_first"),
-    ("p50 ms", "p50_ms"),
-    ("p99 ms", "p99_ms"),
-    ("confirm p50 ms", "confirm_p50_ms"),
-    ("confirm p99 ms", "confirm_p99_ms"),
-    ("peak MiB", "rss_peak_mib"),
-    ("broker cores", "broker_cores"),
-    ("waits/msg", "switches_voluntary_per_message"),
-    ("forced switches/msg", "switches_forced_per_message"),
-    ("reads/msg", "reads_per_message"),
-    ("writes/msg", "writes_per_message"),
-    ("refused", "nacked"),
-    ("generator us/msg", "generator_cpu_us_per_message"),
-    ("other cores", "other_cores"),
-    ("rounds", "rounds"),
-];
-
-const COMPARE: &[Column] = &[
-    ("CPU advantage", "cpu_advantage_a"),
-    ("min", "cpu_advantage_min"),
-    ("max", "cpu_advantage_max"),
-    ("rate ratio", "rate_ratio_a_over_b"),
-    ("p50 advantage", "p50_advantage_a"),
-    ("p99 advantage", "p99_advantage_a"),
-    ("rounds", "rounds"),
-];
-
-const BACKLOG: &[Column] = &[
-    ("messages", "messages"),
-    ("fill CPU us/msg", "fill_cpu_us_per_message"),
-    ("fill msgs/s", "fill_msgs_s"),
-    ("fill peak MiB", "fill_rss_peak_mib"),
-    ("held MiB", "held_rss_mib"),
-    ("stop ms", "stop_ms"),
-    ("ready ms", "ready_ms"),
-    ("restarted MiB", "restarted_rss_mib"),
-    ("first delivery ms", "first_delivery_ms"),
-    ("drain CPU us/msg", "drain_cpu_us_per_message"),
-    ("drain msgs/s", "drain_msgs_s"),
-    ("drain peak MiB", "drain_rss_peak_mib"),
-];
-
-const CONNS: &[Column] = &[
-    ("open", "open"),
-    ("CPU us/open", "broker_cpu_us_per_open"),
-    ("opens/s", "opens_s"),
-    ("KiB/connection", "kib_per_conn"),
-    ("MiB after", "rss_after_mib"),
-    ("idle CPU %", "idle_cpu_pct"),
-];
-
-const QUEUES: &[Column] = &[
-    ("declared", "declared"),
-    ("CPU us/queue", "broker_cpu_us_per_queue"),
-    ("declares/s", "declares_s"),
-    ("KiB/queue", "kib_per_queue"),
-    ("MiB after", "rss_after_mib"),
-    ("deletes/s", "deletes_s"),
-];
-
-const STARTUP: &[Column] = &[
-    ("ready ms", "ready_ms"),
-    ("CPU s at ready", "cpu_s_at_ready"),
-    ("CPU s settled", "cpu_s_settled"),
-    ("idle CPU %", "idle_cpu_pct"),
-    ("idle MiB", "idle_rss_mib"),
-];
-
-const SELFTEST: &[Column] = &[
-    ("body B", "size_bytes"),
-    ("on the wire B", "wire_bytes"),
-    ("fill ns", "fill_ns"),
-    ("confirm ns", "confirm_ns"),
-    ("consume and ack ns", "consume_and_ack_ns"),
-];
-
-fn columns(kind: Kind) -> &'static [Column] {
-    match kind {
-        Kind::Run => RUN,
-        Kind::Compare => COMPARE,
-        Kind::Backlog => BACKLOG,
-        Kind::Conns => CONNS,
-        Kind::Queues => QUEUES,
-        Kind::Startup => STARTUP,
-        Kind::Selftest => SELFTEST,
-        Kind::Round => &[],
-    }
-}
+use columns::{Column, tables};
 
 const READING: &str = "\
 CPU time is user and system time of the broker's processes, from `/proc`, in the measured time, per
@@ -133,6 +40,7 @@ pub fn render(title: &str, machine: &Machine, report: &Report) -> String {
     page.push('\n');
     contestants(&mut page, report);
     page.push_str(READING);
+    bars(&mut page, report);
     for scenario in SCENARIOS {
         let rows: Vec<&Record> = report
             .records
@@ -187,6 +95,31 @@ fn contestants(page: &mut String, report: &Report) {
     page.push('\n');
 }
 
+fn bars(page: &mut String, report: &Report) {
+    let judged = bars::judge(report);
+    if judged.is_empty() {
+        return;
+    }
+    push(page, "## Bars\n");
+    push(
+        page,
+        "| scenario | about | bar | measured | ours | peer | kept |",
+    );
+    push(page, "|---|---|---:|---:|---:|---:|---|");
+    for bar in judged {
+        let peer = bar.peer.map_or_else(|| "-".to_string(), figure);
+        let (measured, ours) = (figure(bar.measured), figure(bar.ours));
+        let wanted = format!("{} {}", bar.sense, figure(bar.bar));
+        let (scenario, about) = (bar.scenario, bar.about);
+        let kept = if bar.kept { "yes" } else { "no" };
+        push(
+            page,
+            &format!("| {scenario} | {about} | {wanted} | {measured} | {ours} | {peer} | {kept} |"),
+        );
+    }
+    page.push('\n');
+}
+
 fn section(page: &mut String, heading: &str, rows: &[&Record]) {
     if rows.is_empty() {
         return;
@@ -199,6 +132,8 @@ fn section(page: &mut String, heading: &str, rows: &[&Record]) {
         Kind::Conns,
         Kind::Queues,
         Kind::Startup,
+        Kind::Retained,
+        Kind::Subscriptions,
         Kind::Selftest,
     ] {
         let measured: Vec<&Record> = rows
@@ -206,7 +141,9 @@ fn section(page: &mut String, heading: &str, rows: &[&Record]) {
             .copied()
             .filter(|row| row.kind == kind && !row.figures.0.is_empty())
             .collect();
-        table(page, columns(kind), &measured);
+        for columns in tables(kind) {
+            table(page, columns, &measured);
+        }
     }
     for row in rows {
         if let Some(error) = &row.error {
@@ -376,6 +313,28 @@ mod tests {
             at("## T1: ") < at("## T3: "),
             "in the order of the scenarios"
         );
+    }
+
+    #[test]
+    fn bars_are_on_the_page_before_the_scenarios() {
+        let ours = Contestant {
+            name: "ours".into(),
+            proto: "mqtt",
+            version: String::new(),
+        };
+        let records = vec![
+            run("T1", "ours", vec![("broker_cpu_us_per_message", 0.5)]),
+            run("T1", "mosquitto", vec![("broker_cpu_us_per_message", 6.5)]),
+            run("MI", "ours", vec![("rss_after_mib", 120.0)]),
+        ];
+        let page = render("first", &machine(), &Report::of(records, vec![ours]));
+        let expected = "\
+| T1 | CPU advantage | at least 12 | 13 | 0.500 | 6.50 | yes |
+| MI | MiB with all open | at most 100 | 120 | 120 | - | no |
+";
+        assert!(page.contains(expected), "{page}");
+        let at = |heading| page.find(heading).expect("the section is there");
+        assert!(at("## Bars") < at("## T1: "));
     }
 
     #[test]

@@ -76,6 +76,21 @@ pub fn cpu_seconds(roots: &[Pid]) -> f64 {
     ticks as f64 / clock_ticks_per_second() as f64
 }
 
+/// CPU seconds of all threads that live now, to the nanosecond: for work shorter than the ticks in
+/// which `cpu_seconds` counts. None if the kernel does not tell.
+pub fn run_seconds(roots: &[Pid]) -> Option<f64> {
+    let mut ns = 0;
+    for pid in tree(roots) {
+        for thread in fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten() {
+            // one that ended meanwhile is left out
+            if let Ok(text) = fs::read_to_string(thread.path().join("schedstat")) {
+                ns += text.split(' ').next()?.parse::<u64>().ok()?;
+            }
+        }
+    }
+    (ns > 0).then_some(ns as f64 / 1e9)
+}
+
 /// The first number behind `key` in a file of `key: number` lines.
 fn number_after(text: &str, key: &str) -> Option<u64> {
     text.lines().find_map(|line| {
@@ -281,6 +296,7 @@ mod tests {
         let me = std::process::id() as Pid;
         assert_eq!(listener_pid(port), Some(me));
         assert!(rss_mib(&[me]) > 0.0);
+        assert!(run_seconds(&[me]).is_some_and(|seconds| seconds > 0.0));
         drop(listener);
         assert_eq!(listener_pid(port), None);
     }

@@ -32,6 +32,10 @@ pub enum Kind {
     Queues,
     /// A start.
     Startup,
+    /// Retained messages.
+    Retained,
+    /// Many filters.
+    Subscriptions,
     /// The generator by itself.
     Selftest,
 }
@@ -47,6 +51,8 @@ impl Kind {
             Kind::Conns => "conns",
             Kind::Queues => "queues",
             Kind::Startup => "startup",
+            Kind::Retained => "retained",
+            Kind::Subscriptions => "subscriptions",
             Kind::Selftest => "selftest",
         }
     }

@@ -4,6 +4,10 @@
 //! - A scenario means the same on every protocol that can express it; one that a protocol can not
 //!   express is refused, not bent.
 
+mod list;
+
+pub use list::{Kind, SCENARIOS, Scenario, find};
+
 use crate::Res;
 use crate::args::Args;
 use crate::target::Proto;
@@ -31,112 +35,11 @@ pub enum Filter {
     Range,
 }
 
-/// What drives a scenario.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
-    /// Producers and consumers for a while.
-    Load,
-    /// Fill, restart, drain.
-    Backlog,
-    /// Many connections that do nothing.
-    Conns,
-    /// Many queues.
-    Queues,
-    /// From start to the first answer.
-    Startup,
-}
-
-/// A scenario's name, what drives it, and what it is, for a reader.
-pub struct Scenario {
-    /// As written on the command line.
-    pub name: &'static str,
-    /// What drives it.
-    pub kind: Kind,
-    /// One line for the result page.
-    pub title: &'static str,
-}
-
-/// All scenarios in the order of a result page.
-pub const SCENARIOS: &[Scenario] = &[
-    load(
-        "T1",
-        "1 producer, 1 consumer, 16 B, transient, no acks, at most 20,000 under way",
-    ),
-    load("T2", "as T1 with 1 KiB"),
-    load(
-        "T3",
-        "durable, persistent, confirms (window 1000), an ack each, prefetch 1000, 1 KiB",
-    ),
-    load("T3s", "as T3 with 16 B"),
-    load("T4", "10 producers, 10 consumers, 10 queues, as T1"),
-    load(
-        "T4p",
-        "10 producers, 10 consumers, 10 queues, as T3 with a confirm window of 200 each",
-    ),
-    load(
-        "T5",
-        "1 producer, fan-out to 100 queues, 16 B; a message is one delivered copy",
-    ),
-    other(
-        "T6",
-        Kind::Backlog,
-        "backlog: fill with persistent 128 B, restart, drain",
-    ),
-    load(
-        "T7",
-        "open loop, 5,000/s, 64 B, transient; latency from the intended send time",
-    ),
-    load(
-        "T7p",
-        "open loop, 5,000/s, 64 B, persistent with confirms and acks",
-    ),
-    other("T8", Kind::Conns, "idle connections"),
-    other("T9", Kind::Queues, "declaring durable queues"),
-    load(
-        "T11",
-        "topic exchange, 10,000 bindings on 10 queues, 16 B; a message matches one",
-    ),
-    load(
-        "K1",
-        "1 producer, 16 consumers of one queue, 10,000 keys in a header, 16 B, acks, prefetch 100",
-    ),
-    load(
-        "F1",
-        "10,000 bindings with an equality filter on 10 queues, 16 B; a message matches one",
-    ),
-    load("F2", "as F1 with 100 range filters, which have to be tried"),
-    load(
-        "S1",
-        "1 producer, 1 reader, persistent 16 B, no confirms, an ack for 100, prefetch 10,000",
-    ),
-    load("S100", "as S1 with 100 readers of one stream"),
-    other(
-        "T12",
-        Kind::Startup,
-        "start to the first handshake, then idle",
-    ),
-];
-
-const fn load(name: &'static str, title: &'static str) -> Scenario {
-    other(name, Kind::Load, title)
-}
-
-const fn other(name: &'static str, kind: Kind, title: &'static str) -> Scenario {
-    Scenario { name, kind, title }
-}
-
-/// The scenario of this name.
-pub fn find(name: &str) -> Res<&'static Scenario> {
-    let known = || format!("there is no scenario `{name}`");
-    SCENARIOS
-        .iter()
-        .find(|scenario| scenario.name == name)
-        .ok_or_else(known)
-}
-
 /// Can `proto` express the scenario?
 pub fn supports(proto: Proto, name: &str) -> bool {
+    let mqtt_only = name.starts_with('M') || name == "T5w";
     match proto {
+        _ if mqtt_only => proto == Proto::Mqtt,
         Proto::Amqp => true,
         _ if !name.starts_with('T') => false,
         Proto::Mqtt | Proto::Nats => !matches!(name, "T9" | "T11"),
@@ -174,12 +77,15 @@ pub struct Load {
     pub rate_per_s: f64,
     /// MQTT quality of service.
     pub qos: u8,
-    /// Bindings of the topic exchange; 0: no topic exchange.
+    /// Bindings of the topic exchange, or filters of MQTT; 0: no topic exchange, one filter for
+    /// each queue.
     pub bindings: usize,
     /// What the bindings filter by, if they do; the exchange is then a fanout.
     pub filter: Option<Filter>,
     /// Different keys in the messages' headers; 0: none.
     pub keys: usize,
+    /// Topics of retained messages; 0: messages are not retained.
+    pub retained: usize,
     /// Measured time.
     pub seconds: f64,
     /// Time before the measured time.
@@ -230,37 +136,63 @@ impl Load {
                 load.open_loop();
                 load.confirm_window = 20_000;
             }
+            _ => load.shape_further(name),
+        }
+        Ok(load)
+    }
+
+    /// What only one protocol can express.
+    fn shape_further(&mut self, name: &str) {
+        match name {
+            "MQ2" => {
+                self.make_durable(1024);
+                self.qos = 2;
+            }
+            "T5w" => {
+                self.consumers = 10_000;
+                self.copies = 10_000;
+                self.size_bytes = 1024;
+                self.inflight_max = 20;
+            }
+            "MR" => {
+                self.retained = 1_000_000;
+                self.qos = 1;
+                self.confirm_window = 1000;
+            }
+            "MW" => {
+                self.consumers = 10;
+                self.bindings = 100_000;
+            }
             "T11" => {
-                load.queues = 10;
-                load.consumers = 10;
-                load.bindings = 10_000;
+                self.queues = 10;
+                self.consumers = 10;
+                self.bindings = 10_000;
             }
             "K1" => {
-                load.consumers = 16;
-                load.keys = 10_000;
-                load.ack = Ack::Each;
-                load.prefetch = 100;
+                self.consumers = 16;
+                self.keys = 10_000;
+                self.ack = Ack::Each;
+                self.prefetch = 100;
             }
             "F1" | "F2" => {
-                load.queues = 10;
-                load.consumers = 10;
-                load.bindings = if name == "F1" { 10_000 } else { 100 };
-                load.filter = Some(match name {
+                self.queues = 10;
+                self.consumers = 10;
+                self.bindings = if name == "F1" { 10_000 } else { 100 };
+                self.filter = Some(match name {
                     "F1" => Filter::Equal,
                     _ => Filter::Range,
                 });
             }
             "S1" | "S100" => {
-                load.durable = true;
-                load.ack = Ack::Multi(100);
-                load.prefetch = 10_000;
-                load.inflight_max = 5_000;
-                load.consumers = if name == "S1" { 1 } else { 100 };
-                load.copies = load.consumers;
+                self.durable = true;
+                self.ack = Ack::Multi(100);
+                self.prefetch = 10_000;
+                self.inflight_max = 5_000;
+                self.consumers = if name == "S1" { 1 } else { 100 };
+                self.copies = self.consumers;
             }
             _ => {}
         }
-        Ok(load)
     }
 
     fn plain(name: &str) -> Load {
@@ -281,6 +213,7 @@ impl Load {
             bindings: 0,
             filter: None,
             keys: 0,
+            retained: 0,
             seconds: 8.0,
             warmup_s: 2.0,
             publish_count: 0,
@@ -314,7 +247,11 @@ impl Load {
     pub fn with(mut self, args: &Args) -> Res<Load> {
         self.size_bytes = args.value("size", self.size_bytes)?.max(BODY_BYTES_MIN);
         self.producers = args.value("producers", self.producers)?.max(1);
+        let each_gets_a_copy = self.copies > 1 && self.copies == self.consumers;
         self.consumers = args.value("consumers", self.consumers)?.max(1);
+        if each_gets_a_copy {
+            self.copies = self.consumers;
+        }
         self.queues = args.value("queues", self.queues)?.max(1);
         self.confirm_window = args.value("confirm", self.confirm_window)?;
         self.prefetch = args.value("prefetch", self.prefetch)?;
@@ -356,7 +293,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_load_scenario_exists_on_amqp_and_differs_from_the_first() {
+    fn every_load_scenario_differs_from_the_first() {
         let plain = format!(
             "{:?}",
             Load {
@@ -368,7 +305,11 @@ mod tests {
             .iter()
             .filter(|s| s.kind == Kind::Load && s.name != "T1")
         {
-            let load = Load::of(scenario.name, Proto::Amqp).expect("amqp can do all");
+            let able = [Proto::Amqp, Proto::Mqtt].map(|proto| Load::of(scenario.name, proto));
+            let load = able
+                .into_iter()
+                .find_map(Result::ok)
+                .expect("one can do it");
             let shape = format!(
                 "{:?}",
                 Load {
@@ -383,6 +324,8 @@ mod tests {
     #[test]
     fn what_a_protocol_can_not_express_is_refused() {
         assert!(Load::of("T11", Proto::Mqtt).is_err());
+        assert!(Load::of("MQ2", Proto::Amqp).is_err());
+        assert!(Load::of("T5w", Proto::Amqp).is_err());
         assert!(Load::of("T5", Proto::Redis).is_err());
         assert!(Load::of("K1", Proto::Nats).is_err());
         assert!(Load::of("T99", Proto::Amqp).is_err());
@@ -401,6 +344,17 @@ mod tests {
         );
         assert!(!load.durable);
         assert_eq!(load.confirm_window, 1000, "kept");
+        let line = "run --consumers 7";
+        let args = Args::parse(line.split(' ').map(String::from)).expect("known flags");
+        for (name, proto, copies) in [
+            ("T1", Proto::Amqp, 1),
+            ("T5", Proto::Amqp, 100),
+            ("T5", Proto::Mqtt, 7),
+            ("S100", Proto::Amqp, 7),
+        ] {
+            let load = Load::of(name, proto).and_then(|load| load.with(&args));
+            assert_eq!(load.map(|load| load.copies), Ok(copies), "{name}");
+        }
     }
 
     #[test]

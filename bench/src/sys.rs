@@ -100,6 +100,11 @@ impl Poll {
         epoll::modify(&self.epoll, socket, data, flags).map_err(|e| e.to_string())
     }
 
+    /// Watches a socket no longer.
+    pub fn remove(&self, socket: impl AsFd) -> Res<()> {
+        epoll::delete(&self.epoll, socket).map_err(|e| e.to_string())
+    }
+
     /// Waits at most `wait_ns` and returns how many sockets are ready.
     pub fn wait(&mut self, wait_ns: u64) -> Res<usize> {
         let timeout = Timespec {

@@ -20,7 +20,7 @@ const REPLY_S_MAX: u64 = 60;
 pub enum Proto {
     /// AMQP 0-9-1.
     Amqp,
-    /// MQTT 3.1.1.
+    /// MQTT 3.1.1, or 5 with `version=5`.
     Mqtt,
     /// NATS; JetStream where messages are durable.
     Nats,
@@ -70,6 +70,7 @@ const OPTIONS: &[&str] = &[
     "replicas",
     "setup_port",
     "user",
+    "version",
     "vhost",
 ];
 

@@ -90,8 +90,8 @@ fn take(into: &mut Figures, from: &Figures, names: [(&'static str, &str); 3]) {
     }
 }
 
-/// Stops and starts the broker; returns the milliseconds of the start.
-fn restart(target: &mut Target, args: &Args, figures: &mut Figures) -> Res<f64> {
+/// Stops and starts the broker if told how; returns the milliseconds of the start.
+pub fn restart(target: &mut Target, args: &Args, figures: &mut Figures) -> Res<f64> {
     let stop = startup::command(args, "stop-cmd", target);
     let start = startup::command(args, "start-cmd", target);
     let (Some(stop), Some(start)) = (stop, start) else {

@@ -1,4 +1,4 @@
-//! `conns` (T8): connections that do nothing.
+//! `conns` (T8, MI): connections that do nothing.
 //!
 //! Invariants
 //! - A broker that may be restarted is, so that memory left by earlier loads is not reused.
@@ -16,12 +16,11 @@ use crate::target::Target;
 
 use super::startup;
 
-const CONNECTIONS: usize = 1000;
 const SETTLE_S: f64 = 5.0;
 
-/// Opens connections one after the other and weighs them.
-pub fn measure(target: &mut Target, args: &Args) -> Res<Figures> {
-    let wanted = args.value("connections", CONNECTIONS)?;
+/// Opens so many connections, or as many as asked, one after the other and weighs them.
+pub fn measure(target: &mut Target, args: &Args, connections: usize) -> Res<Figures> {
+    let wanted = args.value("connections", connections)?;
     let settle_s = args.value("settle", SETTLE_S)?;
     startup::again(target, args)?;
     let pids = target.charged()?;

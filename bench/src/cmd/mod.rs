@@ -8,7 +8,10 @@ mod backlog;
 mod conns;
 mod load;
 mod queues;
+mod retained;
+mod sessions;
 mod startup;
+mod subscriptions;
 
 pub use load::{compare, run};
 
@@ -16,7 +19,7 @@ use crate::Res;
 use crate::args::Args;
 use crate::proto;
 use crate::report::{Kind, Record, Report};
-use crate::scenario::{self, SCENARIOS, supports};
+use crate::scenario::{self, SCENARIOS, Scenario, supports};
 use crate::stats::Figures;
 use crate::target::Target;
 
@@ -47,27 +50,64 @@ fn record(
     })
 }
 
+/// Connections where they do nothing.
+const IDLE: usize = 1000;
+const IDLE_MQTT: usize = 10_000;
+
 /// One scenario that is no plain load, on one target.
-fn special(kind: scenario::Kind, target: &mut Target, args: &Args) -> Option<(Kind, Res<Figures>)> {
-    match kind {
-        scenario::Kind::Load => None,
-        scenario::Kind::Backlog => Some((Kind::Backlog, backlog::measure(target, args))),
-        scenario::Kind::Conns => Some((Kind::Conns, conns::measure(target, args))),
-        scenario::Kind::Queues => Some((Kind::Queues, queues::measure(target, args))),
-        scenario::Kind::Startup => Some((Kind::Startup, startup::measure(target, args))),
-    }
+fn special(scenario: &Scenario, target: &mut Target, args: &Args) -> Option<(Kind, Res<Figures>)> {
+    let name = scenario.name;
+    Some(match scenario.kind {
+        scenario::Kind::Load => return None,
+        scenario::Kind::Backlog => (Kind::Backlog, backlog::measure(target, args)),
+        scenario::Kind::Conns => {
+            let connections = if name == "MI" { IDLE_MQTT } else { IDLE };
+            (Kind::Conns, conns::measure(target, args, connections))
+        }
+        scenario::Kind::Queues => (Kind::Queues, queues::measure(target, args)),
+        scenario::Kind::Startup => (Kind::Startup, startup::measure(target, args)),
+        scenario::Kind::Sessions => {
+            let clean = name == "MC";
+            (Kind::Conns, sessions::measure(target, args, clean))
+        }
+        scenario::Kind::Storm => (Kind::Conns, sessions::storm(target, args)),
+        scenario::Kind::Retained => (Kind::Retained, retained::measure(target, args)),
+        scenario::Kind::Subscriptions => {
+            (Kind::Subscriptions, subscriptions::measure(target, args))
+        }
+    })
 }
 
-/// `backlog`, `conns`, `queues` and `startup`: one scenario on each target.
+/// The scenarios of a command of this kind: those named, or the first one.
+fn of_kind(args: &Args, kind: scenario::Kind) -> Res<Vec<&'static Scenario>> {
+    let Some(names) = args.text("scenario") else {
+        let first = SCENARIOS.iter().find(|scenario| scenario.kind == kind);
+        return Ok(vec![first.expect("every kind has a scenario")]);
+    };
+    let named = names.split(',').map(|name| match scenario::find(name)? {
+        scenario if scenario.kind == kind => Ok(scenario),
+        _ => Err(format!("{name} is not for this command")),
+    });
+    named.collect()
+}
+
+/// `backlog`, `conns` and their like: the scenarios of a kind on each target.
 pub fn alone(args: &Args, kind: scenario::Kind) -> Res<()> {
     let mut report = Report::new(args)?;
-    let scenario = SCENARIOS.iter().find(|scenario| scenario.kind == kind);
-    let name = scenario.expect("every kind has a scenario").name;
+    let scenarios = of_kind(args, kind)?;
     let mut failed = false;
-    for mut target in contestants(args, 1, &mut report)? {
-        if let Some((kind, result)) = special(kind, &mut target, args) {
-            failed |= result.is_err();
-            record(&mut report, kind, name, &target.name, result)?;
+    let mut targets = contestants(args, 1, &mut report)?;
+    for scenario in scenarios {
+        for target in &mut targets {
+            let name = scenario.name;
+            if !supports(target.proto, name) {
+                let proto = target.proto.name();
+                return Err(format!("{name} can not be put on {proto}"));
+            }
+            if let Some((kind, result)) = special(scenario, target, args) {
+                failed |= result.is_err();
+                record(&mut report, kind, name, &target.name, result)?;
+            }
         }
     }
     report.finish()?;
@@ -106,7 +146,7 @@ pub fn suite(args: &Args) -> Res<()> {
         }
         for n in able {
             let target = &mut targets[n];
-            if let Some((kind, result)) = special(scenario.kind, target, args) {
+            if let Some((kind, result)) = special(scenario, target, args) {
                 record(&mut report, kind, scenario.name, &target.name, result)?;
             }
             // the broker may have been restarted

@@ -5,7 +5,7 @@
 //! - Only set-up uses blocking sockets; a running load goes through `codec::Codec`.
 
 pub mod amqp;
-mod mqtt;
+pub mod mqtt;
 mod nats;
 mod raw;
 mod redis;
@@ -77,7 +77,10 @@ pub fn open_producers(target: &Target, load: &Load) -> Res<Vec<Conn>> {
 pub fn idle(target: &Target, index: usize) -> Res<TcpStream> {
     match target.proto {
         Proto::Amqp => Ok(amqp::Client::connect(target)?.into_socket()),
-        Proto::Mqtt => mqtt::connect(target, &format!("bench-idle{index}"), true),
+        Proto::Mqtt => {
+            let client = mqtt::Client::connect(target, &format!("bench-idle{index}"), true)?;
+            Ok(client.into_socket())
+        }
         Proto::Nats => Ok(nats::connect(target)?.0),
         Proto::Redis => redis::connect(target),
         Proto::Raw => target.connect(),
@@ -90,7 +93,8 @@ pub fn version(target: &Target) -> Option<String> {
         Proto::Amqp => Some(amqp::Client::connect(target).ok()?.product),
         Proto::Nats => Some(nats::connect(target).ok()?.1),
         Proto::Redis => redis::version(target).ok(),
-        Proto::Mqtt | Proto::Raw => None,
+        Proto::Mqtt => mqtt::version(target),
+        Proto::Raw => None,
     }
 }
 

@@ -16,6 +16,8 @@
 //! Not here: when the task wakes (`waking`), what the bytes mean and what is owed to the client
 //! (the protocol's [`Wire`]), reading (`connection`).
 
+mod admission;
+mod owed;
 mod probe;
 mod sealing;
 mod waking;
@@ -31,7 +33,8 @@ use probe::Front;
 use rustix::net::Shutdown;
 use tokio::net::tcp::OwnedWriteHalf;
 
-pub(crate) use self::wire::{AnyLink, Wait, Wire};
+pub(crate) use self::owed::{Due, Owed, Wait};
+pub(crate) use self::wire::{AnyLink, Wire};
 use crate::outbox::{Outbox, Written};
 use crate::sealed::Sealed;
 use crate::websocket::Framed;

@@ -1,21 +1,18 @@
 //! What a connection owes its client once the disk has caught up: confirms and held replies.
 //!
 //! Invariants
-//! - What is owed is paid in the order in which it was incurred.
-//! - Nothing is paid before the promise behind it is kept.
-//! - At most one wait is armed, for the oldest debt; paying stops there.
 //! - Confirms of one channel that are paid together and follow each other are one `basic.ack` with
 //!   `multiple` set; a rejected tag is nacked in its place.
 //!
-//! Not here: who waits for the disk (`link`), whether the channel is still the one that published.
+//! Not here: in which order debts are paid, and when (`link::Owed`), who waits for the disk
+//! (`link`), whether the channel is still the one that published.
 
-use std::collections::VecDeque;
 use std::time::Instant;
 
 use ferry_broker::Promise;
 
 use super::lane::LaneId;
-use crate::link::Wait;
+use crate::link::{Due, Owed, Wait};
 
 /// Confirm tags of one burst on one channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +64,17 @@ enum Debt<P> {
     },
 }
 
+impl<P: Pledge + Clone> Due for Debt<P> {
+    type Pledge = P;
+
+    fn due(&self) -> Result<Promise, P> {
+        match self {
+            Debt::Reply { promise, .. } => Ok(*promise),
+            Debt::Confirms { pledge, .. } => pledge.resolved().ok_or_else(|| pledge.clone()),
+        }
+    }
+}
+
 /// What is to be sent now.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Payment {
@@ -94,17 +102,11 @@ pub(crate) enum Payment {
 
 /// The debts of one connection, oldest first.
 #[derive(Debug)]
-pub(crate) struct Debts<P> {
-    queue: VecDeque<Debt<P>>,
-    armed: bool,
-}
+pub(crate) struct Debts<P>(Owed<Debt<P>>);
 
-impl<P> Default for Debts<P> {
+impl<P: Pledge + Clone> Default for Debts<P> {
     fn default() -> Self {
-        Debts {
-            queue: VecDeque::new(),
-            armed: false,
-        }
+        Debts(Owed::default())
     }
 }
 
@@ -116,7 +118,7 @@ impl<P: Pledge + Clone> Debts<P> {
         ranges: Vec<ConfirmRange>,
         read_at: Option<Instant>,
     ) {
-        self.queue.push_back(Debt::Confirms {
+        self.0.push(Debt::Confirms {
             pledge,
             ranges,
             read_at,
@@ -125,23 +127,23 @@ impl<P: Pledge + Clone> Debts<P> {
 
     /// Owes a reply once the promise is kept.
     pub(crate) fn owe_reply(&mut self, promise: Promise, reply: HeldReply) {
-        self.queue.push_back(Debt::Reply { promise, reply });
+        self.0.push(Debt::Reply { promise, reply });
     }
 
     /// Whether nothing is owed.
     #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
-        self.queue.is_empty()
+        self.0.iter().next().is_none()
     }
 
     /// The armed wait is over, or came to nothing.
     pub(crate) fn disarm(&mut self) {
-        self.armed = false;
+        self.0.disarm();
     }
 
     /// Forgets everything that is owed.
     pub(crate) fn clear(&mut self) {
-        self.queue = VecDeque::new();
+        self.0.clear();
     }
 
     /// Pays what can be paid and says what to wait for next; that wait counts as armed.
@@ -152,28 +154,17 @@ impl<P: Pledge + Clone> Debts<P> {
     ) -> Wait<P> {
         let mut runs: Vec<ConfirmRange> = Vec::new();
         let wait = loop {
-            let Some(debt) = self.queue.front() else {
-                break Wait::Nothing;
-            };
-            let due = match debt {
-                Debt::Reply { promise, .. } => Some(*promise),
-                Debt::Confirms { pledge, .. } => pledge.resolved(),
-            };
-            match (due, debt) {
-                (None, Debt::Confirms { pledge, .. }) => break Wait::Resolved(pledge.clone()),
-                (Some(promise), _) if !kept(promise) => break Wait::Kept(promise),
-                _ => {}
-            }
-            match self.queue.pop_front().expect("the front was just seen") {
-                Debt::Reply { reply, .. } => {
+            match self.0.next(&kept) {
+                Err(wait) => break wait,
+                Ok(Debt::Reply { reply, .. }) => {
                     emit_runs(&mut runs, &mut emit);
                     emit(Payment::Reply(reply));
                 }
-                Debt::Confirms {
+                Ok(Debt::Confirms {
                     pledge,
                     ranges,
                     read_at,
-                } => {
+                }) => {
                     if let Some(read_at) = read_at {
                         let publishes = ranges.iter().map(ConfirmRange::publishes).sum();
                         emit(Payment::Answered { read_at, publishes });
@@ -187,15 +178,7 @@ impl<P: Pledge + Clone> Debts<P> {
             }
         };
         emit_runs(&mut runs, &mut emit);
-        if self.queue.is_empty() && self.queue.capacity() > 64 {
-            self.queue = VecDeque::new();
-        }
-        let waits = !matches!(wait, Wait::Nothing);
-        if waits && std::mem::replace(&mut self.armed, true) {
-            Wait::Nothing
-        } else {
-            wait
-        }
+        wait
     }
 }
 

@@ -16,7 +16,6 @@ use amqp091::properties::EMPTY;
 use amqp091::{Method, ShortStr, Value};
 use ferry_broker::{ConnectionId, ConnectionLimits, Delivery, Outlet};
 use ferry_core::message::{FORMAT_AMQP091, FORMAT_MQTT, Message};
-use ferry_core::queue::DELIVERY_OVERHEAD_BYTES;
 
 use super::headers::with_header;
 use super::lane::{LaneGate, LaneId};
@@ -124,18 +123,6 @@ impl ConsumerOutlet {
         !self.address.gate.is_held()
     }
 
-    /// Whether the rates let one more go. If not, the connection's timer says when.
-    fn passes_rates(&self) -> bool {
-        let limits = &self.address.limits;
-        if !limits.meters_deliveries() || limits.may_deliver() {
-            return true;
-        }
-        self.starved.store(true, Ordering::SeqCst);
-        limits.await_deliveries();
-        self.address.link.notify(event::PACED);
-        false
-    }
-
     fn passes_global_limit(&self) -> bool {
         if self.no_ack || self.address.gate.global_limit() == 0 {
             return true;
@@ -156,20 +143,9 @@ impl ConsumerOutlet {
 
 impl Outlet for ConsumerOutlet {
     fn admit(&self, bytes: usize) -> bool {
-        if !self.passes_rates()
-            || !self.passes_gate()
-            || !self.address.link.reserve(bytes, &self.starved)
-        {
-            return false;
-        }
-        let passes = self.passes_global_limit();
-        if !passes {
-            self.address.link.unreserve(bytes);
-        } else if self.address.limits.meters_deliveries() {
-            let body_bytes = bytes.saturating_sub(DELIVERY_OVERHEAD_BYTES);
-            self.address.limits.charge_delivery(body_bytes as u64);
-        }
-        passes
+        let Address { link, limits, .. } = &self.address;
+        self.passes_gate()
+            && link.admit(bytes, limits, &self.starved, || self.passes_global_limit())
     }
 
     fn deliver(&self, delivery: Delivery<'_>) {

@@ -11,7 +11,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use ferry_broker::{ConnectionId, ConnectionLimits, Delivery, Outlet};
-use ferry_core::queue::DELIVERY_OVERHEAD_BYTES;
 use mqtt::topic;
 use serde::Serialize;
 
@@ -76,16 +75,6 @@ impl SubscriptionOutlet {
         self.starved.swap(false, Ordering::SeqCst)
     }
 
-    fn passes_rates(&self) -> bool {
-        if !self.limits.meters_deliveries() || self.limits.may_deliver() {
-            return true;
-        }
-        self.starved.store(true, Ordering::SeqCst);
-        self.limits.await_deliveries();
-        self.link.notify(event::PACED);
-        false
-    }
-
     /// The message for the client but for its tag; none if it is not for it.
     fn show<'a>(&self, delivery: &Delivery<'a>) -> Option<MessageJson<'a>> {
         let message = &delivery.message;
@@ -121,14 +110,7 @@ impl SubscriptionOutlet {
 
 impl Outlet for SubscriptionOutlet {
     fn admit(&self, bytes: usize) -> bool {
-        if !self.passes_rates() || !self.link.reserve(bytes, &self.starved) {
-            return false;
-        }
-        if self.limits.meters_deliveries() {
-            let body_bytes = bytes.saturating_sub(DELIVERY_OVERHEAD_BYTES);
-            self.limits.charge_delivery(body_bytes as u64);
-        }
-        true
+        self.link.admit(bytes, &self.limits, &self.starved, || true)
     }
 
     fn deliver(&self, delivery: Delivery<'_>) {

@@ -3,9 +3,8 @@
 //!
 //! Invariants
 //! - Publishes are answered in their order, and not before what they stand for is safe.
-//! - At most one wait is armed, for the oldest debt; paying stops there.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -16,7 +15,7 @@ use ferry_broker::{
 use ferry_core::arguments::Arguments;
 
 use super::answer::{Problem, write_error, write_ok};
-use crate::link::{self, Wait};
+use crate::link::{self, Due, Owed, Wait};
 use crate::outbox::Outbox;
 
 /// A connection, as other threads see it.
@@ -40,12 +39,13 @@ struct Debt {
     read_at: Instant,
 }
 
-impl Debt {
-    /// What it waits for, if its work is applied; the ticket if not.
-    fn due(&self) -> Result<Promise, &Arc<Ticket>> {
+impl Due for Debt {
+    type Pledge = Arc<Ticket>;
+
+    fn due(&self) -> Result<Promise, Arc<Ticket>> {
         match &self.ticket {
             None => Ok(Promise::Now),
-            Some(ticket) => ticket.resolved().ok_or(ticket),
+            Some(ticket) => ticket.resolved().ok_or_else(|| Arc::clone(ticket)),
         }
     }
 }
@@ -60,8 +60,7 @@ pub(super) struct Subscribed {
 /// The protocol's part of a link.
 #[derive(Default)]
 pub(crate) struct Wire {
-    debts: VecDeque<Debt>,
-    armed: bool,
+    debts: Owed<Debt>,
     unconfirmed: u64,
     /// Whether the client is let in.
     pub(super) is_open: bool,
@@ -86,7 +85,7 @@ impl Link {
     ) {
         self.with(|state| {
             state.wire.unconfirmed += confirms.len() as u64;
-            state.wire.debts.push_back(Debt {
+            state.wire.debts.push(Debt {
                 ticket,
                 confirms,
                 read_at,
@@ -136,38 +135,27 @@ impl link::Wire for Wire {
     fn pay(&mut self, outbox: &mut Outbox, broker: &Broker) -> (Wait<Arc<Ticket>>, bool) {
         let mut confirmed = 0;
         let wait = loop {
-            match self.debts.front().map(Debt::due) {
-                None => break Wait::Nothing,
-                Some(Err(ticket)) => break Wait::Resolved(Arc::clone(ticket)),
-                Some(Ok(promise)) if !broker.kept(promise) => break Wait::Kept(promise),
-                Some(Ok(_)) => {}
+            let debt = match self.debts.next(|promise| broker.kept(promise)) {
+                Err(wait) => break wait,
+                Ok(debt) => debt,
+            };
+            let read_at = debt.read_at;
+            let count = self.pay_confirms(debt, outbox);
+            if count > 0 {
+                broker.edges().confirmed(read_at.elapsed(), count);
             }
-            if let Some(debt) = self.debts.pop_front() {
-                let read_at = debt.read_at;
-                let count = self.pay_confirms(debt, outbox);
-                if count > 0 {
-                    broker.edges().confirmed(read_at.elapsed(), count);
-                }
-                confirmed += count;
-            }
+            confirmed += count;
         };
-        if self.debts.is_empty() {
-            self.debts = VecDeque::new();
-        }
         Metrics::add(&broker.metrics().messages_confirmed, confirmed);
-        let waits = !matches!(wait, Wait::Nothing);
-        match waits && std::mem::replace(&mut self.armed, true) {
-            true => (Wait::Nothing, false),
-            false => (wait, false),
-        }
+        (wait, false)
     }
 
     fn disarm(&mut self) {
-        self.armed = false;
+        self.debts.disarm();
     }
 
     fn clear(&mut self) {
-        self.debts = VecDeque::new();
+        self.debts.clear();
     }
 
     fn channels(&self) -> Vec<ChannelInfo> {

@@ -5,21 +5,11 @@
 
 use std::sync::Arc;
 
-use ferry_broker::{Broker, ChannelInfo, ConsumerInfo, MessageStats, Promise, Spoken, Ticket};
+use ferry_broker::{Broker, ChannelInfo, ConsumerInfo, MessageStats, Spoken, Ticket};
 
 use super::Link;
+use super::owed::Wait;
 use crate::outbox::Outbox;
-
-/// What the caller of [`Wire::pay`] has to wait for.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Wait<P> {
-    /// Nothing: all is paid, or a wait is armed already.
-    Nothing,
-    /// The log.
-    Kept(Promise),
-    /// The partitions.
-    Resolved(P),
-}
 
 /// A protocol's part of what a link's lock covers: what is owed to the client once the disk has
 /// caught up, and what its deliveries have left behind.

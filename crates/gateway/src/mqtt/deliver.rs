@@ -12,7 +12,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ferry_broker::{ConnectionId, ConnectionLimits, ConsumerInfo, Delivery, Outlet, QueueHandle};
 use ferry_core::arguments::Arguments;
-use ferry_core::queue::DELIVERY_OVERHEAD_BYTES;
 use mqtt::Version;
 
 use super::alias::OutAliases;
@@ -120,17 +119,6 @@ impl SourceOutlet {
         self.starved.load(Ordering::SeqCst) && self.starved.swap(false, Ordering::SeqCst)
     }
 
-    /// Whether the rates let one more go. If not, the connection's timer says when.
-    fn passes_rates(&self) -> bool {
-        if !self.limits.meters_deliveries() || self.limits.may_deliver() {
-            return true;
-        }
-        self.starved.store(true, Ordering::SeqCst);
-        self.limits.await_deliveries();
-        self.link.notify(event::PACED);
-        false
-    }
-
     fn passes_ids(&self) -> bool {
         self.no_ack
             || self.link.with(|state| {
@@ -150,17 +138,8 @@ fn event_if(is_so: bool, event: u32) -> u32 {
 
 impl Outlet for SourceOutlet {
     fn admit(&self, bytes: usize) -> bool {
-        if !self.passes_rates() || !self.link.reserve(bytes, &self.starved) {
-            return false;
-        }
-        let passes = self.passes_ids();
-        if !passes {
-            self.link.unreserve(bytes);
-        } else if self.limits.meters_deliveries() {
-            let body_bytes = bytes.saturating_sub(DELIVERY_OVERHEAD_BYTES);
-            self.limits.charge_delivery(body_bytes as u64);
-        }
-        passes
+        let passes = || self.passes_ids();
+        self.link.admit(bytes, &self.limits, &self.starved, passes)
     }
 
     fn deliver(&self, delivery: Delivery<'_>) {

@@ -279,6 +279,24 @@ fn text(bytes: &[u8]) -> Value {
     Value::Str(bytes.to_vec())
 }
 
+/// A binding of a queue.
+fn spec<'a>(
+    common: &Common,
+    source: &'a str,
+    queue: &'a QueueHandle,
+    routing_key: &'a [u8],
+    arguments: Arguments,
+) -> BindingSpec<'a> {
+    BindingSpec {
+        source,
+        queue: Some(queue.name()),
+        exchange: None,
+        routing_key,
+        arguments,
+        connection: common.connection,
+    }
+}
+
 fn bind(
     common: &Common,
     source: &str,
@@ -286,14 +304,7 @@ fn bind(
     key: &[u8],
     arguments: Arguments,
 ) -> Result<Promise, End> {
-    let spec = BindingSpec {
-        source,
-        queue: Some(queue.name()),
-        exchange: None,
-        routing_key: key,
-        arguments,
-        connection: common.connection,
-    };
+    let spec = spec(common, source, queue, key, arguments);
     common.vhost.bind(&spec).map_err(|error| refused(&error))
 }
 
@@ -352,14 +363,7 @@ fn unbind(
     key: &[u8],
     arguments: Arguments,
 ) -> Result<Promise, End> {
-    let spec = BindingSpec {
-        source,
-        queue: Some(queue.name()),
-        exchange: None,
-        routing_key: key,
-        arguments,
-        connection: common.connection,
-    };
+    let spec = spec(common, source, queue, key, arguments);
     common.vhost.unbind(&spec).map_err(|error| refused(&error))
 }
 

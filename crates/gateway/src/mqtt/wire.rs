@@ -2,11 +2,9 @@
 //! that wait for the client.
 //!
 //! Invariants
-//! - What is owed is paid in the order in which it was incurred, and not before the promise behind
-//!   it is kept.
-//! - At most one wait is armed, for the oldest debt; paying stops there.
+//! - An acknowledgement goes out when what it stands for is safe, in the order of the packets that
+//!   are acknowledged.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -19,7 +17,7 @@ use mqtt::{ReasonCode, Version};
 use super::answer::write_ack;
 use super::deliver::Receiver;
 use super::flights::{Flights, Stage};
-use crate::link::{self, Wait};
+use crate::link::{self, Due, Owed, Wait};
 use crate::outbox::Outbox;
 
 /// A connection of MQTT, as other threads see it.
@@ -84,14 +82,15 @@ enum Debt {
     Packet { promise: Promise, bytes: Vec<u8> },
 }
 
-impl Debt {
-    /// What it waits for, if its work is applied; the ticket if not.
-    fn due(&self) -> Result<Promise, &Arc<Ticket>> {
+impl Due for Debt {
+    type Pledge = Arc<Ticket>;
+
+    fn due(&self) -> Result<Promise, Arc<Ticket>> {
         match self {
             Debt::Packet { promise, .. } => Ok(*promise),
             Debt::Acks { ticket, .. } | Debt::Publishes { ticket, .. } => match ticket {
                 None => Ok(Promise::Now),
-                Some(ticket) => ticket.resolved().ok_or(ticket),
+                Some(ticket) => ticket.resolved().ok_or_else(|| Arc::clone(ticket)),
             },
         }
     }
@@ -135,8 +134,7 @@ pub(crate) struct Published {
 /// The protocol's part of a link.
 #[derive(Default)]
 pub(crate) struct Wire {
-    debts: VecDeque<Debt>,
-    armed: bool,
+    debts: Owed<Debt>,
     /// What is on its way to the client.
     pub(crate) flights: Flights,
     /// PUBLISH packets that wait until their ids are safe.
@@ -185,7 +183,7 @@ impl Link {
     }
 
     fn owe(&self, debt: Debt) {
-        self.with(|state| state.wire.debts.push_back(debt));
+        self.with(|state| state.wire.debts.push(debt));
         self.pay();
     }
 }
@@ -230,7 +228,7 @@ impl Wire {
     /// Ids of publishes of QoS 2 that a queue refused, whether the client was told or not.
     pub(crate) fn take_refused(&mut self) -> Vec<u16> {
         let mut ids = std::mem::take(&mut self.leftovers.refused);
-        for debt in &self.debts {
+        for debt in self.debts.iter() {
             let Debt::Acks {
                 ticket: Some(ticket),
                 acks,
@@ -269,14 +267,9 @@ impl link::Wire for Wire {
         let mut confirmed = 0;
         let had_leftovers = !self.leftovers.is_empty();
         let wait = loop {
-            match self.debts.front().map(Debt::due) {
-                None => break Wait::Nothing,
-                Some(Err(ticket)) => break Wait::Resolved(Arc::clone(ticket)),
-                Some(Ok(promise)) if !broker.kept(promise) => break Wait::Kept(promise),
-                Some(Ok(_)) => {}
-            }
-            match self.debts.pop_front() {
-                Some(Debt::Acks {
+            match self.debts.next(|promise| broker.kept(promise)) {
+                Err(wait) => break wait,
+                Ok(Debt::Acks {
                     ticket,
                     acks,
                     read_at,
@@ -287,29 +280,20 @@ impl link::Wire for Wire {
                     }
                     confirmed += count;
                 }
-                Some(Debt::Publishes { ids, .. }) => self.pay_publishes(&ids, outbox),
-                Some(Debt::Packet { bytes, .. }) => outbox.buffer().extend_from_slice(&bytes),
-                None => {}
+                Ok(Debt::Publishes { ids, .. }) => self.pay_publishes(&ids, outbox),
+                Ok(Debt::Packet { bytes, .. }) => outbox.buffer().extend_from_slice(&bytes),
             }
         };
-        if self.debts.is_empty() && self.debts.capacity() > 64 {
-            self.debts = VecDeque::new();
-        }
         Metrics::add(&broker.metrics().messages_confirmed, confirmed);
-        let waits = !matches!(wait, Wait::Nothing);
-        let leaves = !had_leftovers && !self.leftovers.is_empty();
-        match waits && std::mem::replace(&mut self.armed, true) {
-            true => (Wait::Nothing, leaves),
-            false => (wait, leaves),
-        }
+        (wait, !had_leftovers && !self.leftovers.is_empty())
     }
 
     fn disarm(&mut self) {
-        self.armed = false;
+        self.debts.disarm();
     }
 
     fn clear(&mut self) {
-        self.debts = VecDeque::new();
+        self.debts.clear();
     }
 
     fn channels(&self) -> Vec<ChannelInfo> {

@@ -1,6 +1,6 @@
 // Channels: a list, and one with its consumers.
 
-import { get, path, query } from "../lib/api.js";
+import { get, path } from "../lib/api.js";
 import { h } from "../lib/dom.js";
 import { at, count, rate, yes } from "../lib/format.js";
 import { rateNow } from "../lib/history.js";
@@ -17,7 +17,7 @@ import {
   to,
 } from "../lib/parts.js";
 import { listQuery, table } from "../lib/table.js";
-import { paged, tools, vhostNames } from "./common.js";
+import { listed, tools } from "./common.js";
 
 const COLUMNS =
   "name,vhost,user,number,state,prefetch_count,global_prefetch_count,confirm," +
@@ -25,18 +25,10 @@ const COLUMNS =
   "message_stats.publish_details.rate,message_stats.deliver_get_details.rate," +
   "message_stats.ack_details.rate";
 
-async function load(page) {
-  const {
-    query: { vhost },
-    signal,
-  } = page;
-  const { asked } = listQuery(page, "name");
-  const where = vhost ? path`/vhosts/${vhost}/channels` : "/channels";
-  const list = (number) =>
-    get(where + query({ ...asked, page: number, columns: COLUMNS }), { signal });
-  const [found, vhosts] = await Promise.all([paged(page, list), vhostNames(signal)]);
-  return { found, vhosts };
-}
+const load = (page) => {
+  const { vhost } = page.query;
+  return listed(page, vhost ? path`/vhosts/${vhost}/channels` : "/channels", COLUMNS);
+};
 
 /** A table of channels; nothing if this node does not list them. */
 export function channelTable(list, none, sorting) {

@@ -1,8 +1,9 @@
 // What several pages need: virtual hosts to choose from, and the tools above a list.
 
-import { path, perhaps } from "../lib/api.js";
+import { get, path, perhaps, query } from "../lib/api.js";
 import { h } from "../lib/dom.js";
 import { button } from "../lib/parts.js";
+import { listQuery } from "../lib/table.js";
 
 /** Names of the virtual hosts that this user may see. */
 export async function vhostNames(signal) {
@@ -75,11 +76,20 @@ export const historyOf = (headers) => picked(headers, true);
 export const add = (text, onclick) => button(text, onclick, { class: "main" });
 
 /** A page that is asked for and not there any more is the first one. */
-export async function paged(page, ask) {
+async function paged(page, ask) {
   try {
     return await ask(page.query.page || 1);
   } catch (error) {
     if (error.status !== 400 || !page.query.page) throw error;
     return ask(1);
   }
+}
+
+/** A page of a list, and the virtual hosts to choose from. */
+export async function listed(page, where, columns) {
+  const { signal } = page;
+  const { asked } = listQuery(page, "name");
+  const list = (number) => get(where + query({ ...asked, page: number, columns }), { signal });
+  const [found, vhosts] = await Promise.all([paged(page, list), vhostNames(signal)]);
+  return { found, vhosts };
 }

@@ -1,6 +1,6 @@
 // Connections: a list; one with its channels and what its client says of itself; closing it.
 
-import { get, path, perhaps, query, remove } from "../lib/api.js";
+import { get, path, perhaps, remove } from "../lib/api.js";
 import { form } from "../lib/dialog.js";
 import { h } from "../lib/dom.js";
 import { at, bytes, count, inline, when } from "../lib/format.js";
@@ -20,24 +20,16 @@ import {
 } from "../lib/parts.js";
 import { listQuery, table } from "../lib/table.js";
 import { channelTable } from "./channels.js";
-import { paged, tools, vhostNames } from "./common.js";
+import { listed, tools } from "./common.js";
 
 const COLUMNS =
   "name,vhost,user,user_provided_name,state,protocol,ssl,channels,connected_at," +
   "client_properties,recv_oct_details.rate,send_oct_details.rate,recv_oct,send_oct";
 
-async function load(page) {
-  const {
-    query: { vhost },
-    signal,
-  } = page;
-  const { asked } = listQuery(page, "name");
-  const where = vhost ? path`/vhosts/${vhost}/connections` : "/connections";
-  const list = (number) =>
-    get(where + query({ ...asked, page: number, columns: COLUMNS }), { signal });
-  const [found, vhosts] = await Promise.all([paged(page, list), vhostNames(signal)]);
-  return { found, vhosts };
-}
+const load = (page) => {
+  const { vhost } = page.query;
+  return listed(page, vhost ? path`/vhosts/${vhost}/connections` : "/connections", COLUMNS);
+};
 
 const connectionLink = (text) => link(to`/connections/${text}`, name(text));
 

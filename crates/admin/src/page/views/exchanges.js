@@ -1,29 +1,17 @@
 // The list of exchanges, and adding one.
 
-import { get, path, put, query } from "../lib/api.js";
+import { path, put } from "../lib/api.js";
 import { form } from "../lib/dialog.js";
 import { at, rate, said } from "../lib/format.js";
 import { badge, empty, exchangeLink, name, pager, to } from "../lib/parts.js";
 import { listQuery, table } from "../lib/table.js";
-import { add, listPath, paged, tools, vhostField, vhostNames } from "./common.js";
+import { add, listPath, listed, tools, vhostField } from "./common.js";
 
 const COLUMNS =
   "name,vhost,type,durable,auto_delete,internal,policy,arguments," +
   "message_stats.publish_in_details.rate,message_stats.publish_out_details.rate";
 
-async function load(page) {
-  const {
-    query: { vhost },
-    signal,
-  } = page;
-  const { asked } = listQuery(page, "name");
-  const list = (number) =>
-    get(listPath("exchanges", vhost) + query({ ...asked, page: number, columns: COLUMNS }), {
-      signal,
-    });
-  const [found, vhosts] = await Promise.all([paged(page, list), vhostNames(signal)]);
-  return { found, vhosts };
-}
+const load = (page) => listed(page, listPath("exchanges", page.query.vhost), COLUMNS);
 
 function draw({ found, vhosts }, page) {
   const list = Array.isArray(found) ? { items: found } : found;

@@ -1,11 +1,11 @@
 // The list of queues, by page, and adding one.
 
-import { get, path, put, query } from "../lib/api.js";
+import { path, put } from "../lib/api.js";
 import { form } from "../lib/dialog.js";
 import { at, bytes, count, rate, said } from "../lib/format.js";
 import { badge, button, empty, name, pager, queueLink, to } from "../lib/parts.js";
 import { listQuery, table } from "../lib/table.js";
-import { add, listPath, paged, tools, vhostField, vhostNames } from "./common.js";
+import { add, listPath, listed, tools, vhostField } from "./common.js";
 import { queueFields, split } from "./settings.js";
 import { standstill } from "./standstill.js";
 
@@ -16,19 +16,7 @@ const COLUMNS =
   "message_stats.publish_details.rate,message_stats.deliver_get_details.rate," +
   "message_stats.ack_details.rate";
 
-async function load(page) {
-  const {
-    query: { vhost },
-    signal,
-  } = page;
-  const { asked } = listQuery(page, "name");
-  const list = (number) =>
-    get(listPath("queues", vhost) + query({ ...asked, page: number, columns: COLUMNS }), {
-      signal,
-    });
-  const [found, vhosts] = await Promise.all([paged(page, list), vhostNames(signal)]);
-  return { found, vhosts };
-}
+const load = (page) => listed(page, listPath("queues", page.query.vhost), COLUMNS);
 
 const figure = (title, field, show = count) => ({
   title,

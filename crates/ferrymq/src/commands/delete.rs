@@ -77,7 +77,7 @@ impl Delete {
             }) => {
                 let path = path(&["queues", &vhost.vhost, &name]);
                 let conditions = [("if-empty", flag(if_empty)), ("if-unused", flag(if_unused))];
-                delete(&remote, with_query(path, &conditions), "queue", &name)
+                remote.delete(&with_query(path, &conditions), "queue", &name)
             }
             What::Exchange(Exchange {
                 name,
@@ -87,7 +87,7 @@ impl Delete {
             }) => {
                 let path = path(&["exchanges", &vhost.vhost, &name]);
                 let conditions = [("if-unused", flag(if_unused))];
-                delete(&remote, with_query(path, &conditions), "exchange", &name)
+                remote.delete(&with_query(path, &conditions), "exchange", &name)
             }
             What::Binding(binding) => binding.run(),
         }
@@ -96,12 +96,6 @@ impl Delete {
 
 fn flag(set: bool) -> Option<String> {
     set.then(|| "true".to_owned())
-}
-
-fn delete(remote: &Remote, path: String, what: &str, name: &str) -> Done {
-    let gone = remote.client()?.delete(&path, &Value::Null);
-    gone.map_err(|error| error.named(what, name))?;
-    say(&format!("deleted {what} {}", escape(name)))
 }
 
 impl Binding {

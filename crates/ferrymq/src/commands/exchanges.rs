@@ -2,10 +2,9 @@
 
 use clap::Args;
 
-use super::list::{self, Column, ListArgs, Show};
+use super::list::{self, Column, Kind, ListArgs, Show};
 use super::outcome::Done;
-use super::session::{OfVhost, Showing, VHOST_DEFAULT};
-use crate::client::path;
+use super::session::{OfVhost, Showing};
 
 const COLUMNS: [Column; 9] = [
     Column("vhost", "vhost", Show::Text),
@@ -37,15 +36,13 @@ pub(crate) struct Exchanges {
 
 impl Exchanges {
     pub fn run(self) -> Done {
-        let session = self.showing.open()?;
+        let Self { list, showing, .. } = &self;
+        let kind = Kind {
+            plural: "exchanges",
+            one: "exchange",
+            columns: &COLUMNS,
+        };
         let vhost = self.vhost.vhost.as_deref();
-        if let Some(exchange) = &self.exchange {
-            let path = path(&["exchanges", vhost.unwrap_or(VHOST_DEFAULT), exchange]);
-            let found = session.client.get(&path);
-            let found = found.map_err(|error| error.named("exchange", exchange))?;
-            return list::show_one(&session, &found);
-        }
-        let path = vhost.map_or_else(|| path(&["exchanges"]), |vhost| path(&["exchanges", vhost]));
-        list::show_pages(&session, &path, &self.list, &COLUMNS)
+        list::browse(showing, &kind, vhost, self.exchange.as_deref(), list)
     }
 }

@@ -8,8 +8,8 @@ use clap::Args;
 use serde_json::Value;
 
 use super::outcome::{Done, Failure};
-use super::session::Session;
-use crate::client::{Client, with_query};
+use super::session::{Session, Showing, VHOST_DEFAULT};
+use crate::client::{Client, path, with_query};
 use crate::show::{self, Align, Table, Terminal};
 use crate::size;
 
@@ -56,6 +56,36 @@ pub(super) enum Show {
 /// A column of a table: its head, and the field of the API in it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Column(pub &'static str, pub &'static str, pub Show);
+
+/// A kind of named objects in virtual hosts.
+pub(super) struct Kind<'a> {
+    /// As the paths of the API have it.
+    pub plural: &'static str,
+    pub one: &'static str,
+    pub columns: &'a [Column],
+}
+
+/// Shows all of the object that is named, or else a list of all.
+pub(super) fn browse(
+    showing: &Showing,
+    kind: &Kind<'_>,
+    vhost: Option<&str>,
+    named: Option<&str>,
+    args: &ListArgs,
+) -> Done {
+    let session = showing.open()?;
+    if let Some(name) = named {
+        let path = path(&[kind.plural, vhost.unwrap_or(VHOST_DEFAULT), name]);
+        let found = session.client.get(&path);
+        let found = found.map_err(|error| error.named(kind.one, name))?;
+        return show_one(&session, &found);
+    }
+    let path = match vhost {
+        Some(vhost) => path(&[kind.plural, vhost]),
+        None => path(&[kind.plural]),
+    };
+    show_pages(&session, &path, args, kind.columns)
+}
 
 /// Shows a list that the node gives in pages.
 pub(super) fn show_pages(

@@ -150,8 +150,6 @@ impl Set {
 impl Delete {
     fn run(self) -> Done {
         let path = path(&[self.tier.plain(), &self.vhost.vhost, &self.name]);
-        let gone = self.remote.client()?.delete(&path, &Value::Null);
-        gone.map_err(|error| error.named("policy", &self.name))?;
-        say(&format!("deleted policy {}", escape(&self.name)))
+        self.remote.delete(&path, "policy", &self.name)
     }
 }

@@ -2,10 +2,9 @@
 
 use clap::Args;
 
-use super::list::{self, Column, ListArgs, Show};
+use super::list::{self, Column, Kind, ListArgs, Show};
 use super::outcome::Done;
-use super::session::{OfVhost, Showing, VHOST_DEFAULT};
-use crate::client::path;
+use super::session::{OfVhost, Showing};
 
 const COLUMNS: [Column; 11] = [
     Column("vhost", "vhost", Show::Text),
@@ -39,17 +38,13 @@ pub(crate) struct Queues {
 
 impl Queues {
     pub fn run(self) -> Done {
-        let session = self.showing.open()?;
+        let Self { list, showing, .. } = &self;
+        let kind = Kind {
+            plural: "queues",
+            one: "queue",
+            columns: &COLUMNS,
+        };
         let vhost = self.vhost.vhost.as_deref();
-        if let Some(queue) = &self.queue {
-            let path = path(&["queues", vhost.unwrap_or(VHOST_DEFAULT), queue]);
-            let found = session.client.get(&path);
-            return list::show_one(
-                &session,
-                &found.map_err(|error| error.named("queue", queue))?,
-            );
-        }
-        let path = vhost.map_or_else(|| path(&["queues"]), |vhost| path(&["queues", vhost]));
-        list::show_pages(&session, &path, &self.list, &COLUMNS)
+        list::browse(showing, &kind, vhost, self.queue.as_deref(), list)
     }
 }

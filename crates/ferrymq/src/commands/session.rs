@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::outcome::{Done, Failure};
 use crate::client::{Client, NodeArgs};
-use crate::show::{self, Terminal};
+use crate::show::{self, Terminal, escape};
 
 /// The virtual host of acts that name none.
 pub(super) const VHOST_DEFAULT: &str = "/";
@@ -20,6 +20,13 @@ pub(super) struct Remote {
 impl Remote {
     pub fn client(&self) -> Result<Client, Failure> {
         Ok(Client::new(&self.node.address()?)?)
+    }
+
+    /// Deletes what is at `path`, a `what` of this name, and says so.
+    pub fn delete(&self, path: &str, what: &str, name: &str) -> Done {
+        let gone = self.client()?.delete(path, &Value::Null);
+        gone.map_err(|error| error.named(what, name))?;
+        say(&format!("deleted {what} {}", escape(name)))
     }
 }
 

@@ -104,11 +104,8 @@ impl Users {
             Some(Act::Password(password)) => password.run(),
             Some(Act::Tags(tags)) => tags.run(),
             Some(Act::Delete(delete)) => {
-                let name = &delete.name;
-                let client = delete.remote.client()?;
-                let gone = client.delete(&path(&["users", name]), &Value::Null);
-                gone.map_err(|error| error.named("user", name))?;
-                say(&format!("deleted user {}", escape(name)))
+                let Delete { name, remote } = delete;
+                remote.delete(&path(&["users", &name]), "user", &name)
             }
         }
     }

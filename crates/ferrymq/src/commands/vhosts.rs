@@ -1,7 +1,7 @@
 //! `vhosts`.
 
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::list::{self, Column, Show};
 use super::outcome::Done;
@@ -65,11 +65,8 @@ impl Vhosts {
         match self.act {
             Some(Act::Add(add)) => add.run(),
             Some(Act::Delete(delete)) => {
-                let name = &delete.name;
-                let gone = delete.remote.client()?;
-                let gone = gone.delete(&path(&["vhosts", name]), &Value::Null);
-                gone.map_err(|error| error.named("virtual host", name))?;
-                say(&format!("deleted virtual host {}", escape(name)))
+                let Delete { name, remote } = delete;
+                remote.delete(&path(&["vhosts", &name]), "virtual host", &name)
             }
             None => {
                 let session = self.showing.open()?;

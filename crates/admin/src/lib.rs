@@ -15,6 +15,8 @@
 
 mod api;
 mod auth;
+#[cfg(feature = "testing")]
+pub mod fuzzing;
 mod health;
 mod kept;
 mod metrics;

@@ -3,9 +3,14 @@
 #![allow(clippy::unwrap_used)]
 
 mod checks;
+// Each test uses one of the limits.
+#[allow(dead_code, unsafe_code)]
+#[path = "../../../fuzz/src/memory.rs"]
+mod memory;
 #[path = "../../../fuzz/seeds.rs"]
 mod seeds;
 
+use memory::{Memory, bounded};
 use seeds::{Mutations, Rng};
 
 const MUTATIONS: Mutations<'static> = Mutations {
@@ -16,20 +21,28 @@ const MUTATIONS: Mutations<'static> = Mutations {
 
 #[test]
 fn any_frames_are_read_or_refused() {
-    MUTATIONS.run("amqp091_frame", checks::check_frames);
+    MUTATIONS.run("amqp091_frame", |bytes| {
+        bounded(Memory::CODEC, bytes, checks::check_frames);
+    });
 }
 
 #[test]
 fn any_method_is_read_or_refused() {
-    MUTATIONS.run("amqp091_method", checks::check_method);
+    MUTATIONS.run("amqp091_method", |bytes| {
+        bounded(Memory::CODEC, bytes, checks::check_method);
+    });
 }
 
 #[test]
 fn any_table_is_read_or_refused() {
-    MUTATIONS.run("amqp091_table", checks::check_table);
+    MUTATIONS.run("amqp091_table", |bytes| {
+        bounded(Memory::CODEC, bytes, checks::check_table);
+    });
 }
 
 #[test]
 fn any_properties_are_read_or_refused() {
-    MUTATIONS.run("amqp091_properties", checks::check_properties);
+    MUTATIONS.run("amqp091_properties", |bytes| {
+        bounded(Memory::CODEC, bytes, checks::check_properties);
+    });
 }

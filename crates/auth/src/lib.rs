@@ -18,6 +18,8 @@
 
 mod backends;
 mod fetch;
+#[cfg(feature = "testing")]
+pub mod fuzzing;
 mod http;
 mod oauth2;
 mod proxy;

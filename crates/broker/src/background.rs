@@ -9,7 +9,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ferry_core::Millis;
 use ferry_log::{Batch as LogBatch, LogError, Need, Position};
@@ -25,6 +25,9 @@ const UNUSED_BYTES_MAX: u64 = 64 << 20;
 
 /// Sparse segments that are emptied before something else gets its turn.
 const EVACUATIONS_IN_A_ROW_MAX: usize = 4;
+
+/// How long upkeep rests when it has failed: each commit asks for it again.
+const UPKEEP_REST: Duration = Duration::from_secs(1);
 
 /// Batches that others gathered are then worked off here.
 #[derive(Default)]
@@ -136,6 +139,7 @@ impl Broker {
     }
 
     fn run_background(&self) {
+        let mut failed_at: Option<Instant> = None;
         loop {
             // Awake: whatever moves forward from here on is seen before the next sleep.
             self.signals
@@ -159,10 +163,13 @@ impl Broker {
             if now_wanted.stop {
                 return;
             }
+            let rests = failed_at.is_some_and(|at| at.elapsed() < UPKEEP_REST);
             if now_wanted.upkeep
+                && !rests
                 && let Err(error) = self.upkeep()
             {
                 tracing::error!("upkeep of the log: {error}");
+                failed_at = Some(Instant::now());
             }
         }
     }

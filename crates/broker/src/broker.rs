@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// Partitions of a node.
-const PARTITIONS: u16 = 16;
+pub(crate) const PARTITIONS: u16 = 16;
 
 /// How much is written before the free space of the disk is asked for again, in bytes.
 const DISK_LOOK_BYTES: u64 = 16 << 20;

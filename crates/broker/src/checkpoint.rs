@@ -3,7 +3,7 @@
 //! ```text
 //!  section of a partition: | queue id | length | image | ...        (varints)
 //!  section of the broker:  the same, with what exchanges remember
-//!  section of definitions: a `DefinitionsImage` (postcard)
+//!  section of definitions: see `definitions::image`
 //! ```
 //!
 //! Invariants
@@ -21,7 +21,7 @@ use ferry_log::{LogError, Section};
 use crate::Broker;
 use crate::access::AccessChange;
 use crate::definitions::{
-    Definition, DefinitionsImage, STREAM_BODIES, STREAM_BROKER, STREAM_DEFINITIONS,
+    Definition, ImageWriter, STREAM_BODIES, STREAM_BROKER, STREAM_DEFINITIONS,
 };
 use crate::queues::queue_definition;
 use crate::recovery::declared;
@@ -127,43 +127,39 @@ impl Broker {
         let _no_parameter_changes = self.parameters.hold();
         let as_of = self.durability.log.end();
         let specs = vhosts.iter().map(|vhost| AccessChange::Vhost(vhost.spec()));
-        let mut definitions: Vec<_> = specs.map(Definition::from).collect();
-        definitions.extend(self.access.definitions());
-        definitions.extend(self.limits.definitions());
-        definitions.extend(self.parameters.definitions());
+        let mut image = ImageWriter::default();
+        image.add(specs.map(Definition::from));
+        image.add(self.access.definitions());
+        image.add(self.limits.definitions());
+        image.add(self.parameters.definitions());
         for (vhost, all) in &locked {
             let name = || Arc::clone(&vhost.name);
             // Before the queues, which they act on.
-            definitions.extend(all.policies.definitions());
+            image.add(all.policies.definitions());
             let mut queues: Vec<_> = all.by_id.values().filter(|queue| queue.kept).collect();
             queues.sort_unstable_by_key(|queue| queue.id);
-            definitions.extend(queues.into_iter().map(|queue| queue_definition(queue)));
+            image.add(queues.into_iter().map(|queue| queue_definition(queue)));
             let exchanges = all
                 .topology
                 .exchanges()
                 .filter(|exchange| declared(exchange));
-            definitions.extend(exchanges.map(|exchange| Definition::Exchange {
+            image.add(exchanges.map(|exchange| Definition::Exchange {
                 vhost: name(),
                 exchange: exchange.clone(),
                 guard: all.guard(&exchange.name).map(|guard| guard.id),
             }));
             let bindings = all.topology.bindings().map(|view| view.to_binding());
             let kept = bindings.filter(|binding| outlives(all, binding));
-            definitions.extend(kept.map(|binding| Definition::Binding {
+            image.add(kept.map(|binding| Definition::Binding {
                 vhost: name(),
                 binding,
             }));
         }
         let next_queue_id = self.next_queue_id.load(Ordering::Relaxed);
-        let image = DefinitionsImage {
-            next_queue_id,
-            definitions,
-        };
-        let bytes = postcard::to_stdvec(&image).expect("definitions are plain data");
         Section {
             stream: STREAM_DEFINITIONS,
             as_of,
-            bytes,
+            bytes: image.finish(next_queue_id),
         }
     }
 }

@@ -5,6 +5,8 @@
 //!   the order of changes.
 //! - Only what outlives the broker is written.
 
+mod image;
+
 use std::sync::Arc;
 
 use ferry_core::arguments::Arguments;
@@ -12,6 +14,8 @@ use ferry_core::queue::SyncPolicy;
 use ferry_core::routing::{Binding, Exchange, QueueId};
 use ferry_log::{Batch, Need};
 use serde::{Deserialize, Serialize};
+
+pub(crate) use image::{ImageWriter, read_image};
 
 use crate::access::AccessChange;
 use crate::durability::Durability;
@@ -125,13 +129,6 @@ impl Definition {
             Definition::Access(_) | Definition::GlobalParameter { .. } => false,
         }
     }
-}
-
-/// Everything that a checkpoint says of the definitions.
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub(crate) struct DefinitionsImage {
-    pub next_queue_id: u64,
-    pub definitions: Vec<Definition>,
 }
 
 /// Writes definitions down; the promise is kept when they are durable.

@@ -51,7 +51,6 @@ pub struct QueueHandle {
     passport: AtomicBool,
     /// Whether publishes to it are counted.
     metered: AtomicBool,
-    publish_meter: OnceLock<Box<Meter>>,
     /// Somebody waits for it to have room for so many bytes less one; 0 if nobody does.
     pub(crate) awaited: AtomicU64,
     pub(crate) arrivals: Arrivals,
@@ -60,16 +59,24 @@ pub struct QueueHandle {
     unsettled: AtomicU64,
     unsettled_bytes: AtomicU64,
     consumers: AtomicU32,
-    /// How long its messages take, once somebody has asked.
-    pub(crate) times: OnceLock<Box<MessageTimes>>,
     /// When something was last done with it.
     active_at: AtomicU64,
     /// What it has counted, once it has.
     tally: OnceLock<Box<QueueTally>>,
-    /// Whether one of the two below is not 0.
+    /// Whether something is delayed or stuck.
     rare: AtomicBool,
+    /// Made when it is needed.
+    seldom: OnceLock<Box<Seldom>>,
+}
+
+/// What few queues have.
+#[derive(Debug, Default)]
+struct Seldom {
     delayed: AtomicU64,
     stuck: AtomicU64,
+    publish_meter: OnceLock<Box<Meter>>,
+    /// How long its messages take, once somebody has asked.
+    times: OnceLock<Box<MessageTimes>>,
 }
 
 /// What makes a handle.
@@ -81,7 +88,7 @@ pub(crate) struct HandleSpec {
     pub declared_durable: bool,
     pub auto_delete: bool,
     pub owner: Option<ConnectionId>,
-    pub arguments: Arguments,
+    pub arguments: Arc<Arguments>,
     pub effective: Effective,
 }
 
@@ -102,19 +109,16 @@ impl QueueHandle {
             kind: options.kind,
             auto_delete: spec.auto_delete,
             owner: spec.owner,
-            arguments: RwLock::new(Arc::new(spec.arguments)),
+            arguments: RwLock::new(spec.arguments),
             effective: RwLock::new(spec.effective),
             had_consumer: AtomicBool::new(false),
             deduplicates,
             passport,
             metered: AtomicBool::new(false),
-            publish_meter: OnceLock::new(),
             awaited: AtomicU64::new(0),
             arrivals: Arrivals::default(),
-            times: OnceLock::new(),
             rare: AtomicBool::new(false),
-            delayed: AtomicU64::new(0),
-            stuck: AtomicU64::new(0),
+            seldom: OnceLock::new(),
             ready: AtomicU64::new(0),
             ready_bytes: AtomicU64::new(0),
             unsettled: AtomicU64::new(0),
@@ -206,19 +210,38 @@ impl QueueHandle {
         self.metered.load(Ordering::Relaxed)
     }
 
+    fn seldom(&self) -> &Seldom {
+        self.seldom.get_or_init(Box::default)
+    }
+
+    fn meter(&self) -> Option<&Meter> {
+        self.seldom.get()?.publish_meter.get().map(|meter| &**meter)
+    }
+
+    /// How long its messages take, if somebody has asked.
+    #[inline]
+    pub(crate) fn times(&self) -> Option<&MessageTimes> {
+        self.seldom.get()?.times.get().map(|times| &**times)
+    }
+
+    /// The same, measured from now on.
+    pub(crate) fn times_from_now(&self) -> &MessageTimes {
+        self.seldom().times.get_or_init(Box::default)
+    }
+
     /// A message was published to it. Says what its publisher has to wait for.
     pub(crate) fn charge_publish(&self, bytes: u64, now: Millis) -> Option<Hold> {
-        let owed = self.publish_meter.get()?.charge(bytes, now)?;
+        let owed = self.meter()?.charge(bytes, now)?;
         Some(Hold::new(owed, RateOf::Queue(Arc::clone(&self.name))))
     }
 
     /// Goes by the publish rate of the options. Says whether that is another one.
     pub(crate) fn fit_meter(&self, now: Millis) -> bool {
         let rate = self.options().publish_rate;
-        if !rate.is_bound() && self.publish_meter.get().is_none() {
+        if !rate.is_bound() && self.meter().is_none() {
             return false;
         }
-        let meter = self.publish_meter.get_or_init(Box::default);
+        let meter = self.seldom().publish_meter.get_or_init(Box::default);
         self.metered.store(rate.is_bound(), Ordering::Relaxed);
         meter.set_rate(rate, now)
     }
@@ -272,12 +295,14 @@ impl QueueHandle {
 
     /// Messages that wait for their time.
     pub fn delayed(&self) -> u64 {
-        self.delayed.load(Ordering::Relaxed)
+        let seldom = self.seldom.get();
+        seldom.map_or(0, |seldom| seldom.delayed.load(Ordering::Relaxed))
     }
 
     /// Dead letters that can not arrive where they go.
     pub fn dead_letters_pending(&self) -> u64 {
-        self.stuck.load(Ordering::Relaxed)
+        let seldom = self.seldom.get();
+        seldom.map_or(0, |seldom| seldom.stuck.load(Ordering::Relaxed))
     }
 
     /// Its consumers.
@@ -300,8 +325,9 @@ impl QueueHandle {
         let rare = counts.delayed > 0 || counts.stuck > 0;
         if rare || self.rare.load(Ordering::Relaxed) {
             self.rare.store(rare, Ordering::Relaxed);
-            self.delayed.store(counts.delayed, Ordering::Relaxed);
-            self.stuck.store(counts.stuck, Ordering::Relaxed);
+            let seldom = self.seldom();
+            seldom.delayed.store(counts.delayed, Ordering::Relaxed);
+            seldom.stuck.store(counts.stuck, Ordering::Relaxed);
         }
     }
 
@@ -310,5 +336,17 @@ impl QueueHandle {
             slot: self.slot.load(Ordering::Acquire),
             id: self.id,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A million queues wait: whatever only some of them need belongs into `Seldom`.
+    #[test]
+    fn the_handle_of_a_queue_is_small() {
+        let counted = size_of::<QueueHandle>() + 2 * size_of::<usize>();
+        assert!(counted <= 256, "{counted}");
     }
 }

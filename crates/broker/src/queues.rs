@@ -15,7 +15,6 @@ use ferry_core::routing::QueueId;
 use crate::arguments::{self, COMPARED, Declared, Flags, Refused};
 use crate::definitions::{Definition, QueueDefinition};
 use crate::handle::HandleSpec;
-use crate::policies::Policies;
 use crate::streams::type_name;
 use crate::vhost::Definitions;
 use crate::{
@@ -46,7 +45,7 @@ impl Vhost {
             return Ok(declared);
         }
         let spec = self.named(&broker, &definitions, spec)?;
-        let queue = self.make(&broker, &definitions.policies, spec, connection)?;
+        let queue = self.make(&broker, &definitions, spec, connection)?;
         broker.partition(&queue).call(&broker.context(), |state| {
             let core = Queue::new(queue.id, queue.options(), broker.now());
             state.add_queue(core, &queue, broker.now());
@@ -110,14 +109,14 @@ impl Vhost {
     fn make(
         &self,
         broker: &Broker,
-        policies: &Policies,
+        definitions: &Definitions,
         spec: QueueSpec,
         connection: ConnectionId,
     ) -> Result<Arc<QueueHandle>, DefinitionError> {
         let declared = self.check_declaration(broker, &spec)?;
         let id = QueueId(broker.next_queue_id.fetch_add(1, Ordering::Relaxed));
         let name: Arc<str> = Arc::from(spec.name.as_str());
-        let effective = policies.effective(&name, &declared);
+        let effective = definitions.policies.effective(&name, &declared);
         Ok(Arc::new(QueueHandle::new(HandleSpec {
             id,
             name,
@@ -126,7 +125,7 @@ impl Vhost {
             declared_durable: spec.durable,
             auto_delete: spec.auto_delete,
             owner: spec.exclusive.then_some(connection),
-            arguments: spec.arguments,
+            arguments: definitions.arguments.share(spec.arguments),
             effective,
         })))
     }

@@ -8,32 +8,35 @@
 //! - After a crash every recovered message counts as redelivered. A stop is clean only if its
 //!   record is the very last: a start after it writes a record of its own before anything else.
 
+mod examined;
+mod segments;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ferry_core::Millis;
-use ferry_core::facts::{Fact, Facts, Mark};
+use ferry_core::facts::{Fact, Facts};
 use ferry_core::queue::{Deduplication, Queue, Recovering, Window};
 use ferry_core::routing::{Destination, Exchange, QueueId};
 use ferry_core::wire::Cursor;
-use ferry_log::{Position, ReadError, Reader, Replay};
+use ferry_log::{Position, Replay};
 
 use crate::access::{AccessChange, RecoveredAccess};
 use crate::arguments::{self, Declared, Flags};
 use crate::checkpoint;
 use crate::definitions::{
-    Definition, DefinitionsImage, KIND_BODY, KIND_CLEAN_STOP, KIND_DEFINITION, KIND_FACTS,
-    KIND_START, KIND_TRANSACTION, QueueDefinition, STREAM_BODIES, STREAM_DEFINITIONS,
+    Definition, KIND_BODY, KIND_CLEAN_STOP, KIND_DEFINITION, KIND_FACTS, KIND_START,
+    KIND_TRANSACTION, QueueDefinition, STREAM_BODIES, STREAM_DEFINITIONS, read_image,
 };
 use crate::guard::{Guard, remember};
 use crate::handle::{Effective, HandleSpec};
 use crate::policies::{Policies, Rule, Tier};
 use crate::vhost::Map;
 use crate::{Broker, DefinitionError, LimitsOf, Policy, QueueHandle};
+use segments::Segments;
 
 struct Found {
     definition: QueueDefinition,
-    declared: Declared,
     effective: Effective,
     recovering: Recovering,
 }
@@ -45,11 +48,13 @@ pub(crate) struct Recovered {
     next_queue_id: u64,
     definitions: Vec<Definition>,
     policies: Map<Arc<str>, Policies>,
-    queues: Map<QueueId, Found>,
+    queues: Map<QueueId, Box<Found>>,
     images: Map<QueueId, Vec<u8>>,
     /// What exchanges remember.
     windows: Map<QueueId, (Deduplication, Window)>,
     access: RecoveredAccess,
+    /// Bodies that can not be read back.
+    spared: BTreeSet<Position>,
     clean: bool,
 }
 
@@ -73,6 +78,7 @@ impl Recovered {
             images: Map::default(),
             windows: Map::default(),
             access: RecoveredAccess::default(),
+            spared: BTreeSet::new(),
             clean: false,
         }
     }
@@ -140,23 +146,23 @@ impl Recovered {
         Ok(())
     }
 
-    fn define_queue(&mut self, definition: QueueDefinition) -> Result<(), String> {
+    fn define_queue(&mut self, mut definition: QueueDefinition) -> Result<(), String> {
         let id = definition.id;
         self.next_queue_id = self.next_queue_id.max(id.0 + 1);
-        let flags = Flags {
-            durable: true,
-            exclusive: false,
-            auto_delete: definition.auto_delete,
-            sync_default: definition.sync,
-        };
-        let declared = arguments::declared(&definition.arguments, flags)
-            .map_err(|why| format!("the arguments of queue '{}': {why:?}", definition.name))?;
-        let policies = self.policies.entry(Arc::clone(&definition.vhost));
-        let effective = policies.or_default().effective(&definition.name, &declared);
+        let declared = read_declaration(&definition)?;
+        if !self.policies.contains_key(&definition.vhost) {
+            let vhost = Arc::clone(&definition.vhost);
+            self.policies.insert(vhost, Policies::default());
+        }
+        let known = self.policies.get_key_value(&definition.vhost);
+        let (vhost, policies) = known.expect("it is there by now");
+        // One name for all queues: each record came with its own.
+        definition.vhost = Arc::clone(vhost);
+        let effective = policies.effective(&definition.name, &declared);
         if let Some(found) = self.queues.get_mut(&id) {
             let options = Arc::clone(&effective.options);
             found.recovering.set_options(options);
-            (found.definition, found.declared) = (definition, declared);
+            found.definition = definition;
             found.effective = effective;
             return Ok(());
         }
@@ -168,11 +174,10 @@ impl Recovered {
         }
         let found = Found {
             definition,
-            declared,
             effective,
             recovering,
         };
-        self.queues.insert(id, found);
+        self.queues.insert(id, Box::new(found));
         Ok(())
     }
 
@@ -196,7 +201,9 @@ impl Recovered {
         let policies = self.policies.entry(Arc::clone(vhost)).or_default();
         let queues = self.queues.values_mut();
         for found in queues.filter(|found| found.definition.vhost == *vhost) {
-            found.effective = policies.effective(&found.definition.name, &found.declared);
+            let declared =
+                read_declaration(&found.definition).expect("it was read when it was found");
+            found.effective = policies.effective(&found.definition.name, &declared);
             found
                 .recovering
                 .set_options(Arc::clone(&found.effective.options));
@@ -219,14 +226,10 @@ impl Recovered {
     }
 
     fn read_definitions(&mut self, bytes: &[u8]) -> Result<(), String> {
-        let image: DefinitionsImage =
-            postcard::from_bytes(bytes).map_err(|error| format!("definitions: {error}"))?;
-        self.next_queue_id = self.next_queue_id.max(image.next_queue_id);
         self.access.made = true;
-        image
-            .definitions
-            .into_iter()
-            .try_for_each(|definition| self.define(definition))
+        let next_queue_id = read_image(bytes, |definition| self.define(definition))?;
+        self.next_queue_id = self.next_queue_id.max(next_queue_id);
+        Ok(())
     }
 
     fn read_images(&mut self, bytes: &[u8]) -> Result<(), String> {
@@ -261,36 +264,36 @@ impl Recovered {
                 .make_first_access()
                 .map_err(|error| error.to_string())?,
         }
-        let mut found: Vec<Found> = self.queues.drain().map(|(_, found)| found).collect();
-        found.sort_unstable_by_key(|found| found.definition.id);
+        let queues = std::mem::take(&mut self.queues);
+        let mut found: Vec<(QueueId, Box<Found>)> = queues.into_iter().collect();
+        found.sort_unstable_by_key(|(id, _)| *id);
         for (vhost, policies) in self.policies.drain() {
             broker.make_vhost(&vhost).definitions.write().policies = policies;
         }
-        let mut segments = Segments::new(broker);
-        for Found {
-            definition,
-            effective,
-            recovering,
-            ..
-        } in found
-        {
+        let mut segments = Segments::new(broker, std::mem::take(&mut self.spared));
+        for (_, found) in found {
+            let Found {
+                definition,
+                effective,
+                recovering,
+            } = *found;
             let queue = recovering.finish(self.clean, |mark| {
                 summary.messages += 1;
                 segments.retain(broker, mark);
             });
-            if let Some(number) = segments.missing {
-                return Err(format!(
-                    "segment {number} is missing, and messages of queue '{}' are in it: put the \
-                     file back",
-                    definition.name
-                ));
-            }
+            segments.report(&definition)?;
             summary.queues += 1;
             install_queue(broker, definition, effective, queue, self.partitions)?;
         }
         for definition in self.definitions.drain(..) {
-            replay_definition(broker, definition, &mut self.windows)
-                .map_err(|error| error.to_string())?;
+            match replay_definition(broker, definition, &mut self.windows) {
+                Ok(()) => {}
+                // What it builds on was lost, and that was told.
+                Err(error) if broker.recovery().holes > 0 => {
+                    tracing::error!("after a repair a definition is left out: {error}");
+                }
+                Err(error) => return Err(error.to_string()),
+            }
         }
         for vhost in broker.vhosts() {
             vhost.definitions.write().apply_to_exchanges();
@@ -299,41 +302,21 @@ impl Recovered {
     }
 }
 
-fn with(queues: &mut Map<QueueId, Found>, id: QueueId, apply: impl FnOnce(&mut Recovering)) {
+/// What a queue was declared to do.
+fn read_declaration(definition: &QueueDefinition) -> Result<Declared, String> {
+    let flags = Flags {
+        durable: true,
+        exclusive: false,
+        auto_delete: definition.auto_delete,
+        sync_default: definition.sync,
+    };
+    arguments::declared(&definition.arguments, flags)
+        .map_err(|why| format!("the arguments of queue '{}': {why:?}", definition.name))
+}
+
+fn with(queues: &mut Map<QueueId, Box<Found>>, id: QueueId, apply: impl FnOnce(&mut Recovering)) {
     if let Some(found) = queues.get_mut(&id) {
         apply(&mut found.recovering);
-    }
-}
-
-/// The segments that recovered messages are in. A checkpoint may refer to one that is gone: the
-/// log, which knows of no message, takes it for one that was not needed any more.
-struct Segments {
-    reader: Reader,
-    present: BTreeSet<u32>,
-    missing: Option<u32>,
-}
-
-impl Segments {
-    fn new(broker: &Broker) -> Segments {
-        Segments {
-            reader: Reader::new(Arc::clone(&broker.durability.log)),
-            present: BTreeSet::new(),
-            missing: None,
-        }
-    }
-
-    fn retain(&mut self, broker: &Broker, mark: Mark) {
-        let position = Position(mark.position);
-        let number = position.segment();
-        if !self.present.contains(&number) {
-            if let Err(ReadError::Gone { .. }) = self.reader.read(position) {
-                self.missing.get_or_insert(number);
-                return;
-            }
-            self.present.insert(number);
-        }
-        let bytes = crate::definitions::live_bytes(mark.size);
-        broker.durability.log.retain(position, bytes, 1);
     }
 }
 
@@ -351,6 +334,7 @@ fn install_queue(
         ));
     }
     let vhost = broker.make_vhost(&definition.vhost);
+    let mut definitions = vhost.definitions.write();
     let handle = Arc::new(QueueHandle::new(HandleSpec {
         id: definition.id,
         name: definition.name,
@@ -359,15 +343,16 @@ fn install_queue(
         declared_durable: true,
         auto_delete: definition.auto_delete,
         owner: None,
-        arguments: definition.arguments,
+        arguments: definitions.arguments.share(definition.arguments),
         effective,
     }));
     let cx = broker.context();
     broker
         .partition(&handle)
         .call(&cx, |state| state.add_queue(queue, &handle, cx.now));
-    broker.resume_departures(&handle);
-    let mut definitions = vhost.definitions.write();
+    if handle.dead_letters_pending() > 0 {
+        broker.resume_departures(&handle);
+    }
     definitions
         .queues
         .insert(Arc::clone(&handle.name), Arc::clone(&handle));
@@ -477,6 +462,15 @@ impl Replay for Recovered {
                 "the record at {position} is of unknown kind {other}"
             )),
         }
+    }
+
+    /// Without a body one message is lost, which can be said when its queue is known.
+    fn spare(&mut self, position: Position, stream: u16, kind: u8) -> bool {
+        let is_body = kind == KIND_BODY && stream == STREAM_BODIES;
+        if is_body {
+            self.spared.insert(position);
+        }
+        is_body
     }
 }
 

@@ -25,6 +25,7 @@ use parking_lot::{Mutex, RwLock};
 use crate::definitions::{self, Definition};
 use crate::guard::{Care, Guard};
 use crate::policies::Policies;
+use crate::pool::Pool;
 use crate::stats::{ExchangeTally, Retirement};
 use crate::{
     Broker, ConnectionId, DefinitionError, Promise, QueueHandle, RETAINED_QUEUE, Retained,
@@ -85,6 +86,8 @@ pub(crate) struct Definitions {
     /// What exchanges do besides routing, for those that do.
     pub cares: Map<Arc<str>, Arc<Care>>,
     pub policies: Policies,
+    /// What queues were declared with.
+    pub arguments: Pool<Arguments>,
 }
 
 impl Definitions {
@@ -131,6 +134,7 @@ impl Vhost {
                 by_id: Map::default(),
                 cares: Map::default(),
                 policies: Policies::default(),
+                arguments: Pool::default(),
             }),
             epoch: AtomicU64::new(1),
             chances: AtomicU64::new(0),

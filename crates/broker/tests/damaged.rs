@@ -44,6 +44,39 @@ fn a_consumer_gets_what_is_not_damaged() {
     assert_eq!(sink.bodies(), ["first", "third"]);
 }
 
+/// How many messages a restart finds where one could not be read for a moment, when they are
+/// taken by somebody who settles nothing.
+fn left_after_a_failed_read(take: impl FnOnce(&Node) -> Vec<String>) -> u64 {
+    let mut node = Node::new();
+    node.declare("q", &[]);
+    for body in ["first", "second", "third"] {
+        node.publish("q", &[body]);
+    }
+    node.broker.close().unwrap();
+    let node = node.killed(2);
+    node.disk.fail_read(1);
+    assert_eq!(take(&node), ["second", "third"]);
+    assert_eq!(node.ready("q"), 0, "it is held, not skipped");
+    node.broker.close().unwrap();
+    node.killed(3).ready("q")
+}
+
+#[test]
+fn what_could_not_be_read_for_somebody_who_settles_nothing_is_kept() {
+    let got = left_after_a_failed_read(|node| {
+        let bodies = std::iter::from_fn(|| node.get("q"));
+        bodies
+            .map(|seen| String::from_utf8(seen.body).unwrap())
+            .collect()
+    });
+    let consumed = left_after_a_failed_read(|node| {
+        let sink = Sink::open();
+        node.consume(&node.queue("q"), &sink, true, 0);
+        sink.bodies()
+    });
+    assert_eq!((got, consumed), (1, 1));
+}
+
 #[test]
 fn a_start_without_a_segment_that_is_needed_is_refused_by_name() {
     let mut node = Node::new();

@@ -12,6 +12,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{self, help_of_groups};
 use crate::settings::Settings;
+use crate::tools::Subject;
 
 /// The whole help: the commands in groups stand where clap has one long list.
 const HELP: &str = "\
@@ -85,6 +86,18 @@ struct DataArgs {
         default_value = "./ferrymq-data"
     )]
     data_dir: PathBuf,
+    /// Writes the report as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl DataArgs {
+    fn subject(self) -> Subject {
+        Subject {
+            data_dir: self.data_dir,
+            json: self.json,
+        }
+    }
 }
 
 #[derive(Debug, Default, Args)]
@@ -161,8 +174,8 @@ pub(crate) struct Flags {
 #[derive(Debug)]
 pub(crate) enum Invocation {
     Serve(Flags),
-    Verify(PathBuf),
-    Repair(PathBuf),
+    Verify(Subject),
+    Repair(Subject),
     Command(Box<commands::Command>),
 }
 
@@ -184,8 +197,8 @@ fn invocation(line: Line) -> Invocation {
     match line.command {
         None => Invocation::Serve(flags(line.serve)),
         Some(Command::Serve(serve)) => Invocation::Serve(flags(*serve)),
-        Some(Command::Verify(data)) => Invocation::Verify(data.data_dir),
-        Some(Command::Repair(data)) => Invocation::Repair(data.data_dir),
+        Some(Command::Verify(data)) => Invocation::Verify(data.subject()),
+        Some(Command::Repair(data)) => Invocation::Repair(data.subject()),
         Some(Command::Remote(command)) => Invocation::Command(command),
     }
 }

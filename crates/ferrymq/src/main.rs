@@ -56,8 +56,8 @@ fn main() -> ExitCode {
                 ExitCode::from(EXIT_WRONG_SETTING)
             }
         },
-        Invocation::Verify(data_dir) => tools::verify(&data_dir),
-        Invocation::Repair(data_dir) => tools::repair(&data_dir),
+        Invocation::Verify(subject) => tools::verify(&subject),
+        Invocation::Repair(subject) => tools::repair(&subject),
         Invocation::Command(command) => commands::run(*command),
     }
 }

@@ -3,19 +3,31 @@
 //! Invariants
 //! - The report goes to standard output, progress to standard error.
 //! - Neither makes a directory; `verify` changes nothing in one.
+//!
+//! Not here: what damage means (`ferry_broker::damage`).
 
-use std::fmt::Write as _;
+mod report;
+
 use std::io::IsTerminal;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use ferry_log::{LogError, RealDisk, Region, Report};
+use ferry_broker::damage::{self, Damage};
+use ferry_log::{LogError, RealDisk};
 
+use crate::clock::SteadyClock;
 use crate::size;
 
 /// Between two lines of progress.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Which directory, and how it is reported.
+#[derive(Debug)]
+pub(crate) struct Subject {
+    pub data_dir: PathBuf,
+    pub json: bool,
+}
 
 #[derive(Debug, thiserror::Error)]
 enum ToolError {
@@ -26,29 +38,37 @@ enum ToolError {
 }
 
 /// Reads everything; success means that nothing is damaged.
-pub(crate) fn verify(data_dir: &Path) -> ExitCode {
+pub(crate) fn verify(subject: &Subject) -> ExitCode {
     let mut progress = Progress::new();
-    let report = open(data_dir).and_then(|disk| {
-        Ok(ferry_log::verify(&disk, &mut |done, all| {
-            progress.show(done, all)
-        })?)
+    let damage = open(&subject.data_dir).and_then(|disk| {
+        Ok(damage::verify(
+            &disk,
+            &SteadyClock::new(),
+            &mut |done, all| progress.show(done, all),
+        )?)
     });
-    finish(report, |report| {
-        let verdict = match report.is_sound() {
+    finish(subject, damage, |damage| {
+        let verdict = match damage.is_sound() {
             true => "Nothing is damaged.",
             false => "There is damage; `ferrymq repair` sets it aside so that a node starts again.",
         };
-        (verdict.to_owned(), report.is_sound())
+        (verdict.to_owned(), damage.is_sound())
     })
 }
 
 /// Sets damage aside; success means that a node starts with this directory.
-pub(crate) fn repair(data_dir: &Path) -> ExitCode {
-    eprintln!("reading {}, which may take a while", data_dir.display());
-    let report = open(data_dir).and_then(|disk| Ok(ferry_log::repair(&disk)?));
-    finish(report, |report| {
-        let lost: u64 = report.regions.iter().map(|region| region.bytes).sum();
-        let verdict = match report.is_sound() {
+pub(crate) fn repair(subject: &Subject) -> ExitCode {
+    let mut progress = Progress::new();
+    let damage = open(&subject.data_dir).and_then(|disk| {
+        Ok(damage::repair(
+            &disk,
+            &SteadyClock::new(),
+            &mut |done, all| progress.show(done, all),
+        )?)
+    });
+    finish(subject, damage, |damage| {
+        let lost: u64 = damage.log.regions.iter().map(|region| region.bytes).sum();
+        let verdict = match damage.log.is_sound() {
             true => "Nothing was damaged, nothing was changed.".to_owned(),
             false => format!(
                 "The damaged parts above are set aside: what those {} held is lost. A node starts \
@@ -68,13 +88,17 @@ fn open(data_dir: &Path) -> Result<RealDisk, ToolError> {
 }
 
 fn finish(
-    report: Result<Report, ToolError>,
-    judge: impl FnOnce(&Report) -> (String, bool),
+    subject: &Subject,
+    damage: Result<Damage, ToolError>,
+    judge: impl FnOnce(&Damage) -> (String, bool),
 ) -> ExitCode {
-    match report {
-        Ok(report) => {
-            let (verdict, success) = judge(&report);
-            println!("{}{verdict}", text(&report));
+    match damage {
+        Ok(damage) => {
+            let (verdict, success) = judge(&damage);
+            match subject.json {
+                true => println!("{:#}", report::json(&damage)),
+                false => println!("{}{verdict}", report::text(&damage)),
+            }
             if success {
                 ExitCode::SUCCESS
             } else {
@@ -86,44 +110,6 @@ fn finish(
             ExitCode::FAILURE
         }
     }
-}
-
-fn text(report: &Report) -> String {
-    let mut text = String::new();
-    let mut line = |line: String| {
-        writeln!(text, "{line}").expect("a string takes everything");
-    };
-    line(format!(
-        "{} segments, {} records, {} read",
-        report.segments,
-        report.records,
-        size::show(report.bytes)
-    ));
-    let place =
-        |Region {
-             segment,
-             offset,
-             bytes,
-         }: &Region| { format!("segment {segment} from byte {offset}, {bytes} bytes") };
-    for region in &report.regions {
-        line(format!("damaged: {}", place(region)));
-    }
-    for region in &report.holes {
-        line(format!("set aside earlier: {}", place(region)));
-    }
-    if let Some(tail) = &report.torn_tail {
-        line(format!(
-            "never synced, so never confirmed: {}; the next start cuts it off",
-            place(tail)
-        ));
-    }
-    for reason in &report.rejected_checkpoints {
-        line(format!("unusable checkpoint: {reason}"));
-    }
-    if report.checkpoint_lost {
-        line("no checkpoint is usable and the log does not reach back to its beginning".to_owned());
-    }
-    text
 }
 
 /// A line on standard error now and then: over itself on a terminal, else below each other.
@@ -146,7 +132,11 @@ impl Progress {
         }
         self.shown = Instant::now();
         let percent = done.saturating_mul(100).checked_div(all).unwrap_or(100);
-        let line = format!("{percent:3} % of {} read", size::show(all));
+        let line = format!(
+            "{percent:3} %: {} of {} read",
+            size::show(done),
+            size::show(all)
+        );
         match self.terminal {
             true if done < all => eprint!("\r{line}"),
             true => eprintln!("\r{line}"),

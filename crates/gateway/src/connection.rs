@@ -13,16 +13,17 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncRead, ReadBuf};
+use tokio::io::ReadBuf;
 use tokio::net::TcpStream;
-use tokio::net::tcp::OwnedReadHalf;
 use tokio::time::Sleep;
 
-use crate::arrival::{self, Arrived};
+use crate::arrival::{self, Arrival, Arrived};
 use crate::link::{AnyLink, Link, Wire, event};
+use crate::sealed::Sealed;
 use crate::session::Session;
 use crate::shared::Shared;
-use crate::websocket::{CloseCode, Deframer};
+use crate::socket::{ReadHalf, WriteHalf};
+use crate::websocket::{CloseCode, Deframer, Entered};
 use crate::worker::{self, Worker};
 use crate::{amqp091, json, mqtt};
 
@@ -33,15 +34,18 @@ const READS_IN_A_ROW_MAX: u32 = 8;
 /// Least room for one read behind an incomplete frame, in bytes.
 const READ_BYTES_MIN: usize = 64 << 10;
 /// How long the last bytes may take to leave.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the other side may take to say that a WebSocket is closed, too.
 const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What is spoken on a socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Protocol {
+pub enum Protocol {
+    /// AMQP 0-9-1.
     Amqp091,
+    /// MQTT.
     Mqtt,
+    /// Our own, of texts that are JSON.
     Json,
 }
 
@@ -101,49 +105,44 @@ async fn speak<S: Session>(shared: Arc<Shared>, arrived: Arrived) {
         entered,
         arrival,
     } = arrived;
-    let over = if entered.is_some() {
-        " over WebSocket"
-    } else {
-        ""
-    };
-    let (framed, deframer) = entered
-        .map(|entered| (entered.framed, entered.deframer))
-        .unzip();
-    let peer = arrival.peer;
     let (read, write) = stream.into_split();
-    let link = Link::new(
-        Arc::clone(&shared.broker),
-        write,
-        sealed,
-        framed,
-        shared.config.outbox_bytes_max,
-    );
-    let known: Arc<dyn AnyLink> = link.clone();
-    let key = shared.register(&known);
-    if shared.is_stopping() {
-        link.notify(event::SHUTDOWN);
-    }
-    tracing::info!(%peer, "accepting {} connection{over}", S::PROTOCOL);
-    let session = S::new(
-        Arc::clone(&shared),
-        Arc::clone(&link),
-        arrival,
-        Instant::now(),
-    );
-    let mut connection = Connection {
-        read,
-        link,
-        session: Box::new(session),
-        deframer,
-        rest: Vec::new(),
-    };
+    let halves = (ReadHalf::Tcp(read), WriteHalf::Tcp(write));
+    let now = Instant::now();
+    let mut connection = Connection::<S>::new(&shared, halves, sealed, entered, arrival, now);
     connection.run().await;
     connection.say_goodbye(shared.is_stopping()).await;
-    shared.unregister(key);
+    connection.leave();
 }
 
-struct Connection<S: Session> {
-    read: OwnedReadHalf,
+/// What tells a connection the time, and when it is time.
+pub(crate) trait Timer {
+    /// The time.
+    fn now(&self) -> Instant;
+
+    /// Ready when it is `at`.
+    fn poll_until(&mut self, at: Instant, cx: &mut Context<'_>) -> Poll<()>;
+}
+
+impl Timer for Pin<&mut Sleep> {
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    fn poll_until(&mut self, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        let deadline = tokio::time::Instant::from_std(at);
+        if self.deadline() != deadline {
+            self.as_mut().reset(deadline);
+        }
+        self.as_mut().poll(cx)
+    }
+}
+
+/// One connection.
+pub(crate) struct Connection<S: Session> {
+    shared: Arc<Shared>,
+    /// Its place in the list of links.
+    key: u64,
+    read: ReadHalf,
     link: Arc<Link<S::Wire>>,
     session: Box<S>,
     /// What opens a WebSocket's frames.
@@ -152,17 +151,69 @@ struct Connection<S: Session> {
     rest: Vec<u8>,
 }
 
-enum Step {
+/// How a turn ended that did not end in waiting.
+pub(crate) enum Step {
+    /// There is more to do, after others had their turn.
     Yield,
+    /// All is said and done, but for what the socket has not taken.
     Done,
 }
 
 impl<S: Session> Connection<S> {
+    /// A connection on a socket that is ready for its protocol.
+    pub(crate) fn new(
+        shared: &Arc<Shared>,
+        (read, write): (ReadHalf, WriteHalf),
+        sealed: Option<Box<Sealed>>,
+        entered: Option<Box<Entered>>,
+        arrival: Arrival,
+        now: Instant,
+    ) -> Connection<S> {
+        let over = if entered.is_some() {
+            " over WebSocket"
+        } else {
+            ""
+        };
+        let (framed, deframer) = entered
+            .map(|entered| (entered.framed, entered.deframer))
+            .unzip();
+        let peer = arrival.peer;
+        let link = Link::new(
+            Arc::clone(&shared.broker),
+            write,
+            sealed,
+            framed,
+            shared.config.outbox_bytes_max,
+        );
+        let known: Arc<dyn AnyLink> = link.clone();
+        let key = shared.register(&known);
+        if shared.is_stopping() {
+            link.notify(event::SHUTDOWN);
+        }
+        tracing::info!(%peer, "accepting {} connection{over}", S::PROTOCOL);
+        let session = S::new(Arc::clone(shared), Arc::clone(&link), arrival, now);
+        Connection {
+            shared: Arc::clone(shared),
+            key,
+            read,
+            link,
+            session: Box::new(session),
+            deframer,
+            rest: Vec::new(),
+        }
+    }
+
+    /// Nobody is told of anything any more.
+    pub(crate) fn leave(&self) {
+        self.link.close();
+        self.shared.unregister(self.key);
+    }
+
     async fn run(&mut self) {
         {
             let timer = tokio::time::sleep(Duration::ZERO);
             let mut timer = std::pin::pin!(timer);
-            while let Step::Yield = std::future::poll_fn(|cx| self.poll(cx, timer.as_mut())).await {
+            while let Step::Yield = std::future::poll_fn(|cx| self.poll(cx, &mut timer)).await {
                 tokio::task::yield_now().await;
             }
         }
@@ -170,7 +221,7 @@ impl<S: Session> Connection<S> {
 
     /// The last words: those of the session, of WebSocket and of TLS.
     async fn say_goodbye(&mut self, stopping: bool) {
-        self.link.drain();
+        self.drain();
         self.drained().await;
         if let Some(framed) = self.link.framed()
             && self.link.level() == 0
@@ -193,7 +244,17 @@ impl<S: Session> Connection<S> {
             self.link.urge();
             self.drained().await;
         }
-        self.link.close();
+    }
+
+    /// Bytes of an incomplete frame.
+    #[cfg(feature = "testing")]
+    pub(crate) fn kept_bytes(&self) -> usize {
+        self.rest.len()
+    }
+
+    /// From now on it only waits until the last bytes have left.
+    pub(crate) fn drain(&self) {
+        self.link.drain();
     }
 
     async fn drained(&mut self) {
@@ -235,10 +296,11 @@ impl<S: Session> Connection<S> {
         }
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>, mut timer: Pin<&mut Sleep>) -> Poll<Step> {
-        self.poll_events(cx);
-        self.take_rest();
-        self.poll_timer(cx, timer.as_mut());
+    /// Does what is to be done; pending when it waits, for whatever wakes the task.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, timer: &mut impl Timer) -> Poll<Step> {
+        self.poll_events(cx, timer);
+        self.take_rest(timer);
+        self.poll_timer(cx, timer);
         for _ in 0..READS_IN_A_ROW_MAX {
             if self.session.is_over() {
                 return Poll::Ready(Step::Done);
@@ -250,16 +312,16 @@ impl<S: Session> Connection<S> {
             if self.session.publishes() && self.link.log_is_behind() {
                 return Poll::Pending;
             }
-            if let Err(reason) = ready!(self.poll_receive(cx)) {
+            if let Err(reason) = ready!(self.poll_receive(cx, timer)) {
                 worker::with_worker(|worker| self.session.abandon(&reason, &mut worker.burst));
             }
             // What was received may have moved the next tick.
-            self.poll_timer(cx, timer.as_mut());
+            self.poll_timer(cx, timer);
         }
         Poll::Ready(Step::Yield)
     }
 
-    fn poll_events(&mut self, cx: &mut Context<'_>) {
+    fn poll_events(&mut self, cx: &mut Context<'_>, timer: &impl Timer) {
         let mut events = self.link.take_events(cx);
         if let Poll::Ready(Err(_)) = self.link.poll_unblock(cx) {
             events |= event::BROKEN;
@@ -270,42 +332,41 @@ impl<S: Session> Connection<S> {
         if events & event::WRITE != 0 {
             self.link.flush();
         }
+        let now = timer.now();
         worker::with_worker(|worker| {
-            self.session
-                .on_events(events, &mut worker.burst, Instant::now());
+            self.session.on_events(events, &mut worker.burst, now);
         });
         if events & event::LOGIN != 0 {
-            self.go_on();
+            self.go_on(now);
         }
     }
 
     /// Works off what had come before the session waited.
-    fn go_on(&mut self) {
+    fn go_on(&mut self, now: Instant) {
         let rest = std::mem::take(&mut self.rest);
-        let used = worker::with_worker(|worker| {
-            self.session
-                .receive(&rest, 0, &mut worker.burst, Instant::now())
-        });
+        let used =
+            worker::with_worker(|worker| self.session.receive(&rest, 0, &mut worker.burst, now));
         self.keep(&rest[used..]);
     }
 
-    fn poll_timer(&mut self, cx: &mut Context<'_>, mut timer: Pin<&mut Sleep>) {
+    fn poll_timer(&mut self, cx: &mut Context<'_>, timer: &mut impl Timer) {
         while let Some(at) = self.session.next_tick() {
-            let deadline = tokio::time::Instant::from_std(at);
-            if timer.deadline() != deadline {
-                timer.as_mut().reset(deadline);
-            }
-            if timer.as_mut().poll(cx).is_pending() {
+            if timer.poll_until(at, cx).is_pending() {
                 return;
             }
-            worker::with_worker(|worker| self.session.tick(Instant::now(), &mut worker.burst));
+            let now = timer.now();
+            worker::with_worker(|worker| self.session.tick(now, &mut worker.burst));
             if self.session.is_over() {
                 return;
             }
         }
     }
 
-    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), String>> {
+    fn poll_receive(
+        &mut self,
+        cx: &mut Context<'_>,
+        timer: &impl Timer,
+    ) -> Poll<Result<(), String>> {
         let received = worker::with_worker(|worker| {
             let Worker { scratch, burst } = worker;
             let kept = self.rest.len();
@@ -327,7 +388,7 @@ impl<S: Session> Connection<S> {
             }
             scratch[..kept].copy_from_slice(&self.rest);
             let bytes = &scratch[..kept + fresh];
-            let used = self.session.receive(bytes, fresh, burst, Instant::now());
+            let used = self.session.receive(bytes, fresh, burst, timer.now());
             self.keep(&bytes[used..]);
             Poll::Ready(io::Result::Ok(()))
         });
@@ -338,16 +399,10 @@ impl<S: Session> Connection<S> {
     }
 
     /// Goes on with bytes that came while a log-in was decided.
-    fn take_rest(&mut self) {
-        if !self.session.takes_rest() || self.rest.is_empty() {
-            return;
+    fn take_rest(&mut self, timer: &impl Timer) {
+        if self.session.takes_rest() && !self.rest.is_empty() {
+            self.go_on(timer.now());
         }
-        let rest = std::mem::take(&mut self.rest);
-        let used = worker::with_worker(|worker| {
-            self.session
-                .receive(&rest, 0, &mut worker.burst, Instant::now())
-        });
-        self.keep(&rest[used..]);
     }
 
     fn keep(&mut self, rest: &[u8]) {
@@ -360,7 +415,7 @@ impl<S: Session> Connection<S> {
     }
 
     /// Ready when the socket has taken everything, or will not.
-    fn poll_drained(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_drained(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let events = self.link.take_events(cx);
         if events & event::BROKEN != 0 {
             return Poll::Ready(());
@@ -376,7 +431,7 @@ impl<S: Session> Connection<S> {
 
 /// Reads the session's bytes, whatever the socket carries.
 fn poll_read(
-    read: &mut OwnedReadHalf,
+    read: &mut ReadHalf,
     link: &Link<impl Wire>,
     deframer: Option<&mut Deframer>,
     cx: &mut Context<'_>,
@@ -397,13 +452,13 @@ fn poll_read(
 
 /// Reads what no TLS seals any more.
 fn poll_open(
-    read: &mut OwnedReadHalf,
+    read: &mut ReadHalf,
     link: &Link<impl Wire>,
     cx: &mut Context<'_>,
     buffer: &mut ReadBuf<'_>,
 ) -> Poll<io::Result<()>> {
     let Some(sealed) = link.sealed() else {
-        return Pin::new(read).poll_read(cx, buffer);
+        return read.poll_read(cx, buffer);
     };
     let (urges, result) = ready!(sealed.poll_read(read, cx, buffer));
     if urges {

@@ -7,10 +7,10 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
-use ferry_broker::{AccessWaiter, Broker, Formats, PressureWaiter, RateWaiter};
+use ferry_broker::{Broker, Formats};
 use ferry_core::message::{FORMAT_AMQP091, FORMAT_MQTT};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -21,7 +21,6 @@ use crate::listener;
 use crate::mqtt::MqttFormat;
 use crate::shared::{GatewayConfig, Shared};
 use crate::websocket::WebSockets;
-use crate::worker::after_work;
 
 /// How long clients have to say goodbye.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -111,18 +110,7 @@ impl Gateway {
             .map(|(door, socket)| Ok((*door, socket.local_addr()?)))
             .collect::<io::Result<_>>()?;
         let shared = Arc::new(Shared::new(Arc::clone(&broker), config));
-        let waiter: Weak<Shared> = Arc::downgrade(&shared);
-        broker
-            .memory()
-            .subscribe(waiter.clone() as Weak<dyn PressureWaiter>);
-        broker.watch_rates(waiter.clone() as Weak<dyn RateWaiter>);
-        broker.watch_access(waiter.clone() as Weak<dyn AccessWaiter>);
-        broker.set_after_work(Box::new(move || {
-            after_work();
-            if let Some(shared) = waiter.upgrade() {
-                shared.look_for_failure();
-            }
-        }));
+        shared.watch();
         let accept = |(door, socket): (Door, TcpListener)| {
             let accepting = listener::accept(socket, door.entrance(), Arc::clone(&shared));
             tokio::spawn(accepting)

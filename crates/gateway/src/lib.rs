@@ -24,7 +24,10 @@
 mod amqp091;
 mod arrival;
 mod connection;
+#[cfg(feature = "testing")]
+pub mod fuzzing;
 mod gateway;
+mod hashing;
 mod json;
 mod link;
 mod listener;
@@ -36,6 +39,9 @@ mod pacing;
 mod sealed;
 mod session;
 mod shared;
+mod socket;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod websocket;
 mod worker;
 

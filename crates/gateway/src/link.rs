@@ -30,13 +30,12 @@ use std::task::Waker;
 use ferry_broker::{Broker, DurableWaiter, TicketWaiter};
 use parking_lot::{Mutex, MutexGuard};
 use probe::Front;
-use rustix::net::Shutdown;
-use tokio::net::tcp::OwnedWriteHalf;
 
 pub(crate) use self::owed::{Due, Owed, Wait};
 pub(crate) use self::wire::{AnyLink, Wire};
 use crate::outbox::{Outbox, Written};
 use crate::sealed::Sealed;
+use crate::socket::WriteHalf;
 use crate::websocket::Framed;
 use crate::worker;
 
@@ -94,7 +93,7 @@ pub(crate) struct LinkState<W> {
 pub(crate) struct Link<W> {
     me: Weak<Link<W>>,
     broker: Arc<Broker>,
-    writer: OwnedWriteHalf,
+    writer: WriteHalf,
     /// What seals the bytes on their way; none on a plain socket.
     sealed: Option<Box<Sealed>>,
     /// What puts them into frames before; none but on a WebSocket.
@@ -116,7 +115,7 @@ impl<W: Wire> Link<W> {
     /// A link over the write half of a socket.
     pub(crate) fn new(
         broker: Arc<Broker>,
-        writer: OwnedWriteHalf,
+        writer: WriteHalf,
         sealed: Option<Box<Sealed>>,
         framed: Option<Box<Framed>>,
         outbox_bytes_max: usize,
@@ -313,9 +312,7 @@ impl<W: Wire> Link<W> {
         });
         self.level.store(0, Ordering::SeqCst);
         self.broker.memory_given_back();
-        if let Err(error) = rustix::net::shutdown(self.writer.as_ref(), Shutdown::Both) {
-            tracing::trace!(%error, "the socket was shut down before");
-        }
+        self.writer.shut_down();
     }
 }
 

@@ -13,13 +13,13 @@
 
 use std::cell::RefCell;
 use std::io::{self, Read, Write};
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use parking_lot::Mutex;
 use rustls::ServerConnection;
-use tokio::io::{AsyncRead, ReadBuf};
-use tokio::net::tcp::OwnedReadHalf;
+use tokio::io::ReadBuf;
+
+use crate::socket::ReadHalf;
 
 /// Most that is read from a socket at once, in bytes.
 const SEALED_BYTES_MAX: usize = 128 << 10;
@@ -71,7 +71,7 @@ impl Sealed {
     /// the peer has ended it. Also whether the TLS has something to say: the outbox is to be urged.
     pub(crate) fn poll_read(
         &self,
-        socket: &mut OwnedReadHalf,
+        socket: &mut ReadHalf,
         cx: &mut Context<'_>,
         out: &mut ReadBuf<'_>,
     ) -> Poll<(bool, io::Result<()>)> {
@@ -87,7 +87,7 @@ impl Sealed {
                 buffer.resize(SEALED_BYTES_MAX, 0);
                 let room = out.remaining().saturating_sub(RECORD_BYTES_MAX);
                 let mut sealed = ReadBuf::new(&mut buffer[..room.min(SEALED_BYTES_MAX)]);
-                ready!(Pin::new(&mut *socket).poll_read(cx, &mut sealed))?;
+                ready!(socket.poll_read(cx, &mut sealed))?;
                 Poll::Ready(open(&mut tls, sealed.filled(), out))
             });
             let opened = match read {

@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 
 use crate::link::{AnyLink, event};
 use crate::mqtt::{MqttConfig, Registry};
+use crate::worker::after_work;
 
 /// How a gateway listens, and what it lets clients do.
 #[derive(Debug, Clone)]
@@ -70,7 +71,7 @@ pub(crate) struct Shared {
     pub(crate) backends: Backends,
     /// What all connections of MQTT share.
     pub(crate) mqtt: Registry,
-    links: Mutex<HashMap<u64, Weak<dyn AnyLink>, foldhash::fast::RandomState>>,
+    links: Mutex<HashMap<u64, Weak<dyn AnyLink>, crate::hashing::HashState>>,
     next: std::sync::atomic::AtomicU64,
     stopping: AtomicBool,
     failed: AtomicBool,
@@ -90,6 +91,24 @@ impl Shared {
             stopping: AtomicBool::new(false),
             failed: AtomicBool::new(false),
         }
+    }
+
+    /// Has connections told of what the broker says to all of them.
+    pub(crate) fn watch(self: &Arc<Shared>) {
+        let waiter: Weak<Shared> = Arc::downgrade(self);
+        self.broker
+            .memory()
+            .subscribe(waiter.clone() as Weak<dyn PressureWaiter>);
+        self.broker
+            .watch_rates(waiter.clone() as Weak<dyn RateWaiter>);
+        self.broker
+            .watch_access(waiter.clone() as Weak<dyn AccessWaiter>);
+        self.broker.set_after_work(Box::new(move || {
+            after_work();
+            if let Some(shared) = waiter.upgrade() {
+                shared.look_for_failure();
+            }
+        }));
     }
 
     /// Puts a connection into the list.

@@ -10,9 +10,11 @@
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
+use std::time::Duration;
 
 use ferry_broker::Burst;
 use tokio::sync::Semaphore;
+use tokio::task::AbortHandle;
 
 use crate::link::AnyLink;
 
@@ -55,6 +57,10 @@ pub(crate) fn with_worker<R>(work: impl FnOnce(&mut Worker) -> R) -> R {
 /// Does what takes its time on another thread, where nobody waits for it. What waits for its turn
 /// takes no thread.
 pub(crate) fn aside(work: impl FnOnce() + Send + 'static) {
+    #[cfg(feature = "testing")]
+    let Err(work) = crate::testing::plan(Duration::ZERO, work) else {
+        return;
+    };
     static TURNS: Semaphore = Semaphore::const_new(ASIDE_MAX);
     tokio::spawn(async move {
         let turn = TURNS.acquire().await;
@@ -63,6 +69,37 @@ pub(crate) fn aside(work: impl FnOnce() + Send + 'static) {
         }
         drop(turn);
     });
+}
+
+/// Work that is done later, unless it is aborted.
+pub(crate) enum Later {
+    Task(AbortHandle),
+    #[cfg(feature = "testing")]
+    Planned(crate::testing::Planned),
+}
+
+impl Later {
+    pub(crate) fn abort(&self) {
+        match self {
+            Later::Task(task) => task.abort(),
+            #[cfg(feature = "testing")]
+            Later::Planned(planned) => planned.abort(),
+        }
+    }
+}
+
+/// Does something after so long. Within a tokio runtime.
+pub(crate) fn later(delay: Duration, work: impl FnOnce() + Send + 'static) -> Later {
+    #[cfg(feature = "testing")]
+    let work = match crate::testing::plan(delay, work) {
+        Ok(planned) => return Later::Planned(planned),
+        Err(work) => work,
+    };
+    let task = tokio::spawn(async move {
+        tokio::time::sleep(delay).await;
+        work();
+    });
+    Later::Task(task.abort_handle())
 }
 
 /// Whether this thread flushes what it has touched at the end of its work.

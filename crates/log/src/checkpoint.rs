@@ -15,15 +15,19 @@
 //! Invariants
 //! - A file with the final name was whole and synced before it got that name.
 //! - The one before is removed after the new one's name is safe.
+//! - A checkpoint of at most `COPY_BYTES_MAX` is there twice, so that damage to one file of it
+//!   costs nothing: without it nobody knows what queues there are. A large one is not: it would
+//!   cost as much again as the messages that it is about.
 //! - A section is handed out only after the whole file has been checked.
 
-use std::sync::Arc;
+mod draft;
 
-use crate::disk::{Disk, DiskFile, read_full_at, write_all_at};
+use crate::disk::{Disk, DiskFile, read_full_at};
 use crate::error::LogError;
 use crate::log::Log;
 use crate::open::{Recovery, Replay};
 use crate::position::Position;
+pub(crate) use draft::Draft;
 
 const MAGIC: [u8; 8] = *b"FERRYCKP";
 /// The format that this version writes, and the newest that it reads.
@@ -58,6 +62,8 @@ pub(crate) struct CheckpointState {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Loaded {
     pub number: Option<u32>,
+    /// The file that it was read from.
+    pub name: String,
     /// The highest number of any checkpoint there is.
     pub number_max: u32,
     pub start: Position,
@@ -92,19 +98,22 @@ pub(crate) fn name_of(number: u32) -> String {
     format!("checkpoint-{number:010}.ckp")
 }
 
+pub(crate) fn copy_name_of(number: u32) -> String {
+    format!("checkpoint-{number:010}.copy")
+}
+
+/// The number in the name of a checkpoint or of its copy.
 pub(crate) fn number_of(name: &str) -> Option<u32> {
-    let number = name
-        .strip_prefix("checkpoint-")?
-        .strip_suffix(".ckp")?
-        .parse()
-        .ok()?;
-    (name_of(number) == name).then_some(number)
+    let (digits, _) = name.strip_prefix("checkpoint-")?.split_once('.')?;
+    let number = digits.parse().ok()?;
+    (name_of(number) == name || copy_name_of(number) == name).then_some(number)
 }
 
 /// The numbers of all checkpoints, newest first.
-pub(crate) fn numbers(names: &[String]) -> Vec<u32> {
+fn numbers(names: &[String]) -> Vec<u32> {
     let mut numbers: Vec<u32> = names.iter().filter_map(|name| number_of(name)).collect();
     numbers.sort_unstable_by(|a, b| b.cmp(a));
+    numbers.dedup();
     numbers
 }
 
@@ -245,33 +254,77 @@ pub(crate) fn load(
     replay: &mut dyn Replay,
 ) -> Result<Loaded, LogError> {
     let mut loaded = Loaded::default();
-    for number in numbers(names) {
-        let name = name_of(number);
+    'all: for number in numbers(names) {
         loaded.number_max = loaded.number_max.max(number);
-        let file = disk.open(&name).map_err(LogError::io("opening", &name))?;
-        match check(file.as_ref(), number) {
-            Ok(checked) => {
-                loaded.number = Some(number);
-                loaded.start = checked.start;
-                loaded.durable = checked.durable;
-                loaded.bytes = checked.bytes;
-                hand_out(file.as_ref(), &name, &checked, &mut loaded, replay)?;
-                break;
-            }
-            Err(CheckError::Bad(what)) => loaded.rejected.push(format!("`{name}`: {what}")),
-            Err(CheckError::Newer(version)) => {
-                let supported = FORMAT_VERSION;
-                return Err(LogError::NewerFormat {
-                    file: name,
-                    version,
-                    supported,
-                });
+        let copy = copy_name_of(number);
+        let copy = names.contains(&copy).then_some(copy);
+        for name in std::iter::once(name_of(number)).chain(copy) {
+            if !names.contains(&name) {
+                loaded.rejected.push(format!("`{name}`: it is missing"));
+            } else if load_one(disk, &name, number, &mut loaded, replay)? {
+                break 'all;
             }
         }
     }
     recovery.checkpoint = loaded.number;
     recovery.rejected_checkpoints = loaded.rejected.clone();
     Ok(loaded)
+}
+
+/// Whether that file could be used.
+fn load_one(
+    disk: &dyn Disk,
+    name: &str,
+    number: u32,
+    loaded: &mut Loaded,
+    replay: &mut dyn Replay,
+) -> Result<bool, LogError> {
+    let file = disk.open(name).map_err(LogError::io("opening", name))?;
+    match check(file.as_ref(), number) {
+        Ok(checked) => {
+            loaded.number = Some(number);
+            loaded.name = name.to_owned();
+            loaded.start = checked.start;
+            loaded.durable = checked.durable;
+            loaded.bytes = checked.bytes;
+            hand_out(file.as_ref(), name, &checked, loaded, replay)?;
+            Ok(true)
+        }
+        Err(CheckError::Bad(what)) => {
+            loaded.rejected.push(format!("`{name}`: {what}"));
+            Ok(false)
+        }
+        Err(CheckError::Newer(version)) => Err(LogError::NewerFormat {
+            file: name.to_owned(),
+            version,
+            supported: FORMAT_VERSION,
+        }),
+    }
+}
+
+/// What is wrong with the copy of the checkpoint that was used, if there is one.
+pub(crate) fn check_copy(
+    disk: &dyn Disk,
+    names: &[String],
+    loaded: &Loaded,
+) -> Result<Option<String>, LogError> {
+    let Some(number) = loaded.number else {
+        return Ok(None);
+    };
+    let name = copy_name_of(number);
+    if name == loaded.name || !names.contains(&name) {
+        return Ok(None);
+    }
+    let file = disk.open(&name).map_err(LogError::io("opening", &name))?;
+    match check(file.as_ref(), number) {
+        Ok(_) => Ok(None),
+        Err(CheckError::Bad(what)) => Ok(Some(format!("`{name}`: {what}"))),
+        Err(CheckError::Newer(version)) => Err(LogError::NewerFormat {
+            file: name,
+            version,
+            supported: FORMAT_VERSION,
+        }),
+    }
 }
 
 fn hand_out(
@@ -303,6 +356,27 @@ fn hand_out(
     Ok(())
 }
 
+/// Gives files that can not be used another name, and the checkpoint in use its own.
+pub(crate) fn set_aside(disk: &dyn Disk, loaded: &Loaded) -> Result<(), LogError> {
+    let names = disk.list().map_err(LogError::io("listing", "."))?;
+    let Some(used) = loaded.number else {
+        return Ok(());
+    };
+    for name in names.iter().filter(|name| number_of(name) >= Some(used)) {
+        let file = disk.open(name).map_err(LogError::io("opening", name))?;
+        let number = number_of(name).expect("it was just looked at");
+        if let Err(CheckError::Bad(_)) = check(file.as_ref(), number) {
+            disk.rename(name, &format!("{name}.damaged"))
+                .map_err(LogError::io("renaming", name))?;
+        }
+    }
+    if *loaded.name == copy_name_of(used) {
+        disk.rename(&loaded.name, &name_of(used))
+            .map_err(LogError::io("renaming", &loaded.name))?;
+    }
+    disk.sync_dir().map_err(LogError::io("syncing", "."))
+}
+
 /// Removes what is left of unfinished checkpoints and those that are older than the used one.
 pub(crate) fn clean(disk: &dyn Disk, names: &[String], used: Option<u32>) {
     let stale = |name: &&String| {
@@ -312,94 +386,6 @@ pub(crate) fn clean(disk: &dyn Disk, names: &[String], used: Option<u32>) {
     for name in names.iter().filter(stale) {
         // They do no harm; the next start tries again.
         let _ = disk.remove(name);
-    }
-}
-
-/// Writes a file once from start to end with its checksum.
-struct Sink {
-    file: Arc<dyn DiskFile>,
-    at: u64,
-    hasher: crc32fast::Hasher,
-}
-
-impl Sink {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
-        for chunk in bytes.chunks(CHUNK_BYTES) {
-            write_all_at(self.file.as_ref(), chunk, self.at)?;
-            self.hasher.update(chunk);
-            self.at += chunk.len() as u64;
-        }
-        Ok(())
-    }
-}
-
-/// A checkpoint to be written.
-pub(crate) struct Draft<'a> {
-    pub number: u32,
-    pub start: Position,
-    pub durable: Position,
-    pub sections: &'a [Section],
-}
-
-impl Draft<'_> {
-    fn file_bytes(&self) -> u64 {
-        let sections = self.sections.iter();
-        let sections = sections
-            .map(|s| (SECTION_HEAD_BYTES + s.bytes.len()) as u64)
-            .sum::<u64>();
-        (HEAD_BYTES + 4) as u64 + sections
-    }
-
-    fn head(&self) -> [u8; HEAD_BYTES] {
-        let mut head = [0; HEAD_BYTES];
-        head[..8].copy_from_slice(&MAGIC);
-        head[8..12].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
-        head[12..16].copy_from_slice(&self.number.to_le_bytes());
-        head[16..24].copy_from_slice(&self.start.0.to_le_bytes());
-        head[24..32].copy_from_slice(&self.durable.0.to_le_bytes());
-        head[32..40].copy_from_slice(&self.file_bytes().to_le_bytes());
-        head[40..44].copy_from_slice(&(self.sections.len() as u32).to_le_bytes());
-        let crc = crc32fast::hash(&head[..44]);
-        head[44..].copy_from_slice(&crc.to_le_bytes());
-        head
-    }
-
-    fn section_head(section: &Section) -> [u8; SECTION_HEAD_BYTES] {
-        let mut head = [0; SECTION_HEAD_BYTES];
-        head[..2].copy_from_slice(&section.stream.to_le_bytes());
-        head[4..8].copy_from_slice(&crc32fast::hash(&section.bytes).to_le_bytes());
-        head[8..16].copy_from_slice(&section.as_of.0.to_le_bytes());
-        head[16..24].copy_from_slice(&(section.bytes.len() as u64).to_le_bytes());
-        let crc = crc32fast::hash(&head[..24]);
-        head[24..].copy_from_slice(&crc.to_le_bytes());
-        head
-    }
-
-    /// Writes it under a temporary name, syncs it, gives it its name and makes that safe.
-    pub fn write(&self, disk: &dyn Disk) -> Result<u64, LogError> {
-        let fail = |operation| LogError::io(operation, TEMPORARY_NAME);
-        let file = disk.create(TEMPORARY_NAME).map_err(fail("creating"))?;
-        let mut sink = Sink {
-            file,
-            at: 0,
-            hasher: crc32fast::Hasher::new(),
-        };
-        let mut written = sink.write(&self.head());
-        for section in self.sections {
-            written = written
-                .and_then(|()| sink.write(&Draft::section_head(section)))
-                .and_then(|()| sink.write(&section.bytes));
-        }
-        let crc = sink.hasher.clone().finalize();
-        written
-            .and_then(|()| sink.write(&crc.to_le_bytes()))
-            .map_err(fail("writing"))?;
-        assert_eq!(sink.at, self.file_bytes());
-        sink.file.sync_data().map_err(fail("syncing"))?;
-        disk.rename(TEMPORARY_NAME, &name_of(self.number))
-            .map_err(fail("renaming"))?;
-        disk.sync_dir().map_err(fail("syncing the name of"))?;
-        Ok(sink.at)
     }
 }
 

@@ -8,57 +8,23 @@
 use std::io;
 use std::sync::Arc;
 
-use crate::checkpoint::{self, CheckError};
+use crate::checkpoint::{self, Loaded};
 use crate::disk::{Disk, DiskFile, read_full_at};
 use crate::error::LogError;
+use crate::open::{Recovery, Replay};
 use crate::position::Position;
-use crate::record::{HEAD_BYTES, Head, KIND_COMMIT, KIND_PAD, claim_of};
-use crate::scan::{Scan, Step, Window, look_beyond, next_valid};
+use crate::record::{HEAD_BYTES, Head, KIND_COMMIT, KIND_PAD, KIND_RESERVED_MIN, claim_of};
+use crate::remains::{Remains, heads_in};
+use crate::report::{Region, Report};
+use crate::scan::{Scan, Step, Window, is_unborn, look_beyond, next_valid};
 use crate::segment::{DATA_START, FORMAT_VERSION, HeadState, SegmentHead, name_of, number_of};
-
-/// A part of a segment that is not what was written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Region {
-    /// Number of the segment.
-    pub segment: u32,
-    /// First byte in its file.
-    pub offset: u32,
-    /// How many bytes.
-    pub bytes: u64,
-}
-
-/// What was found, and with `repair` also done.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Report {
-    /// Segments read.
-    pub segments: usize,
-    /// Valid records.
-    pub records: u64,
-    /// Bytes read.
-    pub bytes: u64,
-    /// Damaged or missing parts of synced data. With `repair` these are holes now.
-    pub regions: Vec<Region>,
-    /// Holes of earlier repairs.
-    pub holes: Vec<Region>,
-    /// Written but never synced: the next start cuts it off.
-    pub torn_tail: Option<Region>,
-    /// Checkpoints that can not be used, with the reason.
-    pub rejected_checkpoints: Vec<String>,
-    /// No checkpoint is usable and the log does not reach back to its beginning. With `repair`
-    /// the next start knows only what the log still holds.
-    pub checkpoint_lost: bool,
-}
-
-impl Report {
-    /// True when nothing is damaged.
-    #[must_use]
-    pub fn is_sound(&self) -> bool {
-        self.regions.is_empty() && self.rejected_checkpoints.is_empty() && !self.checkpoint_lost
-    }
-}
+use crate::tolerant::Tolerant;
 
 /// With more segments missing in a row this is not the directory of a damaged log.
 const MISSING_SEGMENTS_MAX: u32 = 65_536;
+
+/// Of a larger damaged part only the beginning is looked into.
+const REMAINS_BYTES_MAX: u64 = 64 << 20;
 
 /// A segment that is there, or should be.
 pub(crate) struct Segment {
@@ -67,9 +33,21 @@ pub(crate) struct Segment {
     /// `None` when there is no file.
     pub file: Option<Arc<dyn DiskFile>>,
     file_bytes: u64,
+    /// All of it was synced, although nobody says where it ends.
+    is_full: bool,
     pub head: Option<SegmentHead>,
     /// Where the records end: what the next segment says, else where they were found to end.
     pub end: Option<u32>,
+}
+
+impl Segment {
+    /// Whether anything was ever written to it, or it is not there and should be.
+    fn was_used(&self) -> Result<bool, LogError> {
+        match &self.file {
+            Some(file) => Ok(!is_unborn(file.as_ref(), self.file_bytes, &self.name)?),
+            None => Ok(true),
+        }
+    }
 }
 
 /// The state of an examination, from which a repair goes on.
@@ -80,68 +58,41 @@ pub(crate) struct Examination<'a> {
     pub start: Position,
     /// The highest position known to have been durable.
     claimed: Position,
-    pub newest_checkpoint: u32,
+    pub loaded: Loaded,
+    pub replay: &'a mut dyn Replay,
     pub report: Report,
 }
 
-/// Reads zeros where the device can not read.
-struct Tolerant(Arc<dyn DiskFile>);
-
-impl DiskFile for Tolerant {
-    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
-        const PAGE_BYTES: u64 = 4096;
-        if let Ok(count) = self.0.read_at(bytes, offset) {
-            return Ok(count);
-        }
-        let left = self
-            .0
-            .bytes()?
-            .saturating_sub(offset)
-            .min(bytes.len() as u64);
-        let count = left.min(PAGE_BYTES - offset % PAGE_BYTES) as usize;
-        let page = &mut bytes[..count];
-        if read_full_at(self.0.as_ref(), page, offset).is_err() {
-            page.fill(0);
-        }
-        Ok(count)
-    }
-
-    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
-        self.0.write_at(bytes, offset)
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        self.0.sync_data()
-    }
-
-    fn set_len(&self, bytes: u64) -> io::Result<()> {
-        self.0.set_len(bytes)
-    }
-
-    fn bytes(&self) -> io::Result<u64> {
-        self.0.bytes()
-    }
-}
-
 impl<'a> Examination<'a> {
-    pub fn new(disk: &'a dyn Disk) -> Result<Examination<'a>, LogError> {
+    pub fn new(
+        disk: &'a dyn Disk,
+        replay: &'a mut dyn Replay,
+    ) -> Result<Examination<'a>, LogError> {
         let names = disk.list().map_err(LogError::io("listing", "."))?;
+        let loaded = checkpoint::load(disk, &names, &mut Recovery::default(), replay)?;
+        let report = Report {
+            rejected_checkpoints: loaded.rejected.clone(),
+            ..Report::default()
+        };
         let mut work = Examination {
             disk,
             segments: Vec::new(),
-            start: Position::ZERO,
-            claimed: Position::ZERO,
-            newest_checkpoint: 0,
-            report: Report::default(),
+            start: loaded.start,
+            claimed: loaded.durable,
+            loaded,
+            replay,
+            report,
         };
-        let has_checkpoint = work.checkpoints(&names)?;
+        let bad_copy = checkpoint::check_copy(disk, &names, &work.loaded)?;
+        work.report.rejected_checkpoints.extend(bad_copy);
         let mut numbers: Vec<u32> = names.iter().filter_map(|n| number_of(n)).collect();
         numbers.sort_unstable();
         let first = numbers.first().copied().unwrap_or(1);
-        if !has_checkpoint && first > 1 {
+        if work.loaded.number.is_none() && first > 1 {
             work.report.checkpoint_lost = true;
             work.start = Position::new(first, DATA_START);
         }
+        work.report.start = work.start;
         for number in numbers {
             work.add_missing_before(number)?;
             let segment = work.read_head(number)?;
@@ -150,40 +101,8 @@ impl<'a> Examination<'a> {
         if work.claimed > work.start {
             work.add_missing_before(work.claimed.segment().saturating_add(1))?;
         }
-        work.chain();
+        work.chain()?;
         Ok(work)
-    }
-
-    /// Returns whether there is a checkpoint that a start can use.
-    fn checkpoints(&mut self, names: &[String]) -> Result<bool, LogError> {
-        for number in checkpoint::numbers(names) {
-            self.newest_checkpoint = self.newest_checkpoint.max(number);
-            let name = checkpoint::name_of(number);
-            let file = self
-                .disk
-                .open(&name)
-                .map_err(LogError::io("opening", &name))?;
-            match checkpoint::check(file.as_ref(), number) {
-                Ok(checked) => {
-                    self.start = checked.start;
-                    self.claimed = checked.durable;
-                    return Ok(true);
-                }
-                Err(CheckError::Bad(what)) => {
-                    self.report
-                        .rejected_checkpoints
-                        .push(format!("`{name}`: {what}"));
-                }
-                Err(CheckError::Newer(version)) => {
-                    return Err(LogError::NewerFormat {
-                        file: name,
-                        version,
-                        supported: checkpoint::FORMAT_VERSION,
-                    });
-                }
-            }
-        }
-        Ok(false)
     }
 
     fn read_head(&self, number: u32) -> Result<Segment, LogError> {
@@ -212,6 +131,7 @@ impl<'a> Examination<'a> {
             name,
             file: Some(file),
             file_bytes,
+            is_full: false,
             head,
             end: None,
         })
@@ -233,6 +153,7 @@ impl<'a> Examination<'a> {
                 name,
                 file: None,
                 file_bytes: 0,
+                is_full: false,
                 head: None,
                 end: None,
             };
@@ -241,10 +162,13 @@ impl<'a> Examination<'a> {
         Ok(())
     }
 
-    /// Each segment's end is what the next one says.
-    fn chain(&mut self) {
+    /// Each segment's end is what the next one says. One that can not say it was begun when all
+    /// of the one before was synced.
+    fn chain(&mut self) -> Result<(), LogError> {
         for index in 1..self.segments.len() {
             let Some(head) = self.segments[index].head else {
+                let is_begun = self.segments[index].was_used()?;
+                self.segments[index - 1].is_full = is_begun;
                 continue;
             };
             self.claimed = self.claimed.max(head.previous_end);
@@ -278,6 +202,7 @@ impl<'a> Examination<'a> {
                 self.segments.remove(0);
             }
         }
+        Ok(())
     }
 
     /// Reads all segments.
@@ -288,9 +213,47 @@ impl<'a> Examination<'a> {
             self.examine_segment(index)?;
             self.report.bytes += self.segments[index].file_bytes;
         }
+        self.add_missed();
         self.report.segments = self.segments.len();
         progress(total, total);
         Ok(())
+    }
+
+    /// Segments that a start would not miss, and that hold what the caller refers to.
+    fn add_missed(&mut self) {
+        let there = self.segments.iter().map(|segment| segment.number).collect();
+        let mut missed = self.replay.missed(&there);
+        missed.sort_unstable();
+        for positions in missed.chunk_by(|a, b| a.segment() == b.segment()) {
+            let last = positions[positions.len() - 1];
+            let number = last.segment();
+            let index = self.segments.partition_point(|one| one.number < number);
+            let next = self.segments.get(index).and_then(|next| next.head);
+            let end = next.map(|head| head.previous_end);
+            let end = match end.filter(|end| end.segment() == number && *end > last) {
+                Some(end) => end.offset(),
+                // Not before where a start begins to read, which would be short of something then.
+                None => {
+                    let least = self.least_end(number).min(u64::from(u32::MAX));
+                    (last.offset() + HEAD_BYTES as u32).max(least as u32)
+                }
+            };
+            self.segments.insert(
+                index,
+                Segment {
+                    number,
+                    name: name_of(number),
+                    file: None,
+                    file_bytes: 0,
+                    is_full: false,
+                    head: None,
+                    end: Some(end),
+                },
+            );
+            self.lose(number, DATA_START.into(), end.into());
+        }
+        let place = |region: &Region| (region.segment, region.offset);
+        self.report.regions.sort_unstable_by_key(place);
     }
 
     fn examine_segment(&mut self, index: usize) -> Result<(), LogError> {
@@ -317,7 +280,7 @@ impl<'a> Examination<'a> {
                 payload,
             } = scan.step().map_err(&fail)?
             {
-                self.note(position, head, payload);
+                self.note(position, head, payload)?;
                 continue;
             }
             if at >= end.unwrap_or(file_bytes) {
@@ -328,6 +291,7 @@ impl<'a> Examination<'a> {
                 break;
             };
             self.lose(number, at, to);
+            self.tell_remains(file.as_ref(), head.salt, number, at, to);
             scan.at = to;
         }
         let mut found_end = scan.at;
@@ -359,12 +323,18 @@ impl<'a> Examination<'a> {
         end: Option<u64>,
     ) -> io::Result<Option<u64>> {
         let (number, salt) = (head.number, head.salt);
+        let is_this = |one: &&Segment| one.number == number;
+        let is_full = self
+            .segments
+            .iter()
+            .find(is_this)
+            .is_some_and(|one| one.is_full);
         let known_end = match end {
             Some(end) => end,
             None => {
                 let beyond = look_beyond(window, number, salt, at)?;
                 self.claimed = self.claimed.max(beyond.claim);
-                if self.claimed <= Position::new(number, at as u32) {
+                if !is_full && self.claimed <= Position::new(number, at as u32) {
                     if beyond.used_end > at {
                         let bytes = beyond.used_end - at;
                         let offset = at as u32;
@@ -376,7 +346,7 @@ impl<'a> Examination<'a> {
                     }
                     return Ok(None);
                 }
-                match self.claimed.segment() == number {
+                match !is_full && self.claimed.segment() == number {
                     true => u64::from(self.claimed.offset()),
                     // Cut, and nobody knows how long it was.
                     false => self.with_room_for_a_head(number, at, window.file_bytes),
@@ -415,7 +385,26 @@ impl<'a> Examination<'a> {
         }
     }
 
-    fn note(&mut self, position: Position, head: Head, payload: &[u8]) {
+    /// Shows the caller what is left of a damaged part.
+    fn tell_remains(&mut self, file: &dyn DiskFile, salt: u64, number: u32, from: u64, to: u64) {
+        let region = Region {
+            segment: number,
+            offset: from as u32,
+            bytes: to - from,
+        };
+        let mut bytes = vec![0; region.bytes.min(REMAINS_BYTES_MAX) as usize];
+        let count = read_full_at(file, &mut bytes, from).unwrap_or(0);
+        bytes.truncate(count);
+        let (heads, is_told) = heads_in(&bytes, region, salt);
+        self.replay.remains(&Remains {
+            region,
+            heads: &heads,
+            bytes: &bytes,
+            is_told,
+        });
+    }
+
+    fn note(&mut self, position: Position, head: Head, payload: &[u8]) -> Result<(), LogError> {
         self.report.records += 1;
         match head.kind {
             KIND_PAD => self.report.holes.push(Region {
@@ -424,10 +413,18 @@ impl<'a> Examination<'a> {
                 bytes: head.record_bytes(),
             }),
             KIND_COMMIT => {
-                self.claimed = self.claimed.max(claim_of(payload).unwrap_or_default());
+                let claim = claim_of(payload, position).unwrap_or_default();
+                self.claimed = self.claimed.max(claim);
             }
-            _ => {}
+            kind if kind >= KIND_RESERVED_MIN => {}
+            _ if position < self.start || position < self.loaded.as_of(head.stream) => {}
+            kind => {
+                let (stream, flags) = (head.stream, head.flags);
+                let taken = self.replay.record(position, stream, kind, flags, payload);
+                taken.map_err(|cause| LogError::Replay { position, cause })?;
+            }
         }
+        Ok(())
     }
 
     /// Without a head, or without a file, nothing of a segment can be believed.
@@ -457,6 +454,16 @@ impl<'a> Examination<'a> {
         };
         self.segments[index].end = Some(end as u32);
         self.lose(number, DATA_START.into(), end);
+        self.replay.remains(&Remains {
+            region: Region {
+                segment: number,
+                offset: DATA_START,
+                bytes: end - u64::from(DATA_START),
+            },
+            heads: &[],
+            bytes: &[],
+            is_told: false,
+        });
         Ok(())
     }
 }

@@ -19,6 +19,7 @@ use crate::checkpoint::CheckpointState;
 use crate::commit::Writer;
 use crate::disk::Disk;
 use crate::error::LogError;
+use crate::handles::Handles;
 use crate::live::{Cleaning, Live, ReleaseBatch, SegmentUse};
 use crate::position::Position;
 use crate::record;
@@ -105,6 +106,7 @@ pub struct Log {
     pub(crate) writer: Mutex<Writer>,
     pub(crate) tail: Mutex<Tail>,
     pub(crate) live: Mutex<Live>,
+    pub(crate) handles: Handles,
     pub(crate) checkpoint: Mutex<CheckpointState>,
     /// Held while a checkpoint is written.
     pub(crate) checkpointing: Mutex<()>,
@@ -141,6 +143,7 @@ impl Log {
             writer: Mutex::new(Writer::new(start.old.end)),
             tail: Mutex::new(Tail::new(start.old, &first)),
             live: Mutex::new(live),
+            handles: Handles::default(),
             checkpoint: Mutex::new(start.checkpoint),
             checkpointing: Mutex::new(()),
             durable: AtomicU64::new(start.old.end.0),
@@ -308,6 +311,7 @@ impl Log {
                 Err(error) => return Err(LogError::io("removing", &name)(error)),
             }
             self.live.lock().remove(*number);
+            self.handles.forget(*number);
         }
         Ok(dead.len())
     }

@@ -5,15 +5,18 @@
 //! 3. The end is decided: at the first bad record of the last segment, unless something says
 //!    that synced data lay there. Then it is corruption, and nothing is changed.
 //!    A last segment that never got a record is removed.
+//!    One that lies in between and that the caller can do without is left alone.
 //! 4. What lies behind the end is cut off and reported; what was written but perhaps never
 //!    synced is written once more and synced, because a sync that failed in an earlier life may
 //!    have left pages that look written and are not.
 //!
 //! Invariants
-//! - Nothing is skipped: every byte from the start on is a valid record, or cut as unsynced and
-//!   reported, or an error that names the place.
+//! - Nothing is skipped in silence: every byte from the start on is a valid record, or one that the
+//!   caller can do without and that is reported, or cut as unsynced and reported, or an error that
+//!   names the place.
 //! - A log goes on in a new segment with a new salt: nothing left over can ever pass for new.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::checkpoint::{self, CheckpointState, Loaded};
@@ -22,8 +25,10 @@ use crate::error::LogError;
 use crate::live::Live;
 use crate::log::{Log, Options, Start};
 use crate::position::Position;
-use crate::record::{KIND_COMMIT, KIND_RESERVED_MIN, claim_of};
-use crate::scan::{Beyond, Scan, Step, Window, look_beyond};
+use crate::record::{KIND_COMMIT, KIND_PAD, KIND_RESERVED_MIN, claim_of};
+use crate::remains::Remains;
+use crate::report::Region;
+use crate::scan::{Beyond, Scan, Step, Window, is_unborn, look_beyond};
 use crate::segment::{DATA_START, FORMAT_VERSION, HeadState, SegmentHead, name_of, number_of};
 use crate::tail::OldEnd;
 
@@ -47,6 +52,22 @@ pub trait Replay {
         flags: u8,
         payload: &[u8],
     ) -> Result<(), String>;
+
+    /// A record whose head can be believed and whose payload is not what was written. If it can be
+    /// done without, the start goes on behind it.
+    fn spare(&mut self, _position: Position, _stream: u16, _kind: u8) -> bool {
+        false
+    }
+
+    /// Only when everything is read: what can still be told of a damaged part, at its place in the
+    /// order of records.
+    fn remains(&mut self, _remains: &Remains<'_>) {}
+
+    /// Only when everything is read, and at its end: records that are referred to and lie in
+    /// segments that are not among those that are there.
+    fn missed(&mut self, _segments: &BTreeSet<u32>) -> Vec<Position> {
+        Vec::new()
+    }
 }
 
 /// What recovery found.
@@ -66,7 +87,14 @@ pub struct Recovery {
     pub torn_bytes: u64,
     /// How many segments there are.
     pub segments: usize,
+    /// Parts of what was read that a repair had set aside.
+    pub holes: u64,
+    /// Damaged records that the caller could do without.
+    pub spared: Vec<Region>,
 }
+
+/// Damaged records that a start goes past; with more there is something wrong with the disk.
+const SPARED_MAX: usize = 4096;
 
 impl Log {
     /// Opens the log of `disk` and hands everything to `replay`. The caller then says what it
@@ -120,7 +148,9 @@ struct Opening<'a> {
     /// Segments whose creation never came to an end.
     unborn: Vec<u32>,
     old: OldEnd,
-    beyond: Beyond,
+    /// Behind the first bad record of the last segment.
+    beyond: Option<Beyond>,
+    spared: usize,
 }
 
 fn corrupt(segment: u32, offset: u64, what: impl Into<String>) -> LogError {
@@ -152,7 +182,8 @@ impl<'a> Opening<'a> {
                 data_end: loaded.start,
                 claimed: loaded.durable,
             },
-            beyond: Beyond::default(),
+            beyond: None,
+            spared: 0,
         }
     }
 
@@ -250,7 +281,7 @@ impl<'a> Opening<'a> {
     }
 
     fn not_reaching_back(&self, first: u32) -> LogError {
-        if self.loaded.number.is_some() && self.loaded.rejected.is_empty() {
+        if self.loaded.number == Some(self.loaded.number_max) {
             return LogError::SegmentMissing {
                 segment: self.loaded.start.segment(),
             };
@@ -293,8 +324,9 @@ impl<'a> Opening<'a> {
                     payload,
                 } => {
                     if head.kind >= KIND_RESERVED_MIN {
+                        recovery.holes += u64::from(head.kind == KIND_PAD);
                         if head.kind == KIND_COMMIT
-                            && let Some(claim) = claim_of(payload)
+                            && let Some(claim) = claim_of(payload, position)
                         {
                             self.old.claimed = self.old.claimed.max(claim);
                         }
@@ -310,7 +342,10 @@ impl<'a> Opening<'a> {
                         .map_err(|cause| LogError::Replay { position, cause })?;
                 }
                 Step::End => break true,
-                Step::Bad => break false,
+                Step::Bad => match self.spare(segment, next.is_none(), &mut scan)? {
+                    Some(region) => recovery.spared.push(region),
+                    None => break false,
+                },
             }
         };
         recovery.replayed_bytes += scan.at - u64::from(from);
@@ -319,6 +354,52 @@ impl<'a> Opening<'a> {
             true => Ok(()),
             false => self.judge_end(segment, next.is_none()),
         }
+    }
+
+    /// Goes past a damaged record whose head still says what it was and where it ends, if it was
+    /// synced and the caller can do without it.
+    fn spare(
+        &mut self,
+        segment: &Segment,
+        is_last: bool,
+        scan: &mut Scan<'_>,
+    ) -> Result<Option<Region>, LogError> {
+        let fail = LogError::io("reading", &segment.name);
+        let at = scan.at;
+        let Some((position, head)) = scan.lone_head().map_err(&fail)? else {
+            return Ok(None);
+        };
+        if is_last {
+            self.look_beyond(segment, at)?;
+            if self.old.claimed < position.plus(head.record_bytes() as u32) {
+                return Ok(None);
+            }
+        }
+        let own = head.kind >= KIND_RESERVED_MIN;
+        if own || self.spared == SPARED_MAX || !self.replay.spare(position, head.stream, head.kind)
+        {
+            return Ok(None);
+        }
+        self.spared += 1;
+        scan.at = at + head.record_bytes();
+        self.old.data_end = position.plus(head.record_bytes() as u32);
+        Ok(Some(Region {
+            segment: segment.number,
+            offset: at as u32,
+            bytes: head.record_bytes(),
+        }))
+    }
+
+    /// What the last segment holds from a bad record on, looked at once.
+    fn look_beyond(&mut self, segment: &Segment, from: u64) -> Result<(), LogError> {
+        if self.beyond.is_none() {
+            let mut window = Window::new(segment.file.as_ref(), segment.file_bytes);
+            let beyond = look_beyond(&mut window, segment.number, segment.head.salt, from);
+            let beyond = beyond.map_err(LogError::io("reading", &segment.name))?;
+            self.old.claimed = self.old.claimed.max(beyond.claim);
+            self.beyond = Some(beyond);
+        }
+        Ok(())
     }
 
     /// Decides whether the bad record at `old.end` is a torn tail or damage.
@@ -331,10 +412,7 @@ impl<'a> Opening<'a> {
                 "a bad record in a full segment",
             ));
         }
-        let mut window = Window::new(segment.file.as_ref(), segment.file_bytes);
-        let beyond = look_beyond(&mut window, segment.number, segment.head.salt, end);
-        self.beyond = beyond.map_err(LogError::io("reading", &segment.name))?;
-        self.old.claimed = self.old.claimed.max(self.beyond.claim);
+        self.look_beyond(segment, end)?;
         if self.old.claimed > self.old.end {
             let what = format!("a bad record below {}, which was synced", self.old.claimed);
             return Err(corrupt(segment.number, end, what));
@@ -344,10 +422,8 @@ impl<'a> Opening<'a> {
 
     /// Makes the disk hold what was found and nothing else.
     fn finish(&mut self, recovery: &mut Recovery) -> Result<(), LogError> {
-        recovery.torn_bytes = self
-            .beyond
-            .used_end
-            .saturating_sub(self.old.end.offset().into());
+        let used_end = self.beyond.map_or(0, |beyond| beyond.used_end);
+        recovery.torn_bytes = used_end.saturating_sub(self.old.end.offset().into());
         self.give_up_empty_segment();
         if let Some(last) = self.to_scan.last() {
             let end = self.old.end;
@@ -394,13 +470,6 @@ impl<'a> Opening<'a> {
         let last = self.last_number.max(self.old.end.segment());
         last.checked_add(1).ok_or(LogError::SegmentsExhausted)
     }
-}
-
-/// True when nothing but a head was ever written to the file.
-fn is_unborn(file: &dyn DiskFile, file_bytes: u64, name: &str) -> Result<bool, LogError> {
-    let mut window = Window::new(file, file_bytes);
-    let beyond = look_beyond(&mut window, 0, 0, DATA_START.into());
-    Ok(beyond.map_err(LogError::io("reading", name))?.used_end == 0)
 }
 
 /// Writes what the file holds in a range to the same place, so that a sync has it to sync.

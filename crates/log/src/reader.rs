@@ -7,16 +7,16 @@
 //! - Every record is checked against its place before it is handed out, from memory too.
 //! - A block's bytes are trusted only as far as `written` was when they were read.
 //! - Nothing is allocated before the first read.
+//! - Files are the log's: a reader keeps none open, or what was removed would stay on the disk.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use crate::disk::{DiskFile, read_full_at};
 use crate::error::ReadError;
 use crate::log::Log;
 use crate::position::Position;
 use crate::record::{HEAD_BYTES, Head, KIND_RESERVED_MIN, mix};
-use crate::segment::name_of;
 
 const BLOCK_BYTES: u64 = 128 << 10;
 const BLOCKS_MAX: usize = 8;
@@ -52,7 +52,7 @@ pub struct RecordRef<'a> {
 struct OpenSegment {
     number: u32,
     salt: u64,
-    file: Arc<dyn DiskFile>,
+    file: Weak<dyn DiskFile>,
 }
 
 struct Block {
@@ -146,9 +146,7 @@ impl Reader {
 
     fn read_file(&mut self, position: Position) -> Result<(Found, u64), ReadError> {
         let failed = |source| ReadError::Io { position, source };
-        self.use_file(position)?;
-        let open = self.files.last().expect("it was just used");
-        let (salt, file) = (open.salt, open.file.clone());
+        let (salt, file) = self.use_file(position)?;
         // What is written now can be read now.
         let written = self.log.written();
         let readable = match written.segment() == position.segment() {
@@ -166,12 +164,15 @@ impl Reader {
         }
     }
 
-    /// Makes the file of `position` the last in `files`.
-    fn use_file(&mut self, position: Position) -> Result<(), ReadError> {
+    /// The salt and the file of the segment of `position`, which becomes the last in `files`.
+    fn use_file(&mut self, position: Position) -> Result<(u64, Arc<dyn DiskFile>), ReadError> {
         let number = position.segment();
         if let Some(index) = self.files.iter().position(|open| open.number == number) {
-            self.files[index..].rotate_left(1);
-            return Ok(());
+            if let Some(file) = self.files[index].file.upgrade() {
+                self.files[index..].rotate_left(1);
+                return Ok((self.files.last().expect("it was just used").salt, file));
+            }
+            self.files.remove(index);
         }
         if position >= self.log.written() {
             return Err(ReadError::Gone { position });
@@ -182,19 +183,20 @@ impl Reader {
             .lock()
             .salt(number)
             .ok_or(ReadError::Gone { position })?;
-        let file = self
-            .log
-            .disk
-            .open(&name_of(number))
-            .map_err(|source| match source.kind() {
-                io::ErrorKind::NotFound => ReadError::Gone { position },
-                _ => ReadError::Io { position, source },
-            })?;
+        let opened = self.log.handles.of(self.log.disk.as_ref(), number);
+        let file = opened.map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => ReadError::Gone { position },
+            _ => ReadError::Io { position, source },
+        })?;
         if self.files.len() == FILES_MAX {
             self.files.remove(0);
         }
-        self.files.push(OpenSegment { number, salt, file });
-        Ok(())
+        self.files.push(OpenSegment {
+            number,
+            salt,
+            file: Arc::downgrade(&file),
+        });
+        Ok((salt, file))
     }
 
     /// A read that begins at most a block behind the last one goes forwards.

@@ -123,12 +123,11 @@ pub(crate) fn bind(bytes: &mut [u8], salt: u64, base: Position) {
     assert_eq!(at, bytes.len(), "a batch holds whole records");
 }
 
-/// The position that a commit record's payload claims.
-pub(crate) fn claim_of(payload: &[u8]) -> Option<Position> {
-    payload
-        .try_into()
-        .ok()
-        .map(|bytes| Position(u64::from_le_bytes(bytes)))
+/// The position that a commit record's payload claims; none if that is behind the record itself,
+/// which nobody can have known to be durable.
+pub(crate) fn claim_of(payload: &[u8], record: Position) -> Option<Position> {
+    let claim = Position(u64::from_le_bytes(payload.try_into().ok()?));
+    (claim <= record).then_some(claim)
 }
 
 /// The head of a pad record whose payload is seen piece by piece.

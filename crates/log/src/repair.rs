@@ -2,30 +2,58 @@
 //!
 //! A damaged region of synced data becomes one hole (a pad record) that keeps the bytes as they
 //! are, so that the records around it can be used again. What the region held is lost, and the
-//! report says where it was.
+//! report says where it was. A checkpoint that can not be used gets another name.
 //!
 //! Invariants
-//! - `verify` changes nothing; `repair` changes only the regions that it reports.
+//! - `verify` changes nothing; `repair` changes only the regions and checkpoints that it reports.
+//! - A repair that was cut short can be begun again.
 //! - A torn tail is not damage: it is reported apart and left to the next start.
 //! - After a repair that returned `Ok` a log opens, unless the disk fails again.
 
 use std::io;
 
-use crate::checkpoint::Draft;
+use crate::checkpoint::{self, Draft};
 use crate::disk::{Disk, DiskFile, read_full_at, write_all_at};
 use crate::error::LogError;
-use crate::examine::{Examination, Region, Report};
+use crate::examine::Examination;
 use crate::log::{Options, salt_of};
+use crate::open::Replay;
 use crate::position::Position;
 use crate::record::{HEAD_BYTES, mix, seal_pad};
+use crate::report::{Region, Report};
 use crate::segment::{DATA_START, SegmentHead};
+
+/// Who wants to hear nothing of what is read.
+struct Nobody;
+
+impl Replay for Nobody {
+    fn section(&mut self, _stream: u16, _bytes: &[u8]) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn record(&mut self, _: Position, _: u16, _: u8, _: u8, _: &[u8]) -> Result<(), String> {
+        Ok(())
+    }
+}
 
 /// Reads everything. `progress` hears how many bytes of how many are done.
 ///
 /// # Errors
 /// The disk's, or a newer format.
 pub fn verify(disk: &dyn Disk, progress: &mut dyn FnMut(u64, u64)) -> Result<Report, LogError> {
-    let mut work = Examination::new(disk)?;
+    verify_with(disk, &mut Nobody, progress)
+}
+
+/// Reads everything, and hands `replay` all that a start would, and what is left of damaged parts.
+///
+/// # Errors
+/// The disk's, a newer format, or the caller's own.
+pub fn verify_with(
+    disk: &dyn Disk,
+    replay: &mut dyn Replay,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Report, LogError> {
+    let mut work = Examination::new(disk, replay)?;
     work.examine(progress)?;
     Ok(work.report)
 }
@@ -35,8 +63,20 @@ pub fn verify(disk: &dyn Disk, progress: &mut dyn FnMut(u64, u64)) -> Result<Rep
 /// # Errors
 /// The disk's, or a newer format.
 pub fn repair(disk: &dyn Disk) -> Result<Report, LogError> {
-    let mut work = Examination::new(disk)?;
-    work.examine(&mut |_, _| {})?;
+    repair_with(disk, &mut Nobody, &mut |_, _| {})
+}
+
+/// The same, and of segments that only the caller misses, too.
+///
+/// # Errors
+/// The disk's, a newer format, or the caller's own.
+pub fn repair_with(
+    disk: &dyn Disk,
+    replay: &mut dyn Replay,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Report, LogError> {
+    let mut work = Examination::new(disk, replay)?;
+    work.examine(progress)?;
     work.mend()?;
     Ok(work.report)
 }
@@ -78,16 +118,19 @@ impl Examination<'_> {
             file.sync_data().map_err(&fail)?;
         }
         self.disk.sync_dir().map_err(LogError::io("syncing", "."))?;
-        match self.report.checkpoint_lost {
-            true => self.restart_from_log(),
-            false => Ok(()),
+        if self.report.checkpoint_lost {
+            self.restart_from_log()?;
+        }
+        match self.report.rejected_checkpoints.is_empty() {
+            true => Ok(()),
+            false => checkpoint::set_aside(self.disk, &self.loaded),
         }
     }
 
     /// A checkpoint that says only where the log begins now.
     fn restart_from_log(&self) -> Result<(), LogError> {
         let draft = Draft {
-            number: self.newest_checkpoint + 1,
+            number: self.loaded.number_max + 1,
             start: self.start,
             durable: self.start,
             sections: &[],

@@ -8,8 +8,10 @@
 use std::io;
 
 use crate::disk::{DiskFile, read_full_at};
+use crate::error::LogError;
 use crate::position::Position;
 use crate::record::{COMMIT_BYTES, HEAD_BYTES, Head, KIND_COMMIT, claim_of, mix};
+use crate::segment::DATA_START;
 
 const WINDOW_BYTES: usize = 1 << 20;
 
@@ -119,6 +121,24 @@ impl<'a> Scan<'a> {
     }
 }
 
+impl Scan<'_> {
+    /// The head of the bad record that `step` stays at, if it may be believed: it is bound to its
+    /// place, and its record ends where the segment has room for it.
+    pub fn lone_head(&mut self) -> io::Result<Option<(Position, Head)>> {
+        let (at, file_bytes) = (self.at, self.window.file_bytes);
+        let Ok(offset) = u32::try_from(at) else {
+            return Ok(None);
+        };
+        let position = Position::new(self.number, offset);
+        let mix = mix(self.salt, position);
+        let head = Head::parse(self.window.get(at, HEAD_BYTES)?);
+        let head = head.filter(|head| head.is_plausible(mix));
+        Ok(head
+            .filter(|head| at + head.record_bytes() <= file_bytes)
+            .map(|head| (position, head)))
+    }
+}
+
 /// What lies behind a bad record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Beyond {
@@ -158,6 +178,17 @@ pub(crate) fn look_beyond(
     Ok(beyond)
 }
 
+/// True when nothing but a head was ever written to the file.
+pub(crate) fn is_unborn(
+    file: &dyn DiskFile,
+    file_bytes: u64,
+    name: &str,
+) -> Result<bool, LogError> {
+    let mut window = Window::new(file, file_bytes);
+    let beyond = look_beyond(&mut window, 0, 0, DATA_START.into());
+    Ok(beyond.map_err(LogError::io("reading", name))?.used_end == 0)
+}
+
 fn claims_in(bytes: &[u8], number: u32, salt: u64, at: u64) -> Position {
     const KIND_OFFSET: usize = 12;
     let mut claim = Position::ZERO;
@@ -172,9 +203,10 @@ fn claims_in(bytes: &[u8], number: u32, salt: u64, at: u64) -> Position {
         let Ok(offset) = u32::try_from(at + start as u64) else {
             break;
         };
-        let mix = mix(salt, Position::new(number, offset));
+        let position = Position::new(number, offset);
+        let mix = mix(salt, position);
         let valid = Head::parse(record).is_some_and(|head| head.is_valid(record, mix));
-        if valid && let Some(found) = claim_of(&record[HEAD_BYTES..]) {
+        if valid && let Some(found) = claim_of(&record[HEAD_BYTES..], position) {
             claim = claim.max(found);
         }
     }

@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -148,6 +149,49 @@ fn a_reader_finds_records_of_any_size_in_any_order_while_the_log_grows() {
     assert_reads(&log, &facts);
     facts.reverse();
     assert_reads(&log, &facts);
+}
+
+#[test]
+fn readers_keep_no_removed_segment_open() {
+    let directory = tempfile::tempdir().unwrap();
+    let disk = Arc::new(RealDisk::open(directory.path()).unwrap());
+    let (log, _) = Log::open(disk, options(5000, 2), &mut Collected::default()).unwrap();
+    let facts: Vec<Fact> = (0..40)
+        .map(|n| append(&log, 0, &[n; 1000], Need::Write).0)
+        .collect();
+    log.commit().unwrap();
+    let mut readers = [(); 3].map(|()| Reader::new(log.clone()));
+    for (fact, reader) in facts.iter().flat_map(|f| [(f, 0), (f, 1), (f, 2)]) {
+        assert!(readers[reader].read(fact.position).unwrap().payload == fact.payload);
+    }
+    let files = || {
+        let ours = |path: &PathBuf| path.starts_with(directory.path());
+        let open = std::fs::read_dir("/proc/self/fd").unwrap();
+        let open = open.filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok());
+        let names = open.filter(ours).map(|path| path.display().to_string());
+        let (gone, there): (Vec<_>, Vec<_>) = names.partition(|name| name.ends_with("(deleted)"));
+        (gone.len(), there.len())
+    };
+    let (gone, there) = files();
+    // the folder, its lock and the segment that is written; one handle for all three readers
+    assert!(gone == 0 && there <= log.segments().len() + 3, "{there}");
+    let mut batch = ReleaseBatch::default();
+    for fact in &facts[..30] {
+        batch.add(fact.position, 1000, 1);
+    }
+    log.release(&mut batch);
+    let section = Section {
+        stream: 0,
+        as_of: facts[30].position,
+        bytes: Vec::new(),
+    };
+    log.commit_all().unwrap();
+    log.write_checkpoint(vec![section]).unwrap();
+    assert!(log.remove_dead().unwrap() > 3);
+    assert_eq!(files().0, 0, "deleted, and still on the disk");
+    let gone = readers[0].read(facts[0].position).err();
+    assert!(matches!(gone, Some(ReadError::Gone { .. })), "{gone:?}");
+    assert_reads(&log, &facts[30..]);
 }
 
 #[test]

@@ -277,6 +277,7 @@ fn a_lost_checkpoint_is_named_and_a_repair_starts_from_what_there_is() {
     };
     log.write_checkpoint(sections(b"state")).unwrap();
     let name = "checkpoint-0000000001.ckp";
+    ferry_log::Disk::remove(&disk, "checkpoint-0000000001.copy").unwrap();
     // The log still reaches back: the checkpoint is not needed.
     let copy = disk.fork(1);
     copy.damage(name, |bytes| bytes[60] ^= 1);

@@ -81,7 +81,9 @@ fn the_bytes_are_those_of_version_1() {
             "{golden} differs"
         );
     }
-    assert_eq!(disk.list().unwrap().len(), FILES.len());
+    let copy = disk.bytes_of("checkpoint-0000000001.copy");
+    assert_eq!(copy, disk.bytes_of("checkpoint-0000000001.ckp"));
+    assert_eq!(disk.list().unwrap().len(), FILES.len() + 1);
 }
 
 #[test]

@@ -85,6 +85,7 @@ const MAP: [Package; 12] = [
             "ferry-log",
             "ferry-core",
             "amqp091",
+            "mqtt",
         ],
     ),
     package("bench/", "bench", &["mqtt"]),

@@ -16,6 +16,8 @@ mod details;
 mod exchanges;
 mod features;
 pub(crate) mod ferry;
+#[cfg(feature = "testing")]
+pub(crate) mod fuzzing;
 pub(crate) mod gate;
 mod health;
 mod limits;

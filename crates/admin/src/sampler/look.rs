@@ -10,13 +10,24 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use ferry_broker::{ConnectionInfo, Deliveries, MessageStats, QueueHandle, Vhost, VhostSums};
 
 use super::fields::{CHURN, NODE_FIELDS, OBJECT, OBJECT_FIELDS, USED};
-use super::{Key, Round};
+use super::{BLANKS_MAX, Key, Round};
 use crate::process;
 use crate::shared::Shared;
 
 impl Round {
     fn take(&mut self, key: Key, values: Box<[u64]>) {
         self.taken.push((key, values));
+    }
+
+    /// The sample of a queue. One without a count makes no rate, so few of these are noted.
+    pub(super) fn take_queue(&mut self, key: Key, values: Box<[u64]>, watched: bool) {
+        if !watched && values.iter().all(|value| *value == 0) {
+            self.blanks += 1;
+            if self.blanks > BLANKS_MAX {
+                return;
+            }
+        }
+        self.take(key, values);
     }
 }
 
@@ -67,13 +78,14 @@ fn of_vhost(sums: &VhostSums) -> Box<[u64]> {
 fn look_at_queue(queue: &Arc<QueueHandle>, round: &mut Round) {
     // One more interval, so that what has just ended shows that it has.
     let changed = queue.active_at() >= round.since;
-    if !changed && (round.watched.is_empty() || !round.watched.contains(&queue_key(queue))) {
+    let watched = !round.watched.is_empty() && round.watched.contains(&queue_key(queue));
+    if !changed && !watched {
         return;
     }
     let mut values = sample(OBJECT_FIELDS, &queue.stats());
     values[OBJECT.ready.at] = queue.ready();
     values[OBJECT.unacknowledged.at] = queue.unsettled();
-    round.take(queue_key(queue), values);
+    round.take_queue(queue_key(queue), values, watched);
 }
 
 /// The key of a queue.

@@ -2,7 +2,9 @@
 //!
 //! Invariants
 //! - What nobody changes costs one look per interval; what changes has one track, at most
-//!   `TRACKS_MAX` of them.
+//!   `TRACKS_MAX` of them, and of those that are as empty as when they were made `BLANKS_MAX`.
+//! - All looks together take one part of the time in `SHARE` at most: where there is so much to
+//!   look at that one takes long, they are further apart.
 //! - A course is kept for the node, and for what somebody looked at lately: at most `WATCHED_MAX`.
 //! - No rate is made up: without two samples it is zero, as in RabbitMQ.
 //!
@@ -20,6 +22,7 @@ use ferry_broker::ConnectionId;
 use ferry_core::Millis;
 use parking_lot::Mutex;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 pub(crate) use fields::{CHURN, Field, OBJECT, USED};
 pub(crate) use look::{churn, node_stats, queue_key, used};
@@ -32,6 +35,12 @@ pub(crate) const INTERVAL: Duration = Duration::from_secs(5);
 
 /// Objects whose rates are known at a time.
 const TRACKS_MAX: usize = 200_000;
+
+/// New queues without a count that one look notes.
+const BLANKS_MAX: usize = 1000;
+
+/// A look comes at least so many times its own length after the one before.
+const SHARE: u32 = 50;
 
 /// Objects besides the node whose course is kept.
 const WATCHED_MAX: usize = 256;
@@ -69,18 +78,19 @@ struct State {
 impl Sampler {
     /// Samples until the node stops.
     pub async fn run(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
-        let mut interval = tokio::time::interval(INTERVAL);
-        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        let mut next = Instant::now();
         loop {
             tokio::select! {
                 _ = stopped.wait_for(|stopped| *stopped) => return,
-                _ = interval.tick() => {}
+                () = tokio::time::sleep_until(next) => {}
             }
+            let begin = Instant::now();
             let shared = Arc::clone(&shared);
             let sampled = tokio::task::spawn_blocking(move || shared.sampler.sample(&shared));
             if sampled.await.is_err() {
                 tracing::error!("statistics could not be sampled");
             }
+            next = begin + pause_after(begin.elapsed());
         }
     }
 
@@ -108,6 +118,7 @@ impl Sampler {
             since,
             watched: state.watched.keys().cloned().collect(),
             taken: Vec::new(),
+            blanks: 0,
         }
     }
 
@@ -139,6 +150,11 @@ impl Sampler {
     }
 }
 
+/// Time from the begin of a look that took so long to the begin of the next one.
+fn pause_after(look: Duration) -> Duration {
+    INTERVAL.max(look.saturating_mul(SHARE))
+}
+
 impl State {
     fn add(&mut self, key: Key, values: Box<[u64]>, now: Millis) {
         let (round, full) = (self.round, self.tracks.len() >= TRACKS_MAX);
@@ -164,6 +180,8 @@ pub(crate) struct Round {
     since: Millis,
     watched: HashSet<Key>,
     taken: Vec<(Key, Box<[u64]>)>,
+    /// Queues without a count among them.
+    blanks: usize,
 }
 
 #[cfg(test)]

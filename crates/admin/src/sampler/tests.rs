@@ -70,3 +70,25 @@ fn only_so_many_are_watched_and_those_that_were_looked_at_last() {
     sampler.begin(10_000 + WATCHED_MS_MAX);
     assert!(watched(5) && !watched(6));
 }
+
+#[test]
+fn of_new_queues_without_a_count_few_are_noted() {
+    let sampler = Sampler::default();
+    let mut round = sampler.begin(0);
+    let blank = || Box::from([0, 0]);
+    for queue in 0..3 * BLANKS_MAX as u64 {
+        round.take_queue(Key::Queue(queue), blank(), false);
+    }
+    assert_eq!(round.taken.len(), BLANKS_MAX);
+    round.take_queue(Key::Queue(1_000_000), blank(), true);
+    round.take_queue(Key::Queue(1_000_001), values(5), false);
+    assert_eq!(round.taken.len(), BLANKS_MAX + 2);
+}
+
+#[test]
+fn looks_that_take_long_are_further_apart() {
+    for (look_ms, pause_ms) in [(0, 5_000), (100, 5_000), (101, 5_050), (1_000, 50_000)] {
+        let pause = pause_after(Duration::from_millis(look_ms));
+        assert_eq!(pause, Duration::from_millis(pause_ms), "{look_ms} ms");
+    }
+}

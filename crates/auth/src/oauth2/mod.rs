@@ -9,6 +9,8 @@
 //! Not here: how a door asks for a token (`backends`).
 
 mod claims;
+#[cfg(feature = "testing")]
+pub(crate) mod fuzzing;
 mod keys;
 mod scope;
 mod token;

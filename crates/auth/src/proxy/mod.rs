@@ -12,6 +12,8 @@
 //!
 //! Not here: whether the address it tells may do something (who asks takes both into account).
 
+#[cfg(feature = "testing")]
+pub(crate) mod fuzzing;
 mod networks;
 
 use std::io;

@@ -14,6 +14,8 @@
 //!
 //! Not here: who has which verifier (`ferry-broker`), how messages are carried.
 
+#[cfg(feature = "testing")]
+pub(crate) mod fuzzing;
 mod message;
 #[cfg(test)]
 mod tests;

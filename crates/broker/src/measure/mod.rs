@@ -184,7 +184,7 @@ pub struct QueueTimes {
 impl QueueHandle {
     /// How long its messages take; measured from the first call on.
     pub fn measure_times(&self) -> QueueTimes {
-        let times = self.times.get_or_init(Box::default);
+        let times = self.times_from_now();
         QueueTimes {
             waited_ms: times.waited.read(),
             leased_ms: times.leased.read(),

@@ -87,7 +87,7 @@ pub(super) fn note_reading(cx: &StateContext<'_>, slot: &QueueSlot, message: &Me
 }
 
 fn note_wait_in(slot: &QueueSlot, waited: Millis) {
-    if let Some(times) = slot.handle.times.get() {
+    if let Some(times) = slot.handle.times() {
         times.waited.note(waited, 1);
     }
 }
@@ -160,7 +160,7 @@ impl State {
         };
         let leased = cx.now.saturating_sub(since);
         self.leased.note(leased, &self.times.leased);
-        if let Some(times) = handle.times.get() {
+        if let Some(times) = handle.times() {
             times.leased.note(leased, 1);
         }
     }

@@ -136,7 +136,7 @@ impl State {
         } = self;
         let slot = &queues[key];
         let Some(target) = targets.get(&consumer) else {
-            return;
+            return self.handed_over(cx, key, outgoing);
         };
         let result = with_body(reader, staged, &outgoing.body, |message| {
             count_delivery(tally.of(slot.handle.kind), slot, outgoing);
@@ -146,8 +146,20 @@ impl State {
         });
         if let Err(error) = result {
             target.outlet.forgo(outgoing.admitted_bytes);
-            damaged(cx, &slot.handle, &error);
+            return damaged(cx, &slot.handle, &error);
         }
+        self.handed_over(cx, key, outgoing);
+    }
+
+    /// Lets a message go that nobody will settle, now that its body was read.
+    fn handed_over(&mut self, cx: &StateContext<'_>, key: usize, outgoing: &Outgoing) {
+        let Some(unread) = outgoing.unread else {
+            return;
+        };
+        let account = (&mut self.facts, &mut self.released, &mut self.memory);
+        let slot = &mut self.queues[key];
+        slot.queue.handed_over(unread, account);
+        slot.handle.show(&slot.queue.counts(), cx.now);
     }
 
     /// The tag of a consumer that is here.
@@ -218,7 +230,10 @@ impl State {
                 deliver(delivery(slot, message, &outgoing));
             });
             match result {
-                Ok(()) => return Some(true),
+                Ok(()) => {
+                    self.handed_over(cx, key, &outgoing);
+                    return Some(true);
+                }
                 Err(error) => damaged(cx, &slot.handle, &error),
             }
         }

@@ -12,6 +12,7 @@
 //!
 //! Not here: what a command does to a queue (`ferry-core`), how results leave (`effects`).
 
+mod changed;
 mod consumers;
 mod counting;
 mod deadlines;

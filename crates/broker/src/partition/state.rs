@@ -2,7 +2,7 @@
 //!
 //! Invariants
 //! - One step appends at most one record of facts; what its confirms promise is the end of that.
-//! - A queue's counts are shown outside before the step ends.
+//! - A queue's counts are shown outside before the step ends (`changed`).
 //! - A command for a queue that is gone does nothing but give back what it brought.
 
 use std::collections::BTreeSet;
@@ -64,13 +64,16 @@ pub(super) struct QueueSlot {
     pub handle: Arc<QueueHandle>,
     /// Its place in `deadlines`, if it has one.
     pub deadline: Option<Millis>,
+    /// Whether it stands in `changed`.
+    pub has_changed: bool,
 }
 
 /// All that one thread at a time may change.
 pub(crate) struct State {
     number: u16,
     log: Arc<Log>,
-    pub(super) queues: slab::Slab<QueueSlot>,
+    /// Each on its own: a slab that grows copies what is in it.
+    pub(super) queues: slab::Slab<Box<QueueSlot>>,
     pub(super) targets: Targets,
     pub(super) next_consumer: u64,
     pub(super) reader: Reader,
@@ -86,6 +89,8 @@ pub(crate) struct State {
     batch: LogBatch,
     release: ReleaseBatch,
     pub(super) deadlines: BTreeSet<(Millis, u32)>,
+    /// Queues that this step has changed.
+    pub(super) changed: Vec<u32>,
     need: Need,
     /// The step must be written even if it has no facts: what it promises is that something
     /// before it is safe.
@@ -113,6 +118,7 @@ impl State {
             batch: LogBatch::new(),
             release: ReleaseBatch::default(),
             deadlines: BTreeSet::new(),
+            changed: Vec::new(),
             need: Need::Lazy,
             covers_all: false,
         }
@@ -125,8 +131,9 @@ impl State {
             queue,
             handle: Arc::clone(handle),
             deadline: None,
+            has_changed: false,
         };
-        let place = self.queues.insert(slot) as u32;
+        let place = self.queues.insert(Box::new(slot)) as u32;
         handle.slot.store(place, Ordering::Release);
         self.plan(place);
     }
@@ -136,7 +143,7 @@ impl State {
         let Some(key) = self.find(place) else {
             return 0;
         };
-        let slot = self.queues.remove(key);
+        let slot = *self.queues.remove(key);
         if let Some(at) = slot.deadline {
             self.deadlines.remove(&(at, place.slot));
         }
@@ -228,14 +235,17 @@ impl State {
             released,
             memory,
             reader,
+            changed,
             ..
         } = self;
         let slot = &mut queues[key];
+        if !std::mem::replace(&mut slot.has_changed, true) {
+            changed.push(place.slot);
+        }
         let gate = OpenGate(targets);
         let lens = BodyLens::new(reader, cx);
-        let now = cx.now;
         let mut context = Context {
-            now,
+            now: cx.now,
             staged,
             gate: &gate,
             lens: &lens,
@@ -246,17 +256,9 @@ impl State {
             copied,
         };
         let result = command(&mut slot.queue, &mut context);
-        slot.handle.show(&slot.queue.counts(), now);
-        let awaited = slot.handle.awaited.load(Ordering::Relaxed);
-        if awaited != 0 && slot.queue.has_room((awaited - 1) as u32) {
-            slot.handle.awaited.store(0, Ordering::Relaxed);
-            let queue = place.id;
-            cx.afters.lock().push(After::Room { queue });
-        }
         if !self.effects.is_empty() {
             self.carry_out(cx, key, staged);
         }
-        self.plan(place.slot);
         Some(result)
     }
 
@@ -389,6 +391,7 @@ impl State {
         ticket: Option<&Arc<Ticket>>,
         rejected: &mut Vec<ConfirmTag>,
     ) {
+        self.show_changed(cx);
         let promise = self.write_facts(cx);
         if !self.released.is_empty() {
             for mark in self.released.drain(..) {
@@ -469,11 +472,12 @@ impl State {
 
     /// Every queue, to be changed one by one.
     pub fn places(&self) -> Vec<QueuePlace> {
-        let place = |(slot, queue): (usize, &QueueSlot)| QueuePlace {
+        let all = self.queues.iter();
+        all.map(|(slot, queue)| QueuePlace {
             slot: slot as u32,
             id: queue.queue.id(),
-        };
-        self.queues.iter().map(place).collect()
+        })
+        .collect()
     }
 }
 

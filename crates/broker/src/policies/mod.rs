@@ -13,6 +13,8 @@
 
 mod copies;
 mod exchanges;
+#[cfg(feature = "testing")]
+pub(crate) mod fuzzing;
 mod policy;
 mod rule;
 mod term;

@@ -68,7 +68,7 @@ impl Rule {
         })
     }
 
-    fn applies_to(&self, name: &str, kind: QueueKind) -> bool {
+    pub fn applies_to(&self, name: &str, kind: QueueKind) -> bool {
         let kinds = match self.policy.apply_to {
             ApplyTo::All | ApplyTo::Queues => true,
             ApplyTo::Exchanges => false,

@@ -7,12 +7,14 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use ferry_core::arguments::{Arguments, Value};
+use ferry_core::queue::Options;
 
 use super::{Policy, Ranked};
 use crate::RETAINED_QUEUE;
 use crate::arguments::Declared;
 use crate::definitions::Definition;
 use crate::handle::Effective;
+use crate::pool::Pool;
 
 /// Whose policies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +72,8 @@ impl Tier {
 pub(crate) struct Policies {
     user: Ranked,
     operator: Ranked,
+    /// What queues do.
+    options: Pool<Options>,
 }
 
 impl Policies {
@@ -111,7 +115,7 @@ impl Policies {
         };
         let policy = |rule: &super::Rule| Arc::clone(&rule.policy);
         Effective {
-            options: Arc::new(declared.options(settings.as_deref())),
+            options: self.options.share(declared.options(settings.as_deref())),
             policy: user.map(policy),
             operator_policy: operator.map(policy),
         }

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use ferry_broker::{
-    Basics, BindingSpec, Burst, CommitError, ConfirmTag, Exchange, ExchangeKind, MessageFormat,
-    MessageId, MessageView, Outcome, Promise, Published, Publisher, QueueHandle, Ticket,
+    Basics, BindingSpec, Burst, Choice, CommitError, ConfirmTag, ConsumerSpec, Exchange,
+    ExchangeKind, MessageFormat, MessageId, MessageView, Outcome, Promise, Published, Publisher,
+    QueueHandle, StreamOffset, Ticket,
 };
 use ferry_core::arguments::{Arguments, Value};
 use ferry_core::message::{Draft, Message};
 use ferry_log::Disk;
 use ferry_log::testing::FaultyDisk;
 
-use super::{Node, Seen};
+use super::{Node, Seen, Sink};
 
 /// The tag of messages whose properties are an id, if any, and headers.
 pub const CARRIED: u8 = 200;
@@ -244,6 +245,27 @@ pub fn take(node: &Node, queue: &Arc<QueueHandle>) -> Option<Seen> {
 pub fn drain(node: &Node, queue: &str) -> Vec<String> {
     let text = |seen: Seen| String::from_utf8(seen.body).unwrap();
     std::iter::from_fn(|| node.get(queue)).map(text).collect()
+}
+
+/// The bodies of all messages that a stream has.
+pub fn read_stream(node: &Node, name: &str) -> Vec<Vec<u8>> {
+    let sink = Sink::open();
+    let spec = ConsumerSpec {
+        tag: "reads".to_owned(),
+        no_ack: false,
+        exclusive: false,
+        priority: 0,
+        prefetch: 10_000,
+        choice: Choice {
+            offset: StreamOffset::First,
+            ..Choice::default()
+        },
+        outlet: sink.clone(),
+    };
+    let queue = node.queue(name);
+    let handle = node.broker.consume(&queue, spec, &mut || ()).unwrap();
+    node.broker.cancel(&handle);
+    sink.take().into_iter().map(|seen| seen.body).collect()
 }
 
 pub fn counter(node: &Node, name: &str) -> u64 {

@@ -290,6 +290,9 @@ impl Queue {
         if self.shards.is_some() {
             self.deliver_shards(cx);
         }
+        if self.consumers.choosers.is_none() && self.ready.common().count() == 0 {
+            return;
+        }
         while self.deliver_common(cx) {}
     }
 

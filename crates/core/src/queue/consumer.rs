@@ -179,10 +179,15 @@ pub enum SubscribeError {
 
 impl Consumers {
     /// No consumers yet.
-    pub fn new(single_active: bool) -> Consumers {
+    pub const fn new(single_active: bool) -> Consumers {
         Consumers {
+            slots: Vec::new(),
+            line: Line::new(),
+            choosers: None,
+            count: 0,
+            moments: 0,
             single_active,
-            ..Consumers::default()
+            active: None,
         }
     }
 

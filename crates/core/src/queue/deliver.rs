@@ -3,12 +3,14 @@
 //! Invariants
 //! - Who is handed a message has said yes to its size just before.
 //! - A delivery that must be settled has a lease before its effect is made.
+//! - One that needs no settling leaves when its body is in hand, not before.
 
 use super::Queue;
 use super::consumer::{ConsumerSlot, Subscription};
 use super::effect::{Context, Effect, Incoming, Outgoing};
 use super::entry::{BodyRef, Entry};
-use super::lease::Holder;
+use super::lease::{Ended, Holder, LeaseId};
+use crate::facts::{Facts, Mark};
 
 /// Bytes that a delivery takes on its way besides its body, for the room of an outlet.
 pub const DELIVERY_OVERHEAD_BYTES: usize = 256;
@@ -96,6 +98,7 @@ impl Queue {
         };
         let outgoing = Outgoing {
             lease,
+            unread: None,
             body,
             redelivered: false,
             returns: 0,
@@ -137,22 +140,36 @@ impl Queue {
         let body = BodyRef::from(&entry.body);
         let redelivered = entry.redelivered || entry.seq < self.suspect_below;
         let (returns, tag) = (entry.returns, self.tags.get(entry.seq));
-        let lease = if no_ack {
-            self.gone(&entry, cx);
-            None
-        } else {
+        let (mut lease, mut unread) = (None, None);
+        if !no_ack {
             cx.facts.delivered.extend(self.durable_mark(&entry));
             let deadline = self.lease_deadline(cx.now);
             self.key_out(entry.key, holder);
-            Some(self.leases.open(entry, holder, cx.now, deadline))
-        };
+            lease = Some(self.leases.open(entry, holder, cx.now, deadline));
+        } else if matches!(body, BodyRef::Log(_)) {
+            unread = Some(self.leases.open(entry, Holder::Unread, cx.now, 0));
+        } else {
+            self.gone(&entry, cx);
+        }
         Outgoing {
             lease,
+            unread,
             body,
             redelivered,
             returns,
             tag,
             admitted_bytes: 0,
+        }
+    }
+
+    /// The body of a message was read for somebody who settles nothing: now it is gone.
+    pub fn handed_over(
+        &mut self,
+        unread: LeaseId,
+        (facts, released, memory): (&mut Facts, &mut Vec<Mark>, &mut i64),
+    ) {
+        if let Ended::Lease(lease) = self.leases.end(unread) {
+            self.leave(&lease.entry, facts, released, memory);
         }
     }
 }

@@ -12,7 +12,7 @@ use super::entry::{BodyRef, Entry};
 use super::lease::{Holder, Lease, LeaseId};
 use super::passport::Step;
 use super::{Overflow, Queue};
-use crate::facts::{Change, Mark};
+use crate::facts::{Change, Facts, Mark};
 use crate::reason::DeadLetterReason;
 
 /// Messages that expire in one tick, so that nobody waits long for the partition.
@@ -35,12 +35,23 @@ impl Queue {
 
     /// A message is gone for good.
     pub(super) fn gone(&mut self, entry: &Entry, cx: &mut Context<'_>) {
-        *cx.memory -= entry.memory_bytes() as i64;
+        self.leave(entry, cx.facts, cx.released, cx.memory);
+    }
+
+    /// The same where there is no step.
+    pub(super) fn leave(
+        &mut self,
+        entry: &Entry,
+        facts: &mut Facts,
+        released: &mut Vec<Mark>,
+        memory: &mut i64,
+    ) {
+        *memory -= entry.memory_bytes() as i64;
         self.tags.forget(entry.seq);
         if let Some(mark) = self.mark(entry) {
-            cx.released.push(mark);
+            released.push(mark);
             if entry.durable {
-                cx.facts.gone.push(mark);
+                facts.gone.push(mark);
             }
         }
     }

@@ -18,7 +18,7 @@ use crate::routing::QueueId;
 use crate::view::MessageView;
 
 /// Names a consumer within its partition; never used twice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConsumerId(pub u64);
 
 /// A message on its way to a consumer.
@@ -26,6 +26,9 @@ pub struct ConsumerId(pub u64);
 pub struct Outgoing {
     /// Its lease; none if it needs no settling.
     pub lease: Option<LeaseId>,
+    /// What keeps it here until its body was read, if that may fail and nobody settles it: then
+    /// [`super::Queue::handed_over`] lets it go.
+    pub unread: Option<LeaseId>,
     /// Its body.
     pub body: BodyRef,
     /// Whether it may have been delivered before.

@@ -41,7 +41,7 @@ pub enum Held {
     Consumer(ConsumerId),
     /// Somebody who asked for one message.
     Get,
-    /// The broker, which moves it.
+    /// The broker, which moves it, or could not read it for somebody who settles nothing.
     Operator,
     /// The broker, which could not bring it to its dead-letter exchange yet.
     Departing(DeadLetterReason),
@@ -64,7 +64,7 @@ impl From<&Lease> for LeaseInfo {
             held: match lease.holder {
                 Holder::Consumer(slot) => Held::Consumer(slot.id()),
                 Holder::Get => Held::Get,
-                Holder::Operator(_) => Held::Operator,
+                Holder::Operator(_) | Holder::Unread => Held::Operator,
                 Holder::Departing(reason) => Held::Departing(reason),
             },
             since: lease.since,
@@ -196,6 +196,7 @@ impl Queue {
         let lease = self.leases.open(entry, holder, cx.now, 0);
         Some(Outgoing {
             lease: Some(lease),
+            unread: None,
             body,
             redelivered,
             returns,

@@ -51,6 +51,8 @@ pub enum Holder {
     Operator(Option<Millis>),
     /// The broker, on the way to the dead-letter exchange.
     Departing(DeadLetterReason),
+    /// Nobody: it goes as soon as its body was read for somebody who settles nothing.
+    Unread,
 }
 
 /// A delivered message.
@@ -121,6 +123,19 @@ pub struct Leases {
 }
 
 impl Leases {
+    /// No leases yet.
+    pub const fn new() -> Leases {
+        Leases {
+            slots: Vec::new(),
+            free: Vec::new(),
+            departing: 0,
+            lost: 0,
+            bytes: 0,
+            generation: 0,
+            deadlines: BTreeSet::new(),
+        }
+    }
+
     /// Opens a lease.
     pub fn open(&mut self, entry: Entry, holder: Holder, now: Millis, deadline: Millis) -> LeaseId {
         let lease = Lease {

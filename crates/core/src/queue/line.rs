@@ -46,6 +46,14 @@ pub struct Line {
 }
 
 impl Line {
+    /// Nobody waits.
+    pub const fn new() -> Line {
+        Line {
+            heap: Vec::new(),
+            places: Vec::new(),
+        }
+    }
+
     /// Whose turn is first.
     pub fn first(&self) -> Option<u32> {
         self.heap.first().map(|standing| standing.index)

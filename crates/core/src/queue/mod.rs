@@ -29,6 +29,7 @@ mod inspect;
 mod lease;
 mod line;
 mod notes;
+mod on_use;
 mod options;
 mod pace;
 mod page;
@@ -74,6 +75,7 @@ use choice::Work;
 use consumer::Consumers;
 use lease::{Holder, Leases};
 use notes::Notes;
+use on_use::OnUse;
 use ready::Ready;
 use schedule::Schedule;
 use shards::Group;
@@ -92,19 +94,21 @@ pub enum Enqueued {
 }
 
 /// One queue.
+///
+/// Of a million queues nearly all wait: what only a busy one needs is behind a pointer.
 #[derive(Debug)]
 pub struct Queue {
     id: QueueId,
     options: Arc<Options>,
-    ready: Ready,
+    ready: OnUse<Ready>,
     /// What waits for its time; none if nothing does.
     schedule: Option<Box<Schedule>>,
     /// What makes it a stream, if it is one.
     stream: Option<Box<Stream>>,
-    leases: Leases,
+    leases: OnUse<Leases>,
     /// Departing messages that could not arrive at their last attempt.
     stuck: u64,
-    consumers: Consumers,
+    consumers: OnUse<Consumers>,
     /// Who gets which keys, if the queue keeps them apart.
     shards: Option<Box<Group>>,
     work: Work,
@@ -137,13 +141,16 @@ impl Queue {
         let options = options.into();
         let mut queue = Queue {
             id,
-            ready: Ready::default(),
+            ready: OnUse::default(),
             schedule: None,
             stream: (options.kind == QueueKind::Stream)
                 .then(|| Box::new(Stream::new(options.retention))),
-            leases: Leases::default(),
+            leases: OnUse::default(),
             stuck: 0,
-            consumers: Consumers::new(options.single_active_consumer),
+            consumers: match options.single_active_consumer {
+                true => OnUse::with(Consumers::new(true)),
+                false => OnUse::default(),
+            },
             shards: None,
             work: Work::default(),
             window: None,
@@ -248,7 +255,7 @@ impl Queue {
             Some(_) => self.first_free(cx)?,
             None => {
                 while !self.expire_front(cx) {}
-                self.ready.pop_front()?
+                self.ready.used()?.pop_front()?
             }
         };
         self.pace_spend(entry.size, cx.now);
@@ -258,6 +265,9 @@ impl Queue {
     /// Drops all ready messages and says how many. A stream keeps them.
     pub fn purge(&mut self, cx: &mut Context<'_>) -> u64 {
         if self.is_stream() {
+            return 0;
+        }
+        if self.ready.count() == 0 {
             return 0;
         }
         let mut ready = self.ready.take_all();

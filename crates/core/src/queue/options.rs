@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::Millis;
 
 /// What happens to a publish when the queue is at its maximum length.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub enum Overflow {
     /// The oldest ready message goes, dead-lettered as `maxlen`.
     #[default]
@@ -23,7 +23,7 @@ pub enum Overflow {
 }
 
 /// Which kind of queue was asked for. On one node both are kept by the same log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub enum QueueKind {
     /// A classic queue.
     #[default]
@@ -35,7 +35,7 @@ pub enum QueueKind {
 }
 
 /// When a durable message counts as safe, and so when it is confirmed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub enum SyncPolicy {
     /// Synced to the disk: survives a power cut. The default.
     #[default]
@@ -65,7 +65,7 @@ impl SyncPolicy {
 }
 
 /// How a queue keeps the messages of one key in order among several consumers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Shards {
     /// Into how many parts the keys are divided.
     pub count: u16,
@@ -74,7 +74,7 @@ pub struct Shards {
 }
 
 /// How long a stream keeps messages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Retention {
     /// Age after which they go, in milliseconds; none for never.
     pub max_age_ms: Option<u64>,
@@ -83,7 +83,7 @@ pub struct Retention {
 }
 
 /// How much may pass in a second; none for any amount.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Rate {
     /// Messages.
     pub messages: Option<u64>,
@@ -99,7 +99,7 @@ impl Rate {
 }
 
 /// What happens to a dead letter that its target can not take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub enum DeadLetterStrategy {
     /// It is dropped, and so is one without a route.
     AtMostOnce,
@@ -113,7 +113,7 @@ pub enum DeadLetterStrategy {
 }
 
 /// When a message that came back is tried again, and how often.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Retry {
     /// Tries before it is dead-lettered, at least 1; none for no end.
     pub limit: Option<u32>,
@@ -128,7 +128,7 @@ pub struct Retry {
 }
 
 /// How many message ids are remembered, and for how long.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Deduplication {
     /// Most ids; at least 1.
     pub ids_max: u64,
@@ -137,7 +137,7 @@ pub struct Deduplication {
 }
 
 /// Where dead letters go.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct DeadLetterTarget {
     /// The exchange; empty for the default one.
     pub exchange: String,
@@ -146,7 +146,7 @@ pub struct DeadLetterTarget {
 }
 
 /// The options of one queue.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Options {
     /// Whether messages may outlive the broker.
     pub durable: bool,

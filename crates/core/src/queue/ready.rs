@@ -49,16 +49,18 @@ pub struct Sums {
 
 impl Default for Sums {
     fn default() -> Sums {
-        Sums {
-            count: 0,
-            bytes: 0,
-            expiring: 0,
-            due: NEVER,
-        }
+        Sums::NOTHING
     }
 }
 
 impl Sums {
+    const NOTHING: Sums = Sums {
+        count: 0,
+        bytes: 0,
+        expiring: 0,
+        due: NEVER,
+    };
+
     /// No message expires earlier; none if none can expire. Just after `take_expired` it is later
     /// than its `now`, unless there was more than it might take.
     pub fn next_expiry(&self) -> Option<Millis> {

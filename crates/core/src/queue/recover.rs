@@ -42,7 +42,7 @@ use crate::reason::DeadLetterReason;
 use crate::routing::QueueId;
 use crate::wire::{Cursor, Truncated, put_varint};
 pub(super) use story::Retag;
-use story::{Note, PositionMap, Positions, Story};
+use story::{Note, Told};
 
 /// More messages than a queue can ever see: a number beyond is not one that was written.
 pub(super) const SEQ_MAX: u64 = u64::MAX / 2;
@@ -94,7 +94,7 @@ impl Queue {
             match lease.holder {
                 Holder::Operator(Some(_)) => continue,
                 Holder::Departing(_) => continue,
-                Holder::Operator(None) => {}
+                Holder::Operator(None) | Holder::Unread => {}
                 Holder::Consumer(_) | Holder::Get => {
                     entry.redelivered = true;
                     entry.returns = entry.returns.saturating_add(1);
@@ -140,10 +140,8 @@ fn write_pages(out: &mut Vec<u8>, pages: &[Packed]) {
 #[derive(Debug)]
 pub struct Recovering {
     queue: Queue,
-    gone: Positions,
-    moved: PositionMap<Position>,
-    delivered: PositionMap<u32>,
-    notes: PositionMap<Note>,
+    /// What facts say, if there are any: most queues of many have none.
+    told: Option<Box<Told>>,
     /// Level and place of what was out at the checkpoint, or came back before it.
     tried: Vec<(u8, u64)>,
 }
@@ -153,10 +151,7 @@ impl Recovering {
     pub fn new(id: QueueId, options: impl Into<Arc<Options>>, now: Millis) -> Recovering {
         Recovering {
             queue: Queue::undivided(id, options, now),
-            gone: Positions::default(),
-            moved: PositionMap::default(),
-            delivered: PositionMap::default(),
-            notes: PositionMap::default(),
+            told: None,
             tried: Vec::new(),
         }
     }
@@ -206,7 +201,10 @@ impl Recovering {
     }
 
     fn read_ready(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Truncated> {
-        let mut first = self.queue.ready.take_all();
+        let mut first = match self.queue.ready.used() {
+            Some(ready) => ready.take_all(),
+            None => Levels::default(),
+        };
         let mut others = Vec::new();
         for number in 0..cursor.varint()? {
             let mut other = Levels::default();
@@ -221,7 +219,10 @@ impl Recovering {
             }
         }
         others.insert(0, first);
-        self.queue.ready = Ready::Plain(merge(others).map_err(|_| Truncated)?);
+        let all = merge(others).map_err(|_| Truncated)?;
+        if all.count() > 0 {
+            *self.queue.ready = Ready::Plain(all);
+        }
         Ok(())
     }
 
@@ -288,32 +289,40 @@ impl Recovering {
         }
     }
 
+    fn told(&mut self) -> &mut Told {
+        self.told.get_or_insert_default()
+    }
+
     /// A message left.
     pub fn gone(&mut self, position: Position) {
-        self.gone.insert(position);
+        self.told().gone.insert(position);
     }
 
     /// A message was handed out.
     pub fn delivered(&mut self, position: Position) {
-        *self.delivered.entry(position).or_default() += 1;
+        *self.told().delivered.entry(position).or_default() += 1;
     }
 
     /// A body was copied.
     pub fn moved(&mut self, from: Position, to: Position) {
-        self.moved.insert(from, to);
+        self.told().moved.insert(from, to);
     }
 
     /// Something rarer happened.
     pub fn changed(&mut self, change: &Change) {
         match change {
             Change::Delayed(mark, at, expires_at) => {
-                let note = self.notes.entry(mark.position).or_default();
-                note.waits_until = Some(*at);
-                note.expires_at = Some(*expires_at);
+                let is_stream = self.queue.is_stream();
+                let note = self.told().notes.entry(mark.position).or_default();
+                // What was appended to a stream stays.
+                if !(is_stream && note.seq.is_some()) {
+                    note.waits_until = Some(*at);
+                    note.expires_at = Some(*expires_at);
+                }
             }
             Change::Awake(mark, expires_at) => {
                 let seq = self.queue.take_seq();
-                let note = self.notes.entry(mark.position).or_default();
+                let note = self.told().notes.entry(mark.position).or_default();
                 *note = Note {
                     seq: Some(seq),
                     waits_until: Some(0),
@@ -323,10 +332,11 @@ impl Recovering {
                 };
             }
             Change::Departed(mark, reason) => {
-                self.notes.entry(mark.position).or_default().departed = Some(*reason);
+                let note = self.told().notes.entry(mark.position).or_default();
+                note.departed = Some(*reason);
             }
             Change::Tagged(mark, number) => {
-                let note = self.notes.entry(mark.position).or_default();
+                let note = self.told().notes.entry(mark.position).or_default();
                 note.tag = Some(*number);
                 note.expires_at = Some(0);
             }
@@ -383,29 +393,14 @@ impl Recovering {
     }
 
     fn apply_facts(&mut self) {
-        let Recovering {
-            queue,
-            gone,
-            moved,
-            delivered,
-            notes,
-            ..
-        } = self;
-        let facts = gone.iter().chain(moved.keys()).chain(delivered.keys());
-        let mut touched: Vec<Position> = facts.chain(notes.keys()).copied().collect();
-        if touched.is_empty() {
+        let Some(story) = self.told.take() else {
             return;
-        }
-        touched.sort_unstable();
+        };
+        let queue = &mut self.queue;
+        let touched = story.positions();
         let any_in = |positions: RangeInclusive<Position>| {
             let first = touched.partition_point(|at| at < positions.start());
             touched.get(first).is_some_and(|at| positions.contains(at))
-        };
-        let story = Story {
-            gone,
-            moved,
-            delivered,
-            notes,
         };
         let (options, is_stream) = (Arc::clone(&queue.options), queue.is_stream());
         let (mut displaced, mut retagged) = (Vec::new(), Vec::new());
@@ -431,7 +426,11 @@ impl Recovering {
         if let Some(schedule) = &mut queue.schedule {
             schedule.retain(any_in, |at, entry| apply(Some(at), entry));
         }
-        for lease in queue.leases.drain().collect::<Vec<_>>() {
+        let stuck: Vec<Lease> = match queue.leases.used() {
+            Some(leases) => leases.drain().collect(),
+            None => Vec::new(),
+        };
+        for lease in stuck {
             // Only what is stuck is leased so far.
             let Holder::Departing(reason) = lease.holder else {
                 continue;
@@ -452,24 +451,28 @@ impl Recovering {
 
     /// Puts what facts moved to another state where it belongs.
     fn place(&mut self, displaced: Vec<(Option<Millis>, Entry, Note)>) {
-        let mut awake = Vec::new();
+        let (mut awake, mut waiting) = (Vec::new(), Vec::new());
         for (waited, mut entry, note) in displaced {
             entry.seq = note.seq.unwrap_or(entry.seq);
             entry.expires_at = note.expires_at.unwrap_or(entry.expires_at);
             match (note.departed, note.waits_until.or(waited)) {
                 (Some(reason), _) => self.depart(entry, reason),
                 (None, None | Some(0)) => awake.push(entry),
-                (None, Some(at)) => {
-                    self.queue.wait(entry, at);
-                }
+                (None, Some(at)) => waiting.push((at, entry)),
             }
+        }
+        // Damaged facts may have a message enter twice.
+        waiting.sort_unstable_by_key(|(at, entry)| (*at, entry.seq));
+        waiting.dedup_by_key(|(at, entry)| (*at, entry.seq));
+        for (at, entry) in waiting {
+            self.queue.wait(entry, at);
         }
         if awake.is_empty() {
             return;
         }
         // Merged page by page with what was ready, so that many cost no more than few.
         awake.sort_unstable_by_key(|entry| (std::cmp::Reverse(entry.priority), entry.seq));
-        // Damaged facts may have a message enter twice.
+        // As above.
         awake.dedup_by_key(|entry| (entry.priority, entry.seq));
         let mut awake = awake.into_iter().peekable();
         let mut merged = Levels::default();
@@ -481,6 +484,6 @@ impl Recovering {
             merged.push_back(entry);
         });
         awake.for_each(|entry| merged.push_back(entry));
-        self.queue.ready = Ready::Plain(merged);
+        *self.queue.ready = Ready::Plain(merged);
     }
 }

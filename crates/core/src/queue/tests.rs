@@ -5,6 +5,7 @@ mod delays;
 mod departures;
 mod dispatch;
 mod duplicates;
+mod idle;
 mod leases;
 mod numbered;
 mod operator;
@@ -81,6 +82,14 @@ impl Bench {
             copied: &mut None,
         };
         let result = command(&mut self.queue, &mut cx);
+        for effect in &self.effects {
+            if let Effect::Deliver(_, outgoing) = effect
+                && let Some(unread) = outgoing.unread
+            {
+                let account = (&mut self.facts, &mut self.released, &mut self.memory);
+                self.queue.handed_over(unread, account);
+            }
+        }
         let mut record = Vec::new();
         self.facts.encode(&mut record);
         self.facts.clear();
@@ -105,10 +114,9 @@ impl Bench {
         ttl_ms: Option<u64>,
     ) -> Enqueued {
         self.published += 1;
-        let position = if durable {
-            (1 << 32) + self.published * 100
-        } else {
-            NOT_LOGGED
+        let position = match durable {
+            true => (1 << 32) + self.published * 100,
+            false => NOT_LOGGED,
         };
         let incoming = Incoming {
             offset,
@@ -136,6 +144,18 @@ impl Bench {
         let slot = self.queue.subscribe(subscription, choice, now).unwrap();
         self.run(|queue, cx| queue.deliver_ready(cx));
         slot
+    }
+
+    /// Takes one message; its body can always be read.
+    fn get(&mut self, no_ack: bool) -> Option<Outgoing> {
+        self.run(|queue, cx| {
+            let outgoing = queue.get(no_ack, cx)?;
+            if let Some(unread) = outgoing.unread {
+                let account = (&mut *cx.facts, &mut *cx.released, &mut *cx.memory);
+                queue.handed_over(unread, account);
+            }
+            Some(outgoing)
+        })
     }
 
     fn deliveries(&mut self) -> Vec<(u64, Outgoing)> {
@@ -432,7 +452,7 @@ fn recovery_keeps_what_is_not_settled_and_counts_what_was_delivered() {
     let mut again = again.finish(false, |_| ());
     assert_eq!(again.counts().ready, 3);
     std::mem::swap(&mut bench.queue, &mut again);
-    let first = bench.run(|queue, cx| queue.get(true, cx)).unwrap();
+    let first = bench.get(true).unwrap();
     assert!(first.redelivered);
     assert_eq!(first.returns, 1);
     std::mem::swap(&mut bench.queue, &mut queue);

@@ -36,12 +36,16 @@ impl Queue {
             }
             true
         };
-        self.leases.iter_mut().for_each(|lease| {
-            move_one(&mut lease.entry);
-        });
+        if let Some(leases) = self.leases.used() {
+            leases.iter_mut().for_each(|lease| {
+                move_one(&mut lease.entry);
+            });
+        }
         let inside =
             |page: &page::Packed| page.positions().start() < &to && page.positions().end() >= &from;
-        self.ready.retain(inside, &mut move_one);
+        if let Some(ready) = self.ready.used() {
+            ready.retain(inside, &mut move_one);
+        }
         if let Some(schedule) = &mut self.schedule {
             let inside =
                 |at: std::ops::RangeInclusive<Position>| at.start() < &to && at.end() >= &from;
@@ -79,7 +83,9 @@ impl Queue {
             }
             true
         };
-        self.ready.retain(|_| false, &mut spill_one);
+        if let Some(ready) = self.ready.used() {
+            ready.retain(|_| false, &mut spill_one);
+        }
         if let Some(schedule) = &mut self.schedule {
             schedule.retain(|_| false, |_, entry| spill_one(entry));
         }

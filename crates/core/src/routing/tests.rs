@@ -4,6 +4,7 @@
 mod filters;
 mod hashed;
 mod headers;
+mod measure;
 mod model;
 mod options;
 mod patterns;

@@ -3,14 +3,19 @@
 #![allow(clippy::unwrap_used)]
 
 mod checks;
+// Each test uses one of the limits.
+#[allow(dead_code, unsafe_code)]
+#[path = "../../../../fuzz/src/memory.rs"]
+mod memory;
 #[path = "../../../../fuzz/seeds.rs"]
 mod seeds;
 
+use memory::{Memory, bounded};
 use seeds::{Mutations, Rng};
 
-fn run(target: &str, words: &[&[u8]], check: fn(&[u8])) {
+fn run(target: &str, per_seed: u64, words: &[&[u8]], check: fn(&[u8])) {
     let mutations = Mutations {
-        per_seed: 2000,
+        per_seed,
         edges: [0, 1, 0x7F, 0x80, 0xFE, 0xFF],
         insert: &|rng: &mut Rng| words[rng.below(words.len())].to_vec(),
     };
@@ -28,7 +33,9 @@ const NUMBERS: [&[u8]; 5] = [
 
 #[test]
 fn any_facts_are_read_or_refused() {
-    run("core_facts", &NUMBERS, checks::check_facts);
+    run("core_facts", 1000, &NUMBERS, |bytes| {
+        bounded(Memory::MACHINE, bytes, checks::check_facts);
+    });
 }
 
 #[test]
@@ -36,27 +43,37 @@ fn any_filter_is_compiled_or_refused() {
     let words: [&[u8]; 12] = [
         b"a", b" AND ", b" OR ", b"NOT ", b"(", b")", b"'", b"-", b"1", b"%", b" LIKE ", b" IN (",
     ];
-    run("core_filter", &words, checks::check_filter);
+    run("core_filter", 1000, &words, |bytes| {
+        bounded(Memory::COMPILED, bytes, checks::check_filter);
+    });
 }
 
 #[test]
 fn any_image_of_a_queue_is_read_or_refused() {
-    run("core_image", &NUMBERS, checks::check_image);
+    run("core_image", 1000, &NUMBERS, |bytes| {
+        bounded(Memory::MACHINE, bytes, checks::check_image);
+    });
 }
 
 #[test]
 fn any_stored_message_is_read_or_refused() {
-    run("core_message", &NUMBERS, checks::check_message);
+    run("core_message", 1000, &NUMBERS, |bytes| {
+        bounded(Memory::CODEC, bytes, checks::check_message);
+    });
 }
 
 #[test]
 fn routes_do_not_depend_on_the_order_of_bindings() {
     let changes: [&[u8]; 4] = [b"\0\x01\x01", b"\x01\x02\0", b"\x08\x01\x01", b"\x0C\x01\0"];
-    run("core_routes", &changes, checks::check_routes);
+    run("core_routes", 100, &changes, |bytes| {
+        bounded(Memory::MACHINE, bytes, checks::check_routes);
+    });
 }
 
 #[test]
 fn topic_routes_are_those_of_a_plain_matcher() {
     let words: [&[u8]; 8] = [b"#", b"*", b".", b"a", b"a.", b".#.", b"\n", b"*."];
-    run("core_topic", &words, checks::check_topic);
+    run("core_topic", 1000, &words, |bytes| {
+        bounded(Memory::MACHINE, bytes, checks::check_topic);
+    });
 }

@@ -82,7 +82,7 @@ pub(crate) struct Channel {
     /// In transactional mode: what waits for the commit.
     pub(crate) tx: Option<Box<Tx>>,
     /// Its consumers by tag.
-    pub(crate) consumers: HashMap<Box<[u8]>, Consumer, foldhash::fast::RandomState>,
+    pub(crate) consumers: HashMap<Box<[u8]>, Consumer, crate::hashing::HashState>,
     /// Its reply consumer.
     pub(crate) reply_consumer: Option<ReplyConsumer>,
     /// The queue that it declared last.

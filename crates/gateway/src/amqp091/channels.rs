@@ -13,7 +13,7 @@ const DIRECT_MAX: usize = 64;
 #[derive(Default)]
 pub(crate) struct Channels {
     direct: Vec<Option<Box<Channel>>>,
-    others: HashMap<u16, Box<Channel>, foldhash::fast::RandomState>,
+    others: HashMap<u16, Box<Channel>, crate::hashing::HashState>,
     count: usize,
 }
 

@@ -17,6 +17,8 @@
 
 mod answer;
 mod deliver;
+#[cfg(feature = "testing")]
+pub(crate) mod fuzzing;
 mod open;
 mod properties;
 mod publish;

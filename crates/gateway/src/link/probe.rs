@@ -49,7 +49,7 @@ impl Front {
 impl<W: Wire> Link<W> {
     /// The address that the client has connected to.
     pub(crate) fn local_addr(&self) -> Option<SocketAddr> {
-        self.writer.local_addr().ok()
+        self.writer.local_addr()
     }
 }
 

@@ -52,7 +52,7 @@ impl<W: Wire> Link<W> {
             if !self.state.lock().outbox.is_blocked() {
                 return Poll::Ready(Ok(()));
             }
-            match self.writer.as_ref().poll_write_ready(cx) {
+            match self.writer.poll_write_ready(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Ready(Ok(())) => {

@@ -16,6 +16,8 @@
 //!
 //! Not here: topics and routing keys of deliveries (the doors), bytes of packets (the codecs).
 
+#[cfg(feature = "testing")]
+pub(crate) mod fuzzing;
 pub(crate) mod to_amqp;
 pub(crate) mod to_mqtt;
 
@@ -61,6 +63,8 @@ const RESERVED: [&str; 10] = [
 
 /// User properties that carry what AMQP has a property for and MQTT has not.
 pub(crate) mod carried {
+    /// What all of them begin with.
+    pub(crate) const PREFIX: &str = "x-amqp-";
     pub(crate) const CONTENT_ENCODING: &str = "x-amqp-content-encoding";
     pub(crate) const PRIORITY: &str = "x-amqp-priority";
     pub(crate) const REPLY_TO: &str = "x-amqp-reply-to";

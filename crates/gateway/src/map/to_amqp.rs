@@ -84,8 +84,17 @@ pub(crate) fn properties(block: &Block<'_>, arrival: Option<Arrival<'_>>, room: 
         ..Edit::default()
     };
     let mut pairs = Vec::new();
+    // Properties come first on the way back: what comes behind a value of its name that was no
+    // property is none either.
+    let mut behind: HashSet<&str, foldhash::fast::RandomState> = HashSet::default();
     for (name, value) in from.user_properties() {
-        if !take(&mut edit, name, value) && !headers.user(name, value) {
+        if !behind.contains(name) && take(&mut edit, name, value) {
+            continue;
+        }
+        if name.starts_with(carried::PREFIX) {
+            behind.insert(name);
+        }
+        if !headers.user(name, value) {
             pairs.push((name, value));
         }
     }

@@ -43,7 +43,7 @@ struct Place {
 
 #[derive(Default)]
 struct Places {
-    of: HashMap<ClientKey, Place, foldhash::fast::RandomState>,
+    of: HashMap<ClientKey, Place, crate::hashing::HashState>,
     /// Most that there have been at a time.
     most: usize,
     next: u64,

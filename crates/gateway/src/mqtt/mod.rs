@@ -14,6 +14,7 @@
 //! Not here: bytes (`mqtt`, the codec), sockets (`connection`, `link`), what a queue does, what
 //! messages look like to other protocols (`map`).
 
+mod again;
 mod alias;
 mod answer;
 pub(crate) mod block;

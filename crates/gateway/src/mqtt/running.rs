@@ -35,14 +35,14 @@ use super::wire::Published;
 use crate::pacing::Pacing;
 
 /// Packet ids.
-type Ids = hashbrown::HashSet<u16, foldhash::fast::RandomState>;
+type Ids = hashbrown::HashSet<u16, crate::hashing::HashState>;
 
 /// An open connection.
 pub(crate) struct Running {
     common: Common,
-    publisher: Publisher,
+    /// What a client needs that publishes, from its first publish on.
+    publishing: Option<Box<Publishing>>,
     aliases: InAliases,
-    scratch: Scratch,
     /// Publishes of QoS 2 of the client that it has not released.
     received: Ids,
     sources: Sources,
@@ -65,12 +65,27 @@ pub(crate) struct Running {
     under_way: u32,
 }
 
-impl Running {
-    /// A connection that was just let in.
-    pub(crate) fn new(common: Common, stored: Stored) -> Running {
+/// How the publishes of a client find their way.
+struct Publishing {
+    publisher: Publisher,
+    scratch: Scratch,
+}
+
+impl Publishing {
+    fn of(common: &Common) -> Box<Publishing> {
         let publisher = Publisher::of(common.vhost.clone(), common.connection)
             .with_origin(common.origin.clone())
             .by(common.user.clone());
+        Box::new(Publishing {
+            publisher,
+            scratch: Scratch::default(),
+        })
+    }
+}
+
+impl Running {
+    /// A connection that was just let in.
+    pub(crate) fn new(common: Common, stored: Stored) -> Running {
         let terms = &common.terms;
         let receiver = Receiver::new(
             common.version,
@@ -89,9 +104,8 @@ impl Running {
             Note::Released(_) => None,
         });
         Running {
-            publisher,
+            publishing: None,
             aliases: InAliases::default(),
-            scratch: Scratch::default(),
             received: received.collect(),
             expiry_s: stored.expiry_s,
             sys: SysWatch::default(),

@@ -17,6 +17,7 @@ use ferry_core::Millis;
 use ferry_core::message::Message;
 use mqtt::{Forward, Properties, PublishHead, Qos, Version, publish_bytes, topic, write_publish};
 
+use super::again;
 use super::alias::OutAliases;
 use super::config::MQTT_PACKET_BYTES_MAX;
 use super::deliver::{Receiver, Source};
@@ -80,6 +81,11 @@ impl Wire {
     ) -> Option<()> {
         let from = receiver.sources.get(usize::from(source))?.as_ref()?;
         let message: &Message<'_> = &delivery.message;
+        let keeps_retain = keeps_retain_of_all(receiver.version, from, delivery);
+        if again::copy(message, keeps_retain, || outbox.buffer()) {
+            self.count(delivery);
+            return None;
+        }
         receiver.topic.clear();
         if !topic::from_key(message.routing_key(), &mut receiver.topic) {
             return None;
@@ -121,7 +127,8 @@ impl Wire {
         self.count(delivery);
         if way.qos == 0 {
             packet.name(&mut receiver.aliases);
-            packet.write(outbox.buffer());
+            let packet = packet.write_to(outbox.buffer());
+            again::note(message, keeps_retain, packet);
             return None;
         }
         let stage = self.begin_flight(&mut packet.head, &way, source, delivery)?;
@@ -194,6 +201,17 @@ impl Wire {
         self.leftovers.done.extend(late_lease);
         Some(id)
     }
+}
+
+/// Whether messages keep the flag that they were published with, where that alone is to be known:
+/// the packet is the same then for all whose answer is.
+#[inline]
+fn keeps_retain_of_all(version: Version, from: &Source, delivery: &Delivery<'_>) -> Option<bool> {
+    if version.is_5() || delivery.lease.is_some() {
+        return None;
+    }
+    let verdict = from.subscriptions.judge_all()?;
+    Some(verdict.retain_as_published)
 }
 
 /// How a message goes out, if it does; replaces `ids` by what its subscriptions are called.
@@ -269,6 +287,13 @@ impl Packet<'_> {
             self.forward.topic_alias = Some(number);
             self.head.topic = b"";
         }
+    }
+
+    /// Appends it, and gives it back as it stands there.
+    fn write_to<'o>(&self, out: &'o mut Vec<u8>) -> &'o [u8] {
+        let start = out.len();
+        self.write(out);
+        &out[start..]
     }
 
     fn write(&self, out: &mut Vec<u8>) {

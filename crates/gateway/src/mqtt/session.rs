@@ -356,7 +356,8 @@ impl Session {
         self.goes_on = true;
         self.phase = Phase::Open(Box::new(open));
         // What changed before there was somebody to be told.
-        self.link.notify(event::ACCESS | event::TAKEN);
+        self.link
+            .notify(event::ACCESS | event::TAKEN | event::PRESSURE);
         if self.shared.is_stopping() {
             self.link.notify(event::SHUTDOWN);
         }

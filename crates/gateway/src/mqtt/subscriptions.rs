@@ -80,7 +80,7 @@ const VERDICTS: usize = 6;
 /// The subscriptions of one queue.
 #[derive(Debug, Default)]
 pub(crate) struct Subscriptions {
-    by_filter: HashMap<Box<[u8]>, Subscription, foldhash::fast::RandomState>,
+    by_filter: HashMap<Box<[u8]>, Subscription, crate::hashing::HashState>,
     /// How many have which verdict.
     verdicts: [u32; VERDICTS],
     /// How many need a look for other reasons.
@@ -125,6 +125,12 @@ impl Subscriptions {
         let of_all = self.verdicts.iter().position(|count| *count == whole);
         let alike = of_all.filter(|_| whole > 0 && self.special == 0);
         self.alike = alike.map(Verdict::of);
+    }
+
+    /// How every message is delivered, if none has to be looked at.
+    #[inline]
+    pub(crate) fn judge_all(&self) -> Option<Verdict> {
+        self.alike
     }
 
     /// How a message is delivered, if it is; replaces `ids` by what its subscriptions are called.

@@ -32,6 +32,7 @@ pub(crate) use self::watch::SysWatch;
 use super::wire::Link;
 use crate::link::event;
 use crate::shared::Shared;
+use crate::worker::later;
 
 /// What is told as the version.
 const VERSION: &str = concat!("FerryMQ version ", env!("CARGO_PKG_VERSION"));
@@ -102,18 +103,7 @@ impl Sys {
         if interval_s > 0 && !std::mem::replace(&mut watchers.is_ticking, true) {
             watchers.loads = Loads::new(Totals::of(shared), Instant::now());
             let interval = Duration::from_secs(interval_s.into());
-            let shared = Arc::downgrade(shared);
-            tokio::spawn(async move {
-                loop {
-                    tokio::time::sleep(interval).await;
-                    let Some(shared) = shared.upgrade() else {
-                        return;
-                    };
-                    if !shared.mqtt.sys.tick(&shared) {
-                        return;
-                    }
-                }
-            });
+            tick_later(interval, Arc::downgrade(shared));
         }
         Seat {
             sys: Arc::clone(self),
@@ -171,6 +161,17 @@ impl Sys {
         });
         lines
     }
+}
+
+/// Tells everybody again and again, as long as there is somebody.
+fn tick_later(interval: Duration, shared: Weak<Shared>) {
+    let _never_aborted = later(interval, move || {
+        if let Some(there) = shared.upgrade()
+            && there.mqtt.sys.tick(&there)
+        {
+            tick_later(interval, shared);
+        }
+    });
 }
 
 impl Totals {

@@ -12,11 +12,10 @@ use std::time::Duration;
 use ferry_broker::Burst;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
-use tokio::task::AbortHandle;
 
 use super::clients::ClientKey;
 use super::will::{Author, Will};
-use crate::worker::with_worker;
+use crate::worker::{Later, later, with_worker};
 
 /// What all waiting wills may take, in bytes.
 const WAITING_BYTES_MAX: usize = 64 << 20;
@@ -25,12 +24,12 @@ struct Waiting {
     number: u64,
     author: Author,
     will: Will,
-    timer: AbortHandle,
+    timer: Later,
 }
 
 #[derive(Default)]
 struct Table {
-    of: HashMap<ClientKey, Waiting, foldhash::fast::RandomState>,
+    of: HashMap<ClientKey, Waiting, crate::hashing::HashState>,
     bytes: usize,
     next: u64,
 }
@@ -63,8 +62,7 @@ impl Wills {
         table.next += 1;
         let number = table.next;
         let (wills, of) = (Arc::downgrade(self), key.clone());
-        let timer = tokio::spawn(async move {
-            tokio::time::sleep(delay).await;
+        let timer = later(delay, move || {
             if let Some(wills) = wills.upgrade() {
                 wills.fire(&of, number);
             }
@@ -74,7 +72,7 @@ impl Wills {
             number,
             author,
             will,
-            timer: timer.abort_handle(),
+            timer,
         };
         let before = table.of.insert(key, waiting);
         // A session that begins settles the will of the one before it: there is none.

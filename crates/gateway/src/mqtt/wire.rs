@@ -138,7 +138,7 @@ pub(crate) struct Wire {
     /// What is on its way to the client.
     pub(crate) flights: Flights,
     /// PUBLISH packets that wait until their ids are safe.
-    pub(crate) tagging: hashbrown::HashMap<u16, Vec<u8>, foldhash::fast::RandomState>,
+    pub(crate) tagging: hashbrown::HashMap<u16, Vec<u8>, crate::hashing::HashState>,
     /// Flights that were let pass and have not come yet.
     pub(crate) reserved: usize,
     /// A consumer was refused for want of a packet id.

@@ -16,6 +16,8 @@
 mod deframer;
 mod door;
 mod framed;
+#[cfg(feature = "testing")]
+pub(crate) mod fuzzing;
 mod request;
 
 pub(crate) use self::deframer::Deframer;

@@ -83,6 +83,8 @@ pub(super) struct State {
     reads: u64,
     /// The read that fails, counted from the beginning.
     read_fault: Option<u64>,
+    /// New files with names that begin like this find no room.
+    refused: Option<&'static str>,
     fault: Option<(u64, Fault, bool)>,
     capacity_bytes: Option<u64>,
     pub(super) syncs: u64,
@@ -254,6 +256,7 @@ impl FaultyDisk {
             calls: 0,
             reads: 0,
             read_fault: None,
+            refused: None,
             fault: None,
             capacity_bytes: None,
             syncs: 0,
@@ -311,6 +314,11 @@ impl FaultyDisk {
         let mut state = self.state.lock();
         state.fault = None;
         state.read_fault = None;
+    }
+
+    /// Finds no room for new files whose names begin like this; `None` is for all others.
+    pub fn refuse(&self, prefix: Option<&'static str>) {
+        self.state.lock().refused = prefix;
     }
 
     /// Holds at most `bytes` in all files; `None` is no limit.
@@ -397,6 +405,9 @@ impl Disk for FaultyDisk {
         let mut state = self.state.lock();
         let life = state.life;
         state.call_whole(life)?;
+        if state.refused.is_some_and(|prefix| name.starts_with(prefix)) {
+            return Err(full_error());
+        }
         if let Some(inode) = state.names.get(name).copied() {
             state.change(inode, Change::SetLen(0));
             return Ok(self.file(inode, life));

@@ -2,8 +2,16 @@
 #![allow(clippy::unwrap_used, reason = "a test may stop where it is wrong")]
 
 mod checks;
+// Each test uses one of the limits.
+#[allow(dead_code, unsafe_code)]
+#[path = "../../../../fuzz/src/memory.rs"]
+mod memory;
+#[path = "../../../../fuzz/seeds.rs"]
+mod seeds;
 
 use ferry_log::testing::Random;
+use memory::{Memory, bounded};
+use seeds::{Mutations, Rng};
 
 const MUTATIONS_PER_FILE: u64 = 1500;
 
@@ -42,4 +50,16 @@ fn any_file_is_read_or_refused_and_repaired() {
             assert!(outcome.is_ok(), "{name}, mutation {mutation}");
         }
     }
+}
+
+#[test]
+fn what_a_fuzzer_found_holds() {
+    let mutations = Mutations {
+        per_seed: 20,
+        edges: [0, 1, 0x7F, 0x80, 0xF1, 0xFF],
+        insert: &|rng: &mut Rng| rng.next().to_le_bytes().to_vec(),
+    };
+    mutations.run("log_files", |bytes| {
+        bounded(Memory::MACHINE, bytes, checks::check_files);
+    });
 }

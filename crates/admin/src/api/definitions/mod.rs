@@ -7,6 +7,8 @@
 //! - What a file says and nothing here does is named as a warning, never passed over.
 
 mod body;
+#[cfg(feature = "testing")]
+pub(crate) mod fuzzing;
 mod item;
 mod read;
 mod sections;

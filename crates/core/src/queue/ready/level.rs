@@ -33,14 +33,18 @@ struct End {
 
 impl Default for End {
     fn default() -> End {
+        End::new()
+    }
+}
+
+impl End {
+    const fn new() -> End {
         End {
             entries: VecDeque::new(),
             due: NEVER,
         }
     }
-}
 
-impl End {
     fn push_back(&mut self, entry: Entry) {
         if entry.expires_at != 0 {
             self.due = self.due.min(entry.expires_at);
@@ -96,7 +100,7 @@ impl End {
 }
 
 /// One priority.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Level {
     returned: BTreeMap<u64, Entry>,
     head: End,
@@ -105,7 +109,23 @@ pub struct Level {
     due: BTreeSet<(Millis, u64)>,
 }
 
+impl Default for Level {
+    fn default() -> Level {
+        Level::new()
+    }
+}
+
 impl Level {
+    pub const fn new() -> Level {
+        Level {
+            returned: BTreeMap::new(),
+            head: End::new(),
+            pages: VecDeque::new(),
+            tail: End::new(),
+            due: BTreeSet::new(),
+        }
+    }
+
     pub fn is_empty(&self) -> bool {
         self.head.entries.is_empty()
             && self.tail.entries.is_empty()

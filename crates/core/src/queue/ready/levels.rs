@@ -25,7 +25,7 @@ use super::{Place, Sums};
 use crate::Millis;
 
 /// All levels of one queue.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Levels {
     /// Priority 0.
     lowest: Level,
@@ -36,7 +36,23 @@ pub struct Levels {
     sums: Sums,
 }
 
+impl Default for Levels {
+    fn default() -> Levels {
+        Levels::new()
+    }
+}
+
 impl Levels {
+    /// Without messages.
+    pub const fn new() -> Levels {
+        Levels {
+            lowest: Level::new(),
+            upper: Vec::new(),
+            spare: None,
+            sums: Sums::NOTHING,
+        }
+    }
+
     /// What all its entries come to.
     pub fn sums(&self) -> &Sums {
         &self.sums

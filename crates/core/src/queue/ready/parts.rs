@@ -14,7 +14,8 @@
 //!
 //! Not here: which pile a store belongs to (`shards`).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
 use super::super::entry::Entry;
 use super::{Levels, Place, Sums, merge};
@@ -58,6 +59,24 @@ impl Pile {
     }
 }
 
+/// A place as one number, which is compared at once; a message comes and goes by a few of these.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Rank(u64);
+
+impl Rank {
+    const SEQ_BITS: u32 = 56;
+
+    fn of((Reverse(priority), seq): Place) -> Rank {
+        assert!(seq >> Rank::SEQ_BITS == 0, "no queue ever sees so many");
+        Rank(u64::from(!priority) << Rank::SEQ_BITS | seq)
+    }
+
+    fn place(self) -> Place {
+        let priority = !((self.0 >> Rank::SEQ_BITS) as u8);
+        (Reverse(priority), self.0 & ((1 << Rank::SEQ_BITS) - 1))
+    }
+}
+
 #[derive(Debug)]
 struct Store {
     levels: Levels,
@@ -90,7 +109,8 @@ pub struct Parts {
     shards: Vec<Shard>,
     /// Of keys, and of what owners do not want; in most queues there are none.
     aside: BTreeMap<Source, Box<Store>>,
-    piles: Vec<BTreeSet<(Place, Source)>>,
+    /// Stores by the place of their next message; no two messages stand at one.
+    piles: Vec<BTreeMap<Rank, Source>>,
     sums: Sums,
     called: Vec<u32>,
 }
@@ -108,7 +128,7 @@ impl Parts {
                 .take(usize::from(shards))
                 .collect(),
             aside: BTreeMap::new(),
-            piles: vec![BTreeSet::new(); 4],
+            piles: vec![BTreeMap::new(); 4],
             sums: Sums::default(),
             called: Vec::new(),
         }
@@ -195,13 +215,13 @@ impl Parts {
     fn stand(&mut self, pile: Pile, source: Source, from: Option<Place>, to: Option<Place>) {
         let at = pile.0 as usize;
         if self.piles.len() <= at {
-            self.piles.resize_with(at + 1, BTreeSet::new);
+            self.piles.resize_with(at + 1, BTreeMap::new);
         }
         if let Some(place) = from {
-            self.piles[at].remove(&(place, source));
+            self.piles[at].remove(&Rank::of(place));
         }
         if let Some(place) = to {
-            self.piles[at].insert((place, source));
+            self.piles[at].insert(Rank::of(place), source);
             if let (None, Some(consumer)) = (from, pile.consumer()) {
                 self.call(consumer);
             }
@@ -222,19 +242,21 @@ impl Parts {
 
     /// The store whose message is the next in a pile.
     pub fn first_of(&self, pile: Pile) -> Option<(Place, Source)> {
-        self.piles.get(pile.0 as usize)?.first().copied()
+        let first = self.piles.get(pile.0 as usize)?.first_key_value();
+        first.map(|(rank, source)| (rank.place(), *source))
     }
 
     /// The store whose message leaves next.
     pub fn first(&self) -> Option<Source> {
-        let firsts = self.piles.iter().filter_map(BTreeSet::first);
+        let firsts = self.piles.iter().filter_map(BTreeMap::first_key_value);
         firsts.min().map(|(_, source)| *source)
     }
 
     /// All stores whose next messages are not blocked, with the places of these.
     pub fn open(&self) -> impl Iterator<Item = (Place, Source)> {
         let open = &self.piles[Pile::BLOCKED.0 as usize + 1..];
-        open.iter().flatten().copied()
+        let open = open.iter().flatten();
+        open.map(|(rank, source)| (rank.place(), *source))
     }
 
     /// Where the next message of a store stands.

@@ -10,8 +10,8 @@ use crate::Millis;
 use crate::message::Position;
 use crate::reason::DeadLetterReason;
 
-pub type Positions = HashSet<Position, foldhash::fast::FixedState>;
-pub type PositionMap<T> = HashMap<Position, T, foldhash::fast::FixedState>;
+type Positions = HashSet<Position, foldhash::fast::FixedState>;
+type PositionMap<T> = HashMap<Position, T, foldhash::fast::FixedState>;
 
 /// What facts say of one message besides that it was delivered, moved or is gone.
 #[derive(Debug, Clone, Copy, Default)]
@@ -25,15 +25,25 @@ pub struct Note {
     pub tag: Option<u32>,
 }
 
-/// What all facts together say of a message.
-pub struct Story<'a> {
-    pub gone: &'a Positions,
-    pub moved: &'a PositionMap<Position>,
-    pub delivered: &'a PositionMap<u32>,
-    pub notes: &'a PositionMap<Note>,
+/// What all facts together say of the messages of a queue.
+#[derive(Debug, Default)]
+pub struct Told {
+    pub gone: Positions,
+    pub moved: PositionMap<Position>,
+    pub delivered: PositionMap<u32>,
+    pub notes: PositionMap<Note>,
 }
 
-impl Story<'_> {
+impl Told {
+    /// Where the messages are that something is said of, in order.
+    pub fn positions(&self) -> Vec<Position> {
+        let left = self.gone.iter().chain(self.moved.keys());
+        let stayed = self.delivered.keys().chain(self.notes.keys());
+        let mut all: Vec<Position> = left.chain(stayed).copied().collect();
+        all.sort_unstable();
+        all
+    }
+
     /// Follows a message to where its body is now, counting what happened to it on the way. None
     /// if it is gone.
     pub fn of(&self, entry: &mut Entry) -> Option<Note> {

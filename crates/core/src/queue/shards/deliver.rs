@@ -25,13 +25,11 @@ impl Queue {
         key: u32,
         cx: &mut Context<'_>,
     ) -> Option<(ConsumerSlot, Subscription)> {
-        let owner = self.shards.as_ref()?.server(key)?;
-        if self
-            .ready
-            .parts()?
-            .first_of(Pile::of(owner.index()))
-            .is_some()
-        {
+        // The cheapest question first: in a queue with a backlog it is the last one, too.
+        let group = self.shards.as_ref()?;
+        let owner = group.owner(key)?;
+        let first = self.ready.parts()?.first_of(Pile::of(owner.index()));
+        if first.is_some() || !group.keys.is_open_to(key, owner) {
             return None;
         }
         let (slot, subscription) = self.consumers.willing_at(owner.index())?;

@@ -27,21 +27,31 @@ pub fn digest(shards: &Shards, message: &dyn MessageView) -> u32 {
         .unwrap_or(0)
 }
 
+/// Text of so many bytes is hashed at once.
+const SHORT_BYTES: usize = 63;
+
 fn digest_of(key: Option<Operand<'_>>) -> Option<u32> {
     let mut hasher = SipHasher13::new_with_keys(0, 0);
-    match key? {
+    let digest = match key? {
+        Operand::Text(text) if text.len() <= SHORT_BYTES => {
+            let mut bytes = [1; SHORT_BYTES + 1];
+            bytes[1..=text.len()].copy_from_slice(text);
+            hasher.hash(&bytes[..=text.len()])
+        }
         Operand::Text(text) => {
             hasher.write_u8(1);
             hasher.write(text);
+            hasher.finish()
         }
         Operand::Integer(number) => {
-            hasher.write_u8(2);
-            hasher.write(&number.to_le_bytes());
+            let mut bytes = [2; 9];
+            bytes[1..].copy_from_slice(&number.to_le_bytes());
+            hasher.hash(&bytes)
         }
-        Operand::Bool(truth) => hasher.write(&[3, u8::from(truth)]),
+        Operand::Bool(truth) => hasher.hash(&[3, u8::from(truth)]),
         Operand::Float(_) => return None,
-    }
-    Some((hasher.finish() as u32).max(1))
+    };
+    Some((digest as u32).max(1))
 }
 
 #[cfg(test)]
@@ -95,6 +105,22 @@ mod tests {
         ];
         let found = values.map(|value| digest(&shards(None), &message(&[(KEY_HEADER, value)])));
         assert_eq!(found, [1992361962, 528826605, 3090092371, 1801716625]);
+    }
+
+    #[test]
+    fn a_short_key_is_hashed_as_a_long_one_is() {
+        for length in [0, 1, SHORT_BYTES - 1, SHORT_BYTES, SHORT_BYTES + 1] {
+            let text = vec![b'k'; length];
+            let mut hasher = SipHasher13::new_with_keys(0, 0);
+            hasher.write(&[1]);
+            hasher.write(&text);
+            let expected = (hasher.finish() as u32).max(1);
+            assert_eq!(
+                digest_of(Some(Operand::Text(&text))),
+                Some(expected),
+                "{length}"
+            );
+        }
     }
 
     #[test]

@@ -7,18 +7,21 @@
 //!   something of it came back that was followed by what is still out, or waits to be tried again.
 
 use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
 
-use crate::queue::ConsumerSlot;
+use crate::queue::{ConsumerId, ConsumerSlot};
 
-/// What is out of one key.
+/// What is out of one key. Small: among thousands of keys each is a look far away.
 #[derive(Debug, Clone, Copy, Default)]
 struct State {
-    /// Who holds all that is out, if that is one consumer.
-    holder: Option<ConsumerSlot>,
+    /// Who got something of it last, of those who are consumers.
+    holder: ConsumerId,
     /// Leased messages.
     out: u32,
     /// Messages that came back and wait for their time.
     waiting: u32,
+    /// All that is out is the holder's.
+    has_all: bool,
     /// Something came back while other things were out.
     paused: bool,
 }
@@ -33,23 +36,23 @@ impl Keys {
     /// A message of the key is leased, to a consumer or to somebody else.
     pub fn out(&mut self, key: u32, holder: Option<ConsumerSlot>) {
         let state = self.states.entry(key).or_default();
-        state.holder = match state.out {
-            0 => holder,
-            _ => holder.filter(|holder| state.holder == Some(*holder)),
-        };
+        let had_all = |holder: ConsumerSlot| state.has_all && state.holder == holder.id();
+        state.has_all = holder.is_some_and(|holder| state.out == 0 || had_all(holder));
+        if let Some(holder) = holder {
+            state.holder = holder.id();
+        }
         state.out += 1;
     }
 
     /// The lease of a message of the key ended; `back` if the message is in the queue again.
     pub fn ended(&mut self, key: u32, back: bool) {
-        let state = self.states.get_mut(&key);
-        let state = state.expect("a key with a lease has a state");
-        state.out -= 1;
-        state.paused |= back;
-        if state.out == 0 {
-            (state.holder, state.paused) = (None, false);
-        }
-        self.tidy(key);
+        self.change(key, |state| {
+            state.out -= 1;
+            state.paused |= back;
+            if state.out == 0 {
+                (state.has_all, state.paused) = (false, false);
+            }
+        });
     }
 
     /// A message of the key waits to be tried again.
@@ -59,9 +62,19 @@ impl Keys {
 
     /// One that did waits no longer.
     pub fn waited(&mut self, key: u32) {
-        let state = self.states.get_mut(&key);
-        state.expect("a key that waits has a state").waiting -= 1;
-        self.tidy(key);
+        self.change(key, |state| state.waiting -= 1);
+    }
+
+    /// Changes the state of a key that has something out, and forgets it if it has nothing more.
+    fn change(&mut self, key: u32, change: impl FnOnce(&mut State)) {
+        let Entry::Occupied(mut found) = self.states.entry(key) else {
+            panic!("a key that has something out has a state");
+        };
+        let state = found.get_mut();
+        change(state);
+        if state.out == 0 && state.waiting == 0 {
+            found.remove();
+        }
     }
 
     /// Nobody gets more of a key before all that is out of it now is settled or came back.
@@ -69,13 +82,6 @@ impl Keys {
         self.states
             .values_mut()
             .for_each(|state| state.paused = true);
-    }
-
-    fn tidy(&mut self, key: u32) {
-        let state = self.states.get(&key);
-        if state.is_some_and(|state| state.out == 0 && state.waiting == 0) {
-            self.states.remove(&key);
-        }
     }
 
     /// Whether nothing of the key is out.
@@ -86,7 +92,8 @@ impl Keys {
     /// Whether the consumer may get the next message of the key.
     pub fn is_open_to(&self, key: u32, consumer: ConsumerSlot) -> bool {
         self.states.get(&key).is_none_or(|state| {
-            state.holder == Some(consumer) && state.waiting == 0 && !state.paused
+            let is_its = state.has_all && state.holder == consumer.id();
+            is_its && state.waiting == 0 && !state.paused
         })
     }
 

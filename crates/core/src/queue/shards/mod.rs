@@ -53,12 +53,17 @@ impl Group {
         message: &dyn crate::view::MessageView,
         shards: &super::Shards,
     ) -> Option<ConsumerSlot> {
-        self.owners.of(self.shard_of(key::digest(shards, message)))
+        self.owner(key::digest(shards, message))
+    }
+
+    /// The owner of the shard of a key.
+    fn owner(&self, key: u32) -> Option<ConsumerSlot> {
+        self.owners.of(self.shard_of(key))
     }
 
     /// Who may get the next message of a key.
     fn server(&self, key: u32) -> Option<ConsumerSlot> {
-        let owner = self.owners.of(self.shard_of(key))?;
+        let owner = self.owner(key)?;
         self.keys.is_open_to(key, owner).then_some(owner)
     }
 
@@ -98,7 +103,7 @@ impl Queue {
             return;
         }
         let all = self.ready.take_all();
-        (self.shards, self.ready) = (None, Ready::Plain(all));
+        (self.shards, *self.ready) = (None, Ready::Plain(all));
         if let Some(wanted) = wanted {
             self.divide(wanted);
         }
@@ -111,7 +116,7 @@ impl Queue {
         while let Some(entry) = all.pop_front() {
             parts.push_back(entry);
         }
-        self.ready = Ready::Sharded(Box::new(parts));
+        *self.ready = Ready::Sharded(Box::new(parts));
         let mut keys = Keys::default();
         for (_, lease) in self.leases.iter().filter(|(_, lease)| lease.entry.key != 0) {
             if let Some(holder) = holder_of(lease.holder) {
@@ -134,7 +139,9 @@ impl Queue {
 
     /// Divides the shards anew: consumers came or went.
     pub(super) fn share_out(&mut self) {
-        let (Some(group), Some(parts)) = (&mut self.shards, self.ready.parts()) else {
+        let (Some(group), Some(parts)) =
+            (&mut self.shards, self.ready.used().and_then(Ready::parts))
+        else {
             return;
         };
         let changed = group.owners.divide(&self.consumers.leading());
@@ -182,7 +189,9 @@ impl Queue {
     }
 
     fn change_key(&mut self, key: u32, change: impl FnOnce(&mut Keys)) {
-        let (Some(group), Some(parts)) = (&mut self.shards, self.ready.parts()) else {
+        let (Some(group), Some(parts)) =
+            (&mut self.shards, self.ready.used().and_then(Ready::parts))
+        else {
             return;
         };
         change(&mut group.keys);
@@ -193,7 +202,7 @@ impl Queue {
 
     /// A consumer may take something again.
     pub(super) fn call(&mut self, slot: ConsumerSlot) {
-        if let Some(parts) = self.ready.parts() {
+        if let Some(parts) = self.ready.used().and_then(Ready::parts) {
             parts.call(slot.index());
         }
     }
@@ -219,7 +228,7 @@ fn holder_of(holder: Holder) -> Option<Option<ConsumerSlot>> {
     match holder {
         Holder::Consumer(slot) => Some(Some(slot)),
         Holder::Get | Holder::Operator(_) => Some(None),
-        Holder::Departing(_) => None,
+        Holder::Departing(_) | Holder::Unread => None,
     }
 }
 

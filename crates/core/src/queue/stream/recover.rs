@@ -104,6 +104,6 @@ impl Queue {
             seq += 1;
             whole.push_back(entry);
         });
-        self.ready = whole;
+        *self.ready = whole;
     }
 }

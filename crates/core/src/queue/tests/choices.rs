@@ -269,11 +269,7 @@ fn what_an_owner_does_not_want_waits_without_stopping_others() {
     bench.settle(taken[0].2, Outcome::Accept);
     assert_eq!(bench.delivered(), [(1, sent[4])]);
     assert!(bench.looks.get() <= 2);
-    assert_eq!(
-        bench.run(|queue, cx| queue.get(true, cx)).map(|_| ()),
-        None,
-        "the key is held"
-    );
+    assert_eq!(bench.get(true).map(|_| ()), None, "the key is held");
     bench.run(|queue, cx| queue.unsubscribe(first, cx));
     for lease in bench.all_leases() {
         bench.settle(lease, Outcome::Requeue);
@@ -299,7 +295,7 @@ fn a_get_takes_what_nobody_wants() {
     let mut bench = Bench::new(Options::default());
     bench.choose(1, 10, "color = 'red'");
     let blue = bench.colored("blue", 1);
-    let got = bench.run(|queue, cx| queue.get(true, cx)).unwrap();
+    let got = bench.get(true).unwrap();
     assert_eq!(number_of(&bench.staged, &got.body), blue);
 }
 

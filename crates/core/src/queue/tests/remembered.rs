@@ -225,7 +225,7 @@ fn a_tag_goes_with_its_message_however_that_goes() {
     };
     let without_lease = |bench: &mut Bench, lease| {
         bench.settle(lease, Outcome::Requeue);
-        let outgoing = bench.run(|queue, cx| queue.get(true, cx)).unwrap();
+        let outgoing = bench.get(true).unwrap();
         assert_eq!((outgoing.lease, outgoing.tag), (None, Some(5)));
     };
     let recorded = |bench: &mut Bench, lease| {

@@ -28,7 +28,7 @@ impl Bench {
 
     /// The number of a message got by hand, and its lease.
     fn got(&mut self, no_ack: bool) -> Option<(u64, Option<LeaseId>)> {
-        let got = self.run(|queue, cx| queue.get(no_ack, cx))?;
+        let got = Bench::get(self, no_ack)?;
         Some((number_of(&self.staged, &got.body), got.lease))
     }
 }

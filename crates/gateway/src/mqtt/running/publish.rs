@@ -9,7 +9,7 @@ use ferry_broker::{PublishError, Published};
 use ferry_core::Millis;
 use mqtt::{Publish, Pubrel, Qos, ReasonCode};
 
-use super::Running;
+use super::{Publishing, Running};
 use crate::mqtt::common::{Common, End};
 use crate::mqtt::publish::{By, Post, PostError, post};
 use crate::mqtt::store::Note;
@@ -182,15 +182,10 @@ impl Running {
             digest: *digest,
         };
         let burst = turn.staging();
-        let posted = post(
-            by,
-            &mut self.publisher,
-            &mut self.scratch,
-            burst,
-            &message,
-            now,
-            confirm,
-        );
+        let publishing = &mut self.publishing;
+        let publishing = publishing.get_or_insert_with(|| Publishing::of(&self.common));
+        let Publishing { publisher, scratch } = &mut **publishing;
+        let posted = post(by, publisher, scratch, burst, &message, now, confirm);
         if let Some(hold) = burst.take_hold() {
             turn.note_hold(hold);
         }

@@ -45,10 +45,10 @@ pub(in crate::api::ferry) struct BatchMessage {
     #[serde(default)]
     routing_key: String,
     #[serde(default)]
-    properties: PropertiesJson,
-    payload: String,
+    pub(super) properties: PropertiesJson,
+    pub(super) payload: String,
     /// How that is written: `string` (if nothing is said) or `base64`.
-    payload_encoding: Option<String>,
+    pub(super) payload_encoding: Option<String>,
 }
 
 /// Messages to be published.
@@ -59,7 +59,7 @@ pub(in crate::api::ferry) struct BatchMessage {
     { "routing_key": "paid", "payload": "AAEC", "payload_encoding": "base64" } ] }))]
 pub(in crate::api::ferry) struct BatchBody {
     /// At most 10,000.
-    messages: Vec<BatchMessage>,
+    pub(super) messages: Vec<BatchMessage>,
 }
 
 /// What became of one message.

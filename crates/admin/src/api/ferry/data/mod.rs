@@ -15,6 +15,8 @@
 
 pub(super) mod batch;
 mod body;
+#[cfg(feature = "testing")]
+pub(in crate::api) mod fuzzing;
 mod headers;
 mod incoming;
 pub(super) mod lease;

@@ -164,7 +164,7 @@ impl World {
 
     fn get(&mut self) {
         let no_ack = self.rng.below(2) == 0;
-        let got = self.bench.run(|queue, cx| queue.get(no_ack, cx));
+        let got = self.bench.get(no_ack);
         self.note_expired();
         let number = got
             .as_ref()

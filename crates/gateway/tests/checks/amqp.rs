@@ -1,0 +1,232 @@
+//! Sessions of AMQP 0-9-1.
+
+use amqp091::method::{basic, channel, connection, exchange, queue, tx};
+use amqp091::{Method, RawTable, ShortStr, Table, Value, frame};
+use ferry_gateway::testing::Protocol;
+
+use super::{Play, Tape};
+use crate::house;
+
+const QUEUES: [&str; 4] = ["a", "b", "", "amq.reserved"];
+const EXCHANGES: [&str; 5] = ["", "amq.topic", "amq.headers", "e", "amq.nobody"];
+const KEYS: [&str; 5] = ["a", "b", "a.b", "#", ""];
+const KINDS: [&str; 5] = ["direct", "fanout", "topic", "headers", "x-nobody"];
+const TAGS: [&str; 3] = ["c", "d", ""];
+
+/// Arguments that queues and consumers have.
+const ARGUMENTS: [&str; 8] = [
+    "x-max-length",
+    "x-message-ttl",
+    "x-max-priority",
+    "x-expires",
+    "x-dead-letter-exchange",
+    "x-single-active-consumer",
+    "x-priority",
+    "x-delivery-limit",
+];
+
+/// Plays a tape.
+pub fn check_amqp091(bytes: &[u8]) {
+    Play::new(Protocol::Amqp091, house::opening(), check_heard).run(bytes, say);
+}
+
+fn check_heard(heard: &[u8]) {
+    // Who says what is not AMQP is told what would be.
+    let mut rest = heard
+        .strip_prefix(&amqp091::handshake::REPLY)
+        .unwrap_or(heard);
+    while let Some(frame) = frame::parse(rest, 131_072).unwrap() {
+        rest = &rest[frame.size..];
+    }
+}
+
+fn say(tape: &mut Tape<'_>, out: &mut Vec<u8>) {
+    let number = tape.one_of(&[1, 1, 1, 2, 0]);
+    match tape.below(4) {
+        0 => say_publish(tape, number, out),
+        1 => say_queue(tape, number, out),
+        2 => say_basic(tape, number, out),
+        _ => say_channel(tape, number, out),
+    }
+}
+
+fn arguments(tape: &mut Tape<'_>) -> Vec<u8> {
+    let mut table = Table::new();
+    for _ in 0..tape.below(3) {
+        let name = tape.one_of(&ARGUMENTS);
+        let value = match tape.below(4) {
+            0 => Value::from(tape.one_of(&EXCHANGES)),
+            1 => Value::Bool(tape.flag()),
+            2 => Value::I64(i64::from(tape.byte()) - 8),
+            _ => Value::I32(i32::from(tape.word())),
+        };
+        table.push(ShortStr::lit(name), value);
+    }
+    table.to_bytes()
+}
+
+fn say_publish(tape: &mut Tape<'_>, number: u16, out: &mut Vec<u8>) {
+    let publish = basic::Publish {
+        exchange: ShortStr::lit(tape.one_of(&EXCHANGES)),
+        routing_key: ShortStr::lit(tape.one_of(&KEYS)),
+        mandatory: tape.flag(),
+        immediate: tape.byte() == 255,
+        ..basic::Publish::default()
+    };
+    Method::from(publish).write_frame(out, number);
+    let size = usize::from(tape.word() % 9_000);
+    let announced = match tape.byte() {
+        254 => size as u64 + 1,
+        255 => u64::MAX,
+        _ => size as u64,
+    };
+    // Delivery mode, priority and expiration, each as a client writes them.
+    let properties: &[u8] = match tape.below(4) {
+        0 => &[0, 0],
+        1 => &[0x10, 0, 2],
+        2 => &[0x18, 0, 2, 9],
+        _ => &[0x01, 0, 1, b'5'],
+    };
+    frame::write_header(out, number, 60, announced, properties);
+    frame::write_body(out, number, &vec![tape.byte(); size], 4_096);
+}
+
+fn say_queue(tape: &mut Tape<'_>, number: u16, out: &mut Vec<u8>) {
+    let name = ShortStr::lit(tape.one_of(&QUEUES));
+    let source = ShortStr::lit(tape.one_of(&EXCHANGES));
+    let routing_key = ShortStr::lit(tape.one_of(&KEYS));
+    let table = arguments(tape);
+    let (arguments, bits) = (RawTable::new(&table), tape.byte());
+    let bit = |at: u8| bits >> at & 1 == 1;
+    let method: Method<'_> = match tape.below(8) {
+        0..=2 => queue::Declare {
+            queue: name,
+            passive: bit(0),
+            durable: bit(1),
+            exclusive: bit(2),
+            auto_delete: bit(3),
+            no_wait: bit(4),
+            arguments,
+            ..queue::Declare::default()
+        }
+        .into(),
+        3 => queue::Bind {
+            queue: name,
+            exchange: source,
+            routing_key,
+            no_wait: bit(0),
+            arguments,
+            ..queue::Bind::default()
+        }
+        .into(),
+        4 => queue::Unbind {
+            queue: name,
+            exchange: source,
+            routing_key,
+            arguments,
+            ..queue::Unbind::default()
+        }
+        .into(),
+        5 => queue::Delete {
+            queue: name,
+            if_unused: bit(0),
+            if_empty: bit(1),
+            no_wait: bit(2),
+            ..queue::Delete::default()
+        }
+        .into(),
+        6 => queue::Purge {
+            queue: name,
+            no_wait: bit(0),
+            ..queue::Purge::default()
+        }
+        .into(),
+        _ => exchange::Declare {
+            exchange: source,
+            kind: ShortStr::lit(tape.one_of(&KINDS)),
+            passive: bit(0),
+            durable: bit(1),
+            auto_delete: bit(2),
+            internal: bit(3),
+            no_wait: bit(4),
+            arguments,
+            ..exchange::Declare::default()
+        }
+        .into(),
+    };
+    method.write_frame(out, number);
+}
+
+fn say_basic(tape: &mut Tape<'_>, number: u16, out: &mut Vec<u8>) {
+    let name = ShortStr::lit(tape.one_of(&QUEUES));
+    let consumer_tag = ShortStr::lit(tape.one_of(&TAGS));
+    let table = arguments(tape);
+    let (delivery_tag, bits) = (u64::from(tape.byte() % 12), tape.byte());
+    let bit = |at: u8| bits >> at & 1 == 1;
+    let method: Method<'_> = match tape.below(8) {
+        0 => basic::Consume {
+            queue: name,
+            consumer_tag,
+            no_ack: bit(0),
+            exclusive: bit(1),
+            no_wait: bit(2),
+            no_local: bit(3),
+            arguments: RawTable::new(&table),
+            ..basic::Consume::default()
+        }
+        .into(),
+        1 => basic::Cancel {
+            consumer_tag,
+            no_wait: bit(0),
+        }
+        .into(),
+        2 => basic::Get {
+            queue: name,
+            no_ack: bit(0),
+            ..basic::Get::default()
+        }
+        .into(),
+        3 => basic::Ack {
+            delivery_tag,
+            multiple: bit(0),
+        }
+        .into(),
+        4 => basic::Nack {
+            delivery_tag,
+            multiple: bit(0),
+            requeue: bit(1),
+        }
+        .into(),
+        5 => basic::Reject {
+            delivery_tag,
+            requeue: bit(0),
+        }
+        .into(),
+        6 => basic::Recover { requeue: bit(0) }.into(),
+        _ => basic::Qos {
+            prefetch_count: tape.byte().into(),
+            global: bit(0),
+            ..basic::Qos::default()
+        }
+        .into(),
+    };
+    method.write_frame(out, number);
+}
+
+fn say_channel(tape: &mut Tape<'_>, number: u16, out: &mut Vec<u8>) {
+    let method: Method<'_> = match tape.below(10) {
+        0 | 1 => channel::Open::default().into(),
+        2 => channel::Close::default().into(),
+        3 => channel::CloseOk {}.into(),
+        4 => channel::Flow {
+            active: tape.flag(),
+        }
+        .into(),
+        5 => tx::Select {}.into(),
+        6 => tx::Commit {}.into(),
+        7 => tx::Rollback {}.into(),
+        8 => return frame::write_heartbeat(out),
+        _ => connection::Close::default().into(),
+    };
+    method.write_frame(out, number);
+}

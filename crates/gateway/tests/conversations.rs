@@ -1,0 +1,183 @@
+//! Sessions on sockets of memory: what a client is told, when, and what a bad socket changes.
+
+#![allow(clippy::unwrap_used)]
+
+mod house;
+
+use ferry_gateway::testing::{Conversation, Protocol};
+use house::{Node, connect, consume, declare, frames, names, opening, publish, publish_once};
+
+fn all_of(client: &Conversation) -> Vec<u8> {
+    client.take(usize::MAX)
+}
+
+#[test]
+fn a_confirm_comes_when_the_log_is_safe_and_not_before() {
+    let node = Node::new();
+    let mut client = node.open_amqp();
+    client.send(&declare("q"));
+    client.send(&publish("q", b"hello"));
+    node.settle([&mut client]);
+    assert_eq!(names(&all_of(&client)), [""; 0], "nothing is safe yet");
+    node.broker.commit_log().unwrap();
+    node.settle([&mut client]);
+    assert_eq!(names(&all_of(&client)), ["queue.declare_ok", "basic.ack"]);
+}
+
+#[test]
+fn bytes_mean_the_same_however_they_are_cut() {
+    for piece in [1, 2, 3, 7, 64, 4096] {
+        let node = Node::new();
+        let mut client = node.connect(Protocol::Amqp091);
+        let said = [
+            opening(),
+            declare("q"),
+            publish("q", &[7; 5_000]),
+            consume("q"),
+        ]
+        .concat();
+        client.set_room(Some(11));
+        let mut heard = Vec::new();
+        for bytes in said.chunks(piece) {
+            client.send(bytes);
+            node.settle([&mut client]);
+            node.broker.commit_log().unwrap();
+        }
+        // It reads a few bytes at a time, and all comes in the end.
+        loop {
+            node.settle([&mut client]);
+            assert!(client.waiting() <= 11, "no more than there is room for");
+            let some = client.take(5);
+            if some.is_empty() {
+                break;
+            }
+            heard.extend(some);
+        }
+        let told = names(&heard);
+        assert_eq!(
+            told[..2],
+            ["connection.start", "connection.tune"],
+            "{piece}"
+        );
+        let mut rest = told[3..].to_vec();
+        rest.sort_unstable();
+        let expected = [
+            "basic.ack",
+            "basic.consume_ok",
+            "basic.deliver",
+            "channel.open_ok",
+            "confirm.select_ok",
+            "queue.declare_ok",
+        ];
+        assert_eq!(rest, expected, "{piece}");
+    }
+}
+
+#[test]
+fn what_a_lost_client_had_comes_to_the_next() {
+    for (way, lose) in [
+        ("reset", Conversation::reset as fn(&Conversation)),
+        ("hung up", Conversation::hang_up),
+    ] {
+        let node = Node::new();
+        let (mut first, mut second) = (node.open_amqp(), node.open_amqp());
+        first.send(&[declare("q"), consume("q"), publish("q", b"once")].concat());
+        // A frame that never ends.
+        first.send(&publish("q", b"never")[..30]);
+        node.settle([&mut first]);
+        node.broker.commit_log().unwrap();
+        node.settle([&mut first]);
+        assert!(names(&all_of(&first)).contains(&"basic.deliver"), "{way}");
+        lose(&first);
+        second.send(&consume("q"));
+        node.settle([&mut first, &mut second]);
+        assert!(first.is_over() && !second.is_over(), "{way}");
+        let heard = all_of(&second);
+        assert_eq!(
+            names(&heard),
+            ["basic.consume_ok", "basic.deliver"],
+            "{way}"
+        );
+        assert!(heard.windows(4).any(|bytes| bytes == b"once"), "{way}");
+        assert_eq!(node.house.connections(), 1, "{way}");
+    }
+}
+
+#[test]
+fn a_silent_client_is_closed_when_its_time_is_up() {
+    for protocol in [Protocol::Amqp091, Protocol::Mqtt, Protocol::Json] {
+        let mut node = Node::new();
+        let mut client = node.house.connect(protocol, None);
+        node.settle([&mut client]);
+        node.advance(9_999);
+        node.settle([&mut client]);
+        assert!(!client.is_over(), "{protocol:?}");
+        node.advance(1);
+        node.settle([&mut client]);
+        assert!(client.is_over(), "{protocol:?}");
+    }
+}
+
+#[test]
+fn a_client_that_reads_nothing_is_not_sent_everything() {
+    let node = Node::new();
+    let (mut reader, mut writer) = (node.open_amqp(), node.open_amqp());
+    reader.set_room(Some(100));
+    reader.send(&[declare("q"), consume("q")].concat());
+    node.settle([&mut reader]);
+    node.broker.commit_log().unwrap();
+    for _ in 0..100 {
+        writer.send(&publish("q", &[1; 100_000]));
+        node.settle([&mut reader, &mut writer]);
+        node.broker.commit_log().unwrap();
+    }
+    let queue = node.broker.vhost("/").unwrap().queues().remove(0);
+    assert!(queue.ready() > 80, "{} are kept back", queue.ready());
+    reader.set_room(None);
+    let mut count = 0;
+    loop {
+        node.settle([&mut reader]);
+        let heard = all_of(&reader);
+        if heard.is_empty() {
+            break;
+        }
+        count += names(&heard)
+            .iter()
+            .filter(|name| **name == "basic.deliver")
+            .count();
+    }
+    assert_eq!((count, queue.ready()), (100, 0));
+    let ack = amqp091::method::basic::Ack {
+        delivery_tag: 0,
+        multiple: true,
+    };
+    reader.send(&frames([ack]));
+    node.settle([&mut reader]);
+    assert_eq!(queue.unsettled(), 0);
+}
+
+#[test]
+fn who_is_let_in_while_an_alarm_ends_is_not_held_by_it() {
+    let node = Node::new();
+    let mut filler = node.open_amqp();
+    node.disk.enospc_after(0);
+    filler.send(&[declare("q"), publish("q", &[1; 10_000])].concat());
+    node.settle([&mut filler]);
+    let _no_space = node.broker.commit_log();
+    assert!(node.broker.memory().blocked().is_some(), "the disk is full");
+    let mut client = node.connect(Protocol::Mqtt);
+    client.send(&connect("c"));
+    node.settle([&mut client]);
+    assert_eq!(client.waiting(), 0, "its session is not safe yet");
+    node.disk.heal();
+    node.disk.set_capacity(None);
+    while node.broker.memory().blocked().is_some() {
+        node.broker.commit_log().unwrap();
+    }
+    client.send(&publish_once("t", 7));
+    node.settle([&mut filler, &mut client]);
+    node.broker.commit_log().unwrap();
+    node.settle([&mut client]);
+    let puback = [0x40, 2, 0, 7];
+    assert!(all_of(&client).ends_with(&puback), "it may publish");
+}

@@ -1,0 +1,112 @@
+//! Writing a checkpoint, and its copy.
+
+use std::sync::Arc;
+
+use super::{
+    CHUNK_BYTES, FORMAT_VERSION, HEAD_BYTES, MAGIC, SECTION_HEAD_BYTES, Section, TEMPORARY_NAME,
+    copy_name_of, name_of,
+};
+use crate::disk::{Disk, DiskFile, write_all_at};
+use crate::error::LogError;
+use crate::position::Position;
+
+/// The largest checkpoint that is written twice.
+const COPY_BYTES_MAX: u64 = 16 << 20;
+
+/// Writes a file once from start to end with its checksum.
+struct Sink {
+    file: Arc<dyn DiskFile>,
+    at: u64,
+    hasher: crc32fast::Hasher,
+}
+
+impl Sink {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        for chunk in bytes.chunks(CHUNK_BYTES) {
+            write_all_at(self.file.as_ref(), chunk, self.at)?;
+            self.hasher.update(chunk);
+            self.at += chunk.len() as u64;
+        }
+        Ok(())
+    }
+}
+
+/// A checkpoint to be written.
+pub(crate) struct Draft<'a> {
+    pub number: u32,
+    pub start: Position,
+    pub durable: Position,
+    pub sections: &'a [Section],
+}
+
+impl Draft<'_> {
+    fn file_bytes(&self) -> u64 {
+        let sections = self.sections.iter();
+        let sections = sections
+            .map(|s| (SECTION_HEAD_BYTES + s.bytes.len()) as u64)
+            .sum::<u64>();
+        (HEAD_BYTES + 4) as u64 + sections
+    }
+
+    fn head(&self) -> [u8; HEAD_BYTES] {
+        let mut head = [0; HEAD_BYTES];
+        head[..8].copy_from_slice(&MAGIC);
+        head[8..12].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
+        head[12..16].copy_from_slice(&self.number.to_le_bytes());
+        head[16..24].copy_from_slice(&self.start.0.to_le_bytes());
+        head[24..32].copy_from_slice(&self.durable.0.to_le_bytes());
+        head[32..40].copy_from_slice(&self.file_bytes().to_le_bytes());
+        head[40..44].copy_from_slice(&(self.sections.len() as u32).to_le_bytes());
+        let crc = crc32fast::hash(&head[..44]);
+        head[44..].copy_from_slice(&crc.to_le_bytes());
+        head
+    }
+
+    fn section_head(section: &Section) -> [u8; SECTION_HEAD_BYTES] {
+        let mut head = [0; SECTION_HEAD_BYTES];
+        head[..2].copy_from_slice(&section.stream.to_le_bytes());
+        head[4..8].copy_from_slice(&crc32fast::hash(&section.bytes).to_le_bytes());
+        head[8..16].copy_from_slice(&section.as_of.0.to_le_bytes());
+        head[16..24].copy_from_slice(&(section.bytes.len() as u64).to_le_bytes());
+        let crc = crc32fast::hash(&head[..24]);
+        head[24..].copy_from_slice(&crc.to_le_bytes());
+        head
+    }
+
+    /// Writes it, and once more if it is not large.
+    pub fn write(&self, disk: &dyn Disk) -> Result<u64, LogError> {
+        let bytes = self.write_as(disk, &name_of(self.number))?;
+        if bytes <= COPY_BYTES_MAX && self.write_as(disk, &copy_name_of(self.number)).is_err() {
+            // There is one, which is enough; the next checkpoint has a copy again.
+            let _ = disk.remove(TEMPORARY_NAME);
+        }
+        Ok(bytes)
+    }
+
+    /// Writes it under a temporary name, syncs it, gives it its name and makes that safe.
+    fn write_as(&self, disk: &dyn Disk, name: &str) -> Result<u64, LogError> {
+        let fail = |operation| LogError::io(operation, TEMPORARY_NAME);
+        let file = disk.create(TEMPORARY_NAME).map_err(fail("creating"))?;
+        let mut sink = Sink {
+            file,
+            at: 0,
+            hasher: crc32fast::Hasher::new(),
+        };
+        let mut written = sink.write(&self.head());
+        for section in self.sections {
+            written = written
+                .and_then(|()| sink.write(&Draft::section_head(section)))
+                .and_then(|()| sink.write(&section.bytes));
+        }
+        let crc = sink.hasher.clone().finalize();
+        written
+            .and_then(|()| sink.write(&crc.to_le_bytes()))
+            .map_err(fail("writing"))?;
+        assert_eq!(sink.at, self.file_bytes());
+        sink.file.sync_data().map_err(fail("syncing"))?;
+        disk.rename(TEMPORARY_NAME, name)
+            .map_err(fail("renaming"))?;
+        disk.sync_dir().map_err(fail("syncing the name of"))?;
+        Ok(sink.at)
+    }
+}

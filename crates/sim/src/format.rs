@@ -4,9 +4,12 @@
 //! - Properties that a client publishes name the message, so that a rewritten message can be
 //!   told from a wrong one.
 
+use std::borrow::Cow;
+
 use ferry_broker::{Basics, MessageFormat, MessageId, MessageView};
 use ferry_core::arguments::{Arguments, Value};
 use ferry_core::message::{Draft, Message};
+use ferry_core::view::{Operand, Property};
 
 /// The tag of the format in messages.
 pub const FORMAT: u8 = 1;
@@ -31,15 +34,20 @@ impl MessageFormat for SimFormat {
     }
 
     fn view(&self, message: &Message<'_>, look: &mut dyn FnMut(&dyn MessageView)) {
-        look(&self.headers(message.properties()));
+        look(&SimView(self.headers(message.properties())));
     }
 
     fn headers(&self, properties: &[u8]) -> Arguments {
         read(properties).unwrap_or_default()
     }
 
-    fn rewrite(&self, _properties: &[u8], headers: &Arguments, _clear: bool) -> Vec<u8> {
-        write(headers)
+    fn rewrite(&self, properties: &[u8], headers: &Arguments, _clear: bool) -> Vec<u8> {
+        let mut headers = headers.clone();
+        // The number is no header, whatever becomes of those.
+        if let Some(number) = self.headers(properties).get(NUMBER) {
+            headers.insert(NUMBER, number.clone());
+        }
+        write(&headers)
     }
 
     fn identity(&self, properties: &[u8]) -> Option<MessageId> {
@@ -49,6 +57,27 @@ impl MessageFormat for SimFormat {
 
     fn expiration(&self, _properties: &[u8]) -> Option<String> {
         None
+    }
+}
+
+/// A message to look at: two of its properties stand among the headers, by these names.
+pub struct SimView(pub Arguments);
+
+impl MessageView for SimView {
+    fn headers(&self) -> Cow<'_, Arguments> {
+        Cow::Borrowed(&self.0)
+    }
+
+    fn header(&self, name: &str) -> Option<Operand<'_>> {
+        self.0.header(name)
+    }
+
+    fn property(&self, property: Property) -> Option<Operand<'_>> {
+        match property {
+            Property::MessageId => self.0.header("message-id"),
+            Property::ReplyTo => self.0.header("reply-to"),
+            _ => None,
+        }
     }
 }
 
@@ -70,6 +99,17 @@ pub fn properties(id: u64) -> Vec<u8> {
 #[must_use]
 pub fn identified(id: u64, identity: Option<u64>) -> Vec<u8> {
     dressed(id, identity, Dress::default())
+}
+
+/// The properties of message `id` with these headers.
+#[must_use]
+pub fn headed(id: u64, more: &[(&str, Value)]) -> Vec<u8> {
+    let mut headers = Arguments::new();
+    headers.insert(NUMBER, Value::U64(id));
+    for (name, value) in more {
+        headers.insert(*name, value.clone());
+    }
+    write(&headers)
 }
 
 /// Headers that shards and filters look at.

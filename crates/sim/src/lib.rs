@@ -14,7 +14,7 @@
 //!   thread, no order of hashing, no address comes into it.
 //! - The model is told what was asked and what came out, never what the broker thinks.
 //!
-//! Not here: sockets, protocols, threads (`ferry-gateway` and its tests), the log alone
+//! Not here: sockets, TLS, threads (`ferry-gateway` and its tests), the log alone
 //! (`ferry-log`'s own tests).
 
 #![forbid(unsafe_code)]
@@ -26,13 +26,16 @@ pub mod clock;
 pub mod faults;
 pub mod format;
 pub mod model;
+pub mod operation;
 pub mod outlet;
 pub mod peek;
 pub mod retained;
 pub mod run;
+mod scenes;
 mod sessions;
 mod tear;
 pub mod trace;
+mod wire;
 pub mod workload;
 pub mod world;
 

@@ -4,8 +4,10 @@
 //! - A failure carries everything that is needed to see it again.
 
 use crate::check;
+use crate::scenes;
 use crate::sessions;
 use crate::trace::Trace;
+use crate::wire;
 use crate::workload::Workload;
 use crate::world::World;
 
@@ -64,6 +66,12 @@ pub fn run_seed(
 ) -> Result<Outcome, Failure> {
     if workload.is_of_sessions() {
         return sessions::run_seed(seed, steps, workload, verbose);
+    }
+    if workload.is_of_wires() {
+        return wire::run_seed(seed, steps, workload, verbose);
+    }
+    if workload.is_scene() {
+        return scenes::run_seed(seed, steps, workload, verbose);
     }
     let fail = |step: u64, what: String, trace: Option<&Trace>| Failure {
         seed,

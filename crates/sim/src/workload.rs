@@ -5,66 +5,7 @@
 
 use ferry_log::testing::Random;
 
-/// An operation of one step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Operation {
-    /// A burst of publishes and settles.
-    Burst,
-    /// A transaction.
-    Transaction,
-    /// Settles alone.
-    Settle,
-    /// A single message is asked for.
-    Get,
-    /// A consumer comes.
-    Consume,
-    /// A consumer goes.
-    Cancel,
-    /// Outlets have room again.
-    Flush,
-    /// A client disconnects and another one comes.
-    Reconnect,
-    /// A queue is declared or declared again.
-    DeclareQueue,
-    /// A queue is deleted.
-    DeleteQueue,
-    /// A queue is purged.
-    Purge,
-    /// A stream is declared, read or deleted.
-    Stream,
-    /// A queue is bound.
-    Bind,
-    /// A queue is unbound.
-    Unbind,
-    /// An exchange is declared or deleted.
-    Exchange,
-    /// The operator does something with a message or a lease.
-    Operator,
-    /// The policy is set, changed or cleared.
-    Policy,
-    /// Messages are retained.
-    Retain,
-    /// The clock is set.
-    Jump,
-    /// The log is committed.
-    Commit,
-    /// Time passes.
-    Time,
-    /// Checkpoints, cleaning and spilling, if due.
-    Upkeep,
-    /// A checkpoint, due or not.
-    Checkpoint,
-    /// The node crashes and comes back.
-    Crash,
-    /// The node is stopped in order and comes back.
-    Restart,
-    /// The disk fills up.
-    DiskFull,
-    /// The disk has a fault soon.
-    DiskFault,
-    /// The disk is well again.
-    Heal,
-}
+pub use crate::operation::Operation;
 
 /// A mix of operations with a name.
 #[derive(Debug, Clone, Copy)]
@@ -330,9 +271,35 @@ const RETAINED: &[(Operation, u64)] = &[
     (Operation::Heal, 20),
 ];
 
+const SCENE: &[(Operation, u64)] = &[
+    (Operation::Act, 400),
+    (Operation::Time, 60),
+    (Operation::Commit, 120),
+    (Operation::Upkeep, 40),
+    (Operation::Checkpoint, 8),
+    (Operation::Crash, 20),
+    (Operation::Restart, 8),
+    (Operation::DiskFault, 6),
+];
+
+/// A workload that is a scene of that name.
+const fn scene(name: &'static str) -> Workload {
+    Workload {
+        name,
+        weights: SCENE,
+        body_bytes_max: 0,
+        burst_max: 0,
+        features: 0,
+        delayed: 0,
+        identified: 0,
+        streams: 0,
+        order: 0,
+    }
+}
+
 impl Workload {
     /// All workloads; a seed picks one unless told otherwise.
-    pub const ALL: [Workload; 11] = [
+    pub const ALL: [Workload; 19] = [
         Workload {
             name: "mixed",
             weights: MIXED,
@@ -454,7 +421,23 @@ impl Workload {
             streams: 0,
             order: 0,
         },
+        scene("fifo"),
+        scene("kinds"),
+        scene("passports"),
+        scene("gather"),
+        scene("limits"),
+        scene("rates"),
+        scene("once"),
+        scene("expiry"),
     ];
+
+    /// Whether it is a scene.
+    #[must_use]
+    pub fn is_scene(&self) -> bool {
+        self.weights
+            .iter()
+            .any(|(operation, _)| *operation == Operation::Act)
+    }
 
     /// Whether its world is the one of sessions.
     #[must_use]
@@ -467,6 +450,7 @@ impl Workload {
     pub fn named(name: &str) -> Option<Workload> {
         Workload::ALL
             .into_iter()
+            .chain([Workload::WIRE])
             .find(|workload| workload.name == name)
     }
 

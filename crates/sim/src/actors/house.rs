@@ -3,11 +3,18 @@
 //! Invariants
 //! - An error of the disk is a violation unless a fault was asked for.
 
-use ferry_broker::Clock;
+use ferry_broker::{Broker, Clock};
+use ferry_log::LogError;
 
 use crate::Checked;
 use crate::violated;
 use crate::world::World;
+
+/// How many rounds of upkeep find no room for a checkpoint, in percent.
+const REFUSED_PERCENT: u64 = 25;
+
+/// A minute, in milliseconds.
+const MINUTE_MS: u64 = 60_000;
 
 /// An hour, in milliseconds.
 const HOUR_MS: u64 = 3_600_000;
@@ -35,9 +42,12 @@ impl World {
 
     /// Time passes.
     pub(crate) fn time(&mut self) -> Checked {
+        let next = self.broker.next_deadline().saturating_sub(self.clock.now());
         let time_ms = match self.random.below(10) {
             0 => self.random.below(60_000),
             1..=3 => self.random.below(3_000),
+            // To what is due next, or a millisecond before.
+            4..=6 if (1..MINUTE_MS).contains(&next) => next - self.random.below(2),
             _ => self.random.below(300),
         };
         self.trace.line(format!("  {time_ms} ms pass"));
@@ -68,16 +78,28 @@ impl World {
             self.trace
                 .line(format!("  segment {segment} is to be evacuated"));
         }
-        let result = self.broker.upkeep();
+        let result = self.without_room(Broker::upkeep);
         let after = self.broker.log().segments().len();
         self.trace.line(format!("  segments {before} -> {after}"));
         self.observe(Vec::new())?;
         result.or_else(|error| self.excuse("upkeep failed", error))
     }
 
+    /// Keeps the house in order; now and then there is no room for a checkpoint.
+    fn without_room(&mut self, keep: fn(&Broker) -> Result<(), LogError>) -> Result<(), LogError> {
+        let refused = self.random.chance(REFUSED_PERCENT);
+        self.disk.refuse(refused.then_some("checkpoint"));
+        let result = keep(&self.broker);
+        self.disk.refuse(None);
+        if refused && self.broker.failed().is_none() {
+            return Ok(());
+        }
+        result
+    }
+
     /// A checkpoint out of turn.
     pub(crate) fn checkpoint(&mut self) -> Checked {
-        let result = self.broker.checkpoint();
+        let result = self.without_room(Broker::checkpoint);
         result.or_else(|error| self.excuse("a checkpoint failed", error))
     }
 }

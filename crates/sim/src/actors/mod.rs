@@ -12,9 +12,9 @@ mod publish;
 pub(crate) mod ruled;
 mod stream;
 
-use crate::Checked;
 use crate::workload::Operation;
 use crate::world::World;
+use crate::{Checked, violated};
 
 impl World {
     /// Does one operation.
@@ -48,6 +48,7 @@ impl World {
             Operation::DiskFull => self.disk_full(),
             Operation::DiskFault => self.disk_fault(),
             Operation::Heal => self.heal(),
+            Operation::Act => violated!("this world has no acts"),
         }
     }
 }

@@ -39,6 +39,9 @@ pub fn outgoing(pid: u16) -> u32 {
     NOTE_KEYS / 2 + u32::from(pid)
 }
 
+/// What a tag says besides the packet id: how a message is to be sent, whoever sends it again.
+const QUALITIES: u64 = 8;
+
 /// Messages of several sizes, so that the log has several segments.
 fn body_bytes(id: u64) -> u32 {
     40 + (id * 389 % 1500) as u32
@@ -172,7 +175,12 @@ impl Sessions {
         let (key, answer) = (incoming(pid), Packet::Received(pid));
         let door = &mut self.doors[client];
         if self.broker.notes(&door.queue).contains(&key) {
-            return self.note(client, (key, true), Some(answer));
+            if self.random.chance(50) {
+                return self.note(client, (key, true), Some(answer));
+            }
+            let mut burst = Burst::new();
+            burst.cover();
+            return self.submit(client, burst, Some(answer));
         }
         let mut burst = Burst::new();
         let (properties, body) = (properties(id), body(id, body_bytes(id)));
@@ -266,13 +274,16 @@ impl Sessions {
             let tag = coming.tag;
             return violated!("client {client}: message {id} has tag {tag:?}, not {known:?}");
         }
-        let tag = coming.tag.unwrap_or_else(|| self.free_tag(client));
-        let taken = self.model[client].messages.iter();
-        let mut others = taken.filter(|(other, tag)| **other != id && tag.is_some());
-        if others.any(|(_, other)| *other == Some(tag)) {
-            return violated!("client {client}: {tag} is of two messages");
-        }
+        let tag = match coming.tag {
+            Some(tag) => tag,
+            None => self.free_tag(client) | (self.random.below(QUALITIES) as u32) << 16,
+        };
         let pid = tag as u16;
+        let taken = self.model[client].messages.iter();
+        let mut others = taken.filter(|(other, _)| **other != id);
+        if others.any(|(_, other)| other.is_some_and(|other| other as u16 == pid)) {
+            return violated!("client {client}: {pid} is of two messages");
+        }
         let door = &mut self.doors[client];
         door.in_flight.insert(pid, (lease, id));
         let mut burst = Burst::new();

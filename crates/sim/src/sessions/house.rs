@@ -26,6 +26,9 @@ use crate::{Checked, Violation, violated};
 /// How many commits are followed by a look at a torn copy, in percent.
 const TORN_PERCENT: u64 = 10;
 
+/// How many rounds of upkeep find no room for a checkpoint, in percent.
+const REFUSED_PERCENT: u64 = 30;
+
 /// No queue goes while a world lasts.
 const EXPIRES_MS: u64 = 86_400_000;
 
@@ -163,9 +166,15 @@ impl Sessions {
 
     /// The house is kept in order.
     pub(super) fn upkeep(&mut self, keep: fn(&Broker) -> Result<(), LogError>) -> Checked {
+        let refused = self.random.chance(REFUSED_PERCENT);
+        self.disk.refuse(refused.then_some("checkpoint"));
         let done = keep(&self.broker);
+        self.disk.refuse(None);
         self.whole_below = self.broker.log().end();
-        done.or_else(|error| self.excuse("upkeep", error))
+        match done {
+            Err(error) if !refused => self.excuse("upkeep", error),
+            _ => Ok(()),
+        }
     }
 
     /// Whether an error of the disk is nothing to wonder at.

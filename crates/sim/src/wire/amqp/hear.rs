@@ -1,0 +1,250 @@
+//! What a client of AMQP hears, and whether it may be so.
+
+use amqp091::content::{ContentLimits, Input, Message};
+use amqp091::method::{channel, connection};
+use amqp091::{Frame, FrameKind, Method, frame};
+
+use super::{AmqpClient, CONSUMES, Channel, Connection, Due, FRAME_BYTES_MAX, PUBLISHES, Stage};
+use crate::wire::desk::Desk;
+use crate::wire::ledger::{Delivered, Place};
+use crate::{Checked, Violation, body, violated};
+
+const LIMITS: ContentLimits = ContentLimits {
+    message_bytes_max: 1 << 20,
+    body_bytes_max: 1 << 20,
+};
+
+/// What a channel exception for an unknown delivery tag says.
+const PRECONDITION_FAILED: u16 = 406;
+
+impl AmqpClient {
+    /// Reads what has come.
+    pub(in crate::wire) fn hear(&mut self, bytes: &[u8], desk: &mut Desk<'_>) -> Checked {
+        let name = self.name();
+        let Some(connection) = &mut self.connection else {
+            return Ok(());
+        };
+        let mut unread = std::mem::take(&mut connection.unread);
+        unread.extend_from_slice(bytes);
+        let mut at = 0;
+        loop {
+            let parsed = frame::parse(&unread[at..], FRAME_BYTES_MAX);
+            let parsed = parsed.map_err(|error| Violation(format!("{name} reads: {error}")))?;
+            let Some(frame) = parsed else {
+                break;
+            };
+            at += frame.size;
+            let heard = connection.hear_frame(frame, desk, &name);
+            heard.map_err(|violation| Violation(format!("{name}: {violation}")))?;
+        }
+        connection.unread = unread.split_off(at);
+        let declared = |due: &Due| matches!(due, Due::Method("queue.declare_ok" | "queue.bind_ok"));
+        self.has_declared |= connection.consuming.channel == Channel::Open
+            && !connection.consuming.due.iter().any(declared);
+        Ok(())
+    }
+}
+
+impl Connection {
+    fn hear_frame(&mut self, frame: Frame<'_>, desk: &mut Desk<'_>, name: &str) -> Checked {
+        if frame.channel == 0 {
+            if frame.kind != FrameKind::Method {
+                return violated!("a {:?} on channel 0", frame.kind);
+            }
+            let method = Method::decode(frame.payload);
+            let method = method.map_err(|error| Violation(error.to_string()))?;
+            desk.trace.line(format!("  {name} hears {}", method.name()));
+            return self.hear_connection(method);
+        }
+        let input = match frame.channel {
+            PUBLISHES => &mut self.publishing.input,
+            CONSUMES => &mut self.consuming.input,
+            other => return violated!("a frame on channel {other}"),
+        };
+        let input = input.accept(frame, LIMITS);
+        match input.map_err(|error| Violation(error.to_string()))? {
+            Input::Incomplete => Ok(()),
+            Input::Oversized { body_bytes, .. } => violated!("a body of {body_bytes} bytes"),
+            Input::Method(method) => {
+                desk.trace.line(format!("  {name} hears {}", method.name()));
+                match frame.channel {
+                    PUBLISHES => self.hear_of_publishing(method, desk),
+                    _ => self.hear_of_consuming(method),
+                }
+            }
+            Input::Message(message) => {
+                let number = body::message_of(&message.body);
+                let method = message
+                    .method()
+                    .map_err(|error| Violation(error.to_string()))?;
+                let what = method.name();
+                desk.trace.line(format!("  {name} hears {what} {number:?}"));
+                match frame.channel {
+                    PUBLISHES => self.hear_return(&message),
+                    _ => self.hear_delivery(method, &message, desk),
+                }
+            }
+        }
+    }
+
+    fn hear_connection(&mut self, method: Method<'_>) -> Checked {
+        match (self.stage, method) {
+            (Stage::Greeting, Method::ConnectionStart(_)) => {
+                self.say_who_it_is();
+                self.stage = Stage::Tuning;
+            }
+            (Stage::Tuning, Method::ConnectionTune(_)) => {
+                self.enter();
+                self.stage = Stage::Entering;
+            }
+            (Stage::Entering, Method::ConnectionOpenOk(_)) => {
+                self.stage = Stage::Open;
+                self.open_channels();
+            }
+            (_, Method::ConnectionClose(close)) => {
+                let text = close.reply_text.as_str_lossy();
+                self.closed = Some(format!("{} {text}", close.reply_code));
+                self.say(0, connection::CloseOk {});
+            }
+            (Stage::Leaving, Method::ConnectionCloseOk(_)) => self.stage = Stage::Gone,
+            (stage, method) => return violated!("{} while it is {stage:?}", method.name()),
+        }
+        Ok(())
+    }
+
+    fn hear_of_publishing(&mut self, method: Method<'_>, desk: &mut Desk<'_>) -> Checked {
+        match method {
+            Method::BasicAck(ack) => self.hear_confirm(ack.delivery_tag, ack.multiple, desk),
+            method => match self.publishing.due.pop_front() {
+                Some(Due::Method(due)) if due == method.name() => {
+                    self.publishing.ready = self.publishing.due.is_empty();
+                    Ok(())
+                }
+                due => violated!("{} where {due:?} is due", method.name()),
+            },
+        }
+    }
+
+    fn hear_confirm(&mut self, tag: u64, multiple: bool, desk: &mut Desk<'_>) -> Checked {
+        let publishing = &mut self.publishing;
+        if !publishing.unconfirmed.contains_key(&tag) {
+            return violated!("a confirm of {tag}, which is not waited for");
+        }
+        let first = if multiple { 0 } else { tag };
+        let tags: Vec<u64> = publishing
+            .unconfirmed
+            .range(first..=tag)
+            .map(|(tag, _)| *tag)
+            .collect();
+        for tag in tags {
+            let Some(id) = publishing.unconfirmed.remove(&tag) else {
+                continue;
+            };
+            if publishing.returning.contains(&id) {
+                return violated!("{id} is confirmed before it was returned");
+            }
+            desk.ledger.confirm(id)?;
+        }
+        Ok(())
+    }
+
+    fn hear_return(&mut self, message: &Message) -> Checked {
+        let id = body::message_of(&message.body);
+        match id.is_some_and(|id| self.publishing.returning.remove(&id)) {
+            true => Ok(()),
+            false => violated!("{id:?} is returned, and has a place to go"),
+        }
+    }
+
+    fn hear_of_consuming(&mut self, method: Method<'_>) -> Checked {
+        let channel = self.consuming.channel;
+        match (channel, method) {
+            (Channel::Closing, Method::ChannelCloseOk(_)) => {
+                self.open_consuming();
+                return Ok(());
+            }
+            (Channel::Doomed, Method::ChannelClose(close)) => {
+                if close.reply_code != PRECONDITION_FAILED {
+                    return violated!("a mistake of ours is called {}", close.reply_code);
+                }
+                self.say(CONSUMES, channel::CloseOk {});
+                self.open_consuming();
+                return Ok(());
+            }
+            (_, Method::ChannelClose(close)) => {
+                let text = close.reply_text.as_str_lossy();
+                return violated!("the channel is closed: {} {text}", close.reply_code);
+            }
+            _ => {}
+        }
+        let due = self.consuming.due.pop_front();
+        match (&due, method) {
+            (Some(Due::Method("channel.open_ok")), Method::ChannelOpenOk(_)) => {
+                self.consuming.channel = Channel::Open;
+            }
+            (Some(Due::Get(_)), Method::BasicGetEmpty(_)) => {}
+            (Some(Due::Consume(tag)), Method::BasicConsumeOk(ok))
+                if ok.consumer_tag.as_bytes() == tag.as_bytes() => {}
+            (Some(Due::Cancel(tag)), Method::BasicCancelOk(ok))
+                if ok.consumer_tag.as_bytes() == tag.as_bytes() =>
+            {
+                self.consuming.consumers.remove(tag);
+                self.consuming.ending.remove(tag);
+            }
+            (Some(Due::Method(due)), method) if *due == method.name() => {}
+            (due, method) => return violated!("{} where {due:?} is due", method.name()),
+        }
+        Ok(())
+    }
+
+    fn hear_delivery(
+        &mut self,
+        method: Method<'_>,
+        message: &Message,
+        desk: &mut Desk<'_>,
+    ) -> Checked {
+        let is_open = self.consuming.channel == Channel::Open;
+        let (tag, redelivered, place, reader) = match method {
+            Method::BasicDeliver(deliver) => {
+                let consumer = deliver.consumer_tag.as_str_lossy();
+                let is_there = |due: &Due| *due == Due::Consume(consumer.to_string());
+                let is_due = self.consuming.due.iter().any(is_there);
+                let Some(place) = self.consuming.consumers.get(&*consumer).filter(|_| !is_due)
+                else {
+                    return violated!("a delivery to {consumer}, which is not there");
+                };
+                let consumer = consumer.into_owned();
+                (deliver.delivery_tag, deliver.redelivered, *place, consumer)
+            }
+            Method::BasicGetOk(got) => {
+                let place = self.hear_get()?;
+                (got.delivery_tag, got.redelivered, place, String::new())
+            }
+            method => return violated!("{} with a content", method.name()),
+        };
+        self.consuming.tag += 1;
+        if tag != self.consuming.tag {
+            return violated!("delivery tag {tag} after {}", self.consuming.tag - 1);
+        }
+        // What comes on a channel that we have closed goes back.
+        if !is_open {
+            return Ok(());
+        }
+        let id = desk.ledger.deliver(&Delivered {
+            place,
+            payload: &message.body,
+            life: self.life,
+            redelivered,
+            reader: &(self.life, reader),
+        })?;
+        self.consuming.held.insert(tag, (place, id));
+        Ok(())
+    }
+
+    fn hear_get(&mut self) -> Checked<Place> {
+        match self.consuming.due.pop_front() {
+            Some(Due::Get(place)) => Ok(place),
+            due => violated!("basic.get_ok where {due:?} is due"),
+        }
+    }
+}

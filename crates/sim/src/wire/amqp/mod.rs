@@ -1,0 +1,221 @@
+//! A client of AMQP 0-9-1: one channel to publish with confirms, one to consume.
+//!
+//! ```text
+//! greeting --start--> tuning --tune--> entering --open-ok--> open
+//! open --close--> leaving --close-ok--> gone
+//! channel 2: opening --> open --our close--> closing --> opening
+//!                          '---our mistake--> doomed --its close--> opening
+//! ```
+//!
+//! Invariants
+//! - It says only what a client may, but for the mistakes that it makes on purpose.
+//! - Every answer is the one that is due: answers come in order, tags are consecutive, a confirm
+//!   is for something that was published and not confirmed, and what could not be routed is
+//!   returned before.
+//!
+//! Not here: what it says (`say`), what it hears (`hear`).
+
+mod hear;
+mod say;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use amqp091::ChannelInput;
+use ferry_gateway::testing::Conversation;
+
+use super::desk::{Desk, QUEUES};
+use super::ledger::Place;
+use super::pipe::Pipe;
+
+/// Largest frame that it takes, in bytes: bodies come in several.
+const FRAME_BYTES_MAX: u32 = 4096;
+
+/// The channel to publish on.
+const PUBLISHES: u16 = 1;
+
+/// The channel to consume on.
+const CONSUMES: u16 = 2;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Greeting,
+    Tuning,
+    Entering,
+    Open,
+    Leaving,
+    Gone,
+}
+
+/// An answer that is due.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Due {
+    /// The method of that name.
+    Method(&'static str),
+    /// A message of that place, or that there is none.
+    Get(Place),
+    /// That this consumer is there.
+    Consume(String),
+    /// That it is not.
+    Cancel(String),
+}
+
+/// The channel to publish on.
+#[derive(Default)]
+struct Publishing {
+    ready: bool,
+    input: ChannelInput,
+    due: VecDeque<Due>,
+    /// Publishes so far, which is the tag of the last.
+    tag: u64,
+    /// What is not confirmed: messages by tag.
+    unconfirmed: BTreeMap<u64, u64>,
+    /// What is to be returned.
+    returning: BTreeSet<u64>,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Channel {
+    #[default]
+    Opening,
+    Open,
+    /// We have said that it is closed.
+    Closing,
+    /// We have said what it must be closed for.
+    Doomed,
+}
+
+/// The channel to consume on.
+#[derive(Default)]
+struct Consuming {
+    channel: Channel,
+    input: ChannelInput,
+    due: VecDeque<Due>,
+    /// The last delivery tag.
+    tag: u64,
+    /// What is not settled, by delivery tag.
+    held: BTreeMap<u64, (Place, u64)>,
+    /// Where each consumer's messages come from.
+    consumers: BTreeMap<String, Place>,
+    /// Consumers that are to end.
+    ending: BTreeSet<String>,
+    /// Consumers so far.
+    named: u64,
+}
+
+/// A connection.
+struct Connection {
+    pipe: Pipe,
+    life: u64,
+    stage: Stage,
+    unread: Vec<u8>,
+    publishing: Publishing,
+    consuming: Consuming,
+    /// What the other side has closed it for.
+    closed: Option<String>,
+}
+
+/// A client.
+pub(super) struct AmqpClient {
+    number: usize,
+    connection: Option<Connection>,
+    /// Everything was declared once, and that was safe.
+    pub(super) has_declared: bool,
+}
+
+impl AmqpClient {
+    pub(super) fn new(number: usize) -> AmqpClient {
+        AmqpClient {
+            number,
+            connection: None,
+            has_declared: false,
+        }
+    }
+
+    pub(super) fn name(&self) -> String {
+        format!("amqp {}", self.number)
+    }
+
+    /// Begins with a connection.
+    pub(super) fn connect(&mut self, conversation: Conversation, life: u64, desk: &mut Desk<'_>) {
+        let mut pipe = Pipe::new(conversation, desk.random);
+        pipe.out().extend_from_slice(&amqp091::handshake::REPLY);
+        self.connection = Some(Connection {
+            pipe,
+            life,
+            stage: Stage::Greeting,
+            unread: Vec::new(),
+            publishing: Publishing::default(),
+            consuming: Consuming::default(),
+            closed: None,
+        });
+    }
+
+    pub(super) fn pipe(&mut self) -> Option<&mut Pipe> {
+        self.connection
+            .as_mut()
+            .map(|connection| &mut connection.pipe)
+    }
+
+    /// The number of its connection.
+    pub(super) fn life(&self) -> Option<u64> {
+        self.connection.as_ref().map(|connection| connection.life)
+    }
+
+    /// Its connection is lost; gives its end of it.
+    pub(super) fn lose(&mut self) -> Option<Pipe> {
+        self.connection.take().map(|connection| connection.pipe)
+    }
+
+    /// Whether it may do as it likes.
+    pub(super) fn is_open(&self) -> bool {
+        let open = |connection: &Connection| connection.stage == Stage::Open;
+        self.connection.as_ref().is_some_and(open)
+    }
+
+    /// Why its connection was closed from the other side, if it was.
+    pub(super) fn closed(&self) -> Option<&str> {
+        self.connection.as_ref()?.closed.as_deref()
+    }
+
+    /// Whether it has said goodbye, and has heard it.
+    pub(super) fn is_gone(&self) -> bool {
+        let gone = |connection: &Connection| connection.stage == Stage::Gone;
+        self.connection.as_ref().is_some_and(gone)
+    }
+
+    /// What is due to it and what it owes; none if all is said.
+    pub(super) fn open_ends(&self) -> Option<String> {
+        let Some(connection) = &self.connection else {
+            return Some("no connection".to_owned());
+        };
+        let Connection {
+            stage,
+            publishing,
+            consuming,
+            ..
+        } = connection;
+        let all_said = *stage == Stage::Open
+            && publishing.ready
+            && publishing.unconfirmed.is_empty()
+            && publishing.returning.is_empty()
+            && consuming.channel == Channel::Open
+            && consuming.due.is_empty()
+            && consuming.held.is_empty();
+        (!all_said).then(|| {
+            let (unconfirmed, returning) = (&publishing.unconfirmed, &publishing.returning);
+            let Consuming {
+                channel, due, held, ..
+            } = consuming;
+            format!(
+                "{stage:?}, unconfirmed {unconfirmed:?}, to be returned {returning:?}, \
+                 {channel:?}, \
+                 due {due:?}, held {held:?}"
+            )
+        })
+    }
+}
+
+fn queue_name(place: Place) -> String {
+    assert!(place < QUEUES);
+    format!("w{place}")
+}

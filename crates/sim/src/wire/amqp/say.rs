@@ -1,0 +1,353 @@
+//! What a client of AMQP says.
+
+use amqp091::method::{basic, channel, confirm, connection, queue};
+use amqp091::{LongStr, Method, ShortStr, frame};
+
+use super::{
+    AmqpClient, CONSUMES, Channel, Connection, Consuming, Due, FRAME_BYTES_MAX, PUBLISHES, Stage,
+    queue_name,
+};
+use crate::body;
+use crate::wire::desk::{Desk, QUEUES, TOPICS, places_of};
+use crate::wire::ledger::{Place, Sent};
+
+/// Most publishes at a time.
+const BURST_MAX: u64 = 5;
+
+/// Most consumers at a time.
+const CONSUMERS_MAX: usize = 3;
+
+fn short(text: &str) -> ShortStr<'_> {
+    ShortStr::clipped(text.as_bytes())
+}
+
+impl Connection {
+    pub(super) fn say<'a>(&mut self, channel: u16, method: impl Into<Method<'a>>) {
+        method.into().write_frame(self.pipe.out(), channel);
+    }
+
+    /// Says something on the channel to consume on that has an answer.
+    pub(super) fn ask<'a>(&mut self, method: impl Into<Method<'a>>, due: Due) {
+        self.consuming.due.push_back(due);
+        self.say(CONSUMES, method);
+    }
+
+    pub(super) fn say_who_it_is(&mut self) {
+        self.say(
+            0,
+            connection::StartOk {
+                mechanism: ShortStr::lit("EXTERNAL"),
+                response: LongStr::EMPTY,
+                locale: ShortStr::lit("en_US"),
+                ..connection::StartOk::default()
+            },
+        );
+    }
+
+    pub(super) fn enter(&mut self) {
+        let tuned = connection::TuneOk {
+            channel_max: 10,
+            frame_max: FRAME_BYTES_MAX,
+            heartbeat: 0,
+        };
+        self.say(0, tuned);
+        let open = connection::Open {
+            virtual_host: ShortStr::lit("/"),
+            ..connection::Open::default()
+        };
+        self.say(0, open);
+    }
+
+    /// Both channels, and all that must be there.
+    pub(super) fn open_channels(&mut self) {
+        self.say(PUBLISHES, channel::Open::default());
+        self.say(PUBLISHES, confirm::Select::default());
+        let due = ["channel.open_ok", "confirm.select_ok"];
+        self.publishing.due.extend(due.map(Due::Method));
+        self.open_consuming();
+    }
+
+    /// A new channel to consume on, unless it is about to go.
+    pub(super) fn open_consuming(&mut self) {
+        if self.stage != Stage::Open {
+            return;
+        }
+        let named = self.consuming.named;
+        self.consuming = Consuming {
+            named,
+            ..Consuming::default()
+        };
+        self.ask(channel::Open::default(), Due::Method("channel.open_ok"));
+        for place in 0..QUEUES {
+            self.declare(place);
+        }
+    }
+
+    fn declare(&mut self, place: Place) {
+        let name = queue_name(place);
+        let declare = queue::Declare {
+            queue: short(&name),
+            durable: true,
+            ..queue::Declare::default()
+        };
+        self.ask(declare, Due::Method("queue.declare_ok"));
+        if place < TOPICS {
+            let key = format!("t.{place}");
+            let bind = queue::Bind {
+                queue: short(&name),
+                exchange: ShortStr::lit("amq.topic"),
+                routing_key: short(&key),
+                ..queue::Bind::default()
+            };
+            self.ask(bind, Due::Method("queue.bind_ok"));
+        }
+    }
+
+    fn publish(&mut self, exchange: &str, key: &str, sent: Sent, desk: &mut Desk<'_>) -> u64 {
+        let delivery_mode = if sent.persistent { 2 } else { 1 };
+        let id = desk.ledger.publish(sent);
+        let body = body::body(id, desk.body_bytes());
+        let publish = basic::Publish {
+            exchange: short(exchange),
+            routing_key: short(key),
+            mandatory: true,
+            ..basic::Publish::default()
+        };
+        self.say(PUBLISHES, publish);
+        let out = self.pipe.out();
+        let properties = [0x10, 0, delivery_mode];
+        let class_id = basic::Publish::CLASS_ID;
+        frame::write_header(out, PUBLISHES, class_id, body.len() as u64, &properties);
+        frame::write_body(out, PUBLISHES, &body, FRAME_BYTES_MAX);
+        self.publishing.tag += 1;
+        self.publishing.unconfirmed.insert(self.publishing.tag, id);
+        id
+    }
+
+    /// Refuses, accepts or gives back some of what it has.
+    fn settle(&mut self, desk: &mut Desk<'_>) {
+        let held: Vec<u64> = self.consuming.held.keys().copied().collect();
+        if held.is_empty() {
+            return;
+        }
+        let tag = held[desk.random.below(held.len() as u64) as usize];
+        let multiple = desk.random.chance(30);
+        let taken: Vec<u64> = match multiple {
+            true => held.into_iter().take_while(|held| *held <= tag).collect(),
+            false => vec![tag],
+        };
+        let gives_back = desk.random.chance(20);
+        let says = match (gives_back, desk.random.below(4)) {
+            (false, 1..) => Method::from(basic::Ack {
+                delivery_tag: tag,
+                multiple,
+            }),
+            (requeue, 0) if !multiple => Method::from(basic::Reject {
+                delivery_tag: tag,
+                requeue,
+            }),
+            (requeue, _) => Method::from(basic::Nack {
+                delivery_tag: tag,
+                multiple,
+                requeue,
+            }),
+        };
+        self.say(CONSUMES, says);
+        for tag in taken {
+            if let Some((place, id)) = self.consuming.held.remove(&tag) {
+                match gives_back {
+                    true => desk.ledger.give_back(place, id),
+                    false => desk.ledger.settle(place, id),
+                }
+            }
+        }
+    }
+
+    /// The channel is as good as closed: what it has goes back, what comes is not looked at.
+    fn end_channel(&mut self, how: Channel, desk: &mut Desk<'_>) {
+        if self.consuming.channel != Channel::Doomed {
+            self.consuming.channel = how;
+        }
+        for (place, id) in std::mem::take(&mut self.consuming.held).into_values() {
+            desk.ledger.give_back(place, id);
+        }
+    }
+}
+
+impl AmqpClient {
+    fn open(&mut self) -> Option<&mut Connection> {
+        let connection = self.connection.as_mut()?;
+        (connection.stage == Stage::Open).then_some(connection)
+    }
+
+    /// The same, with a channel to consume on.
+    fn consuming(&mut self) -> Option<&mut Connection> {
+        let connection = self.open()?;
+        (connection.consuming.channel == Channel::Open).then_some(connection)
+    }
+
+    /// Publishes a few messages.
+    pub(in crate::wire) fn publish(&mut self, desk: &mut Desk<'_>) {
+        let Some(connection) = self.open().filter(|connection| connection.publishing.ready) else {
+            return;
+        };
+        for _ in 0..=desk.random.below(BURST_MAX) {
+            let author = connection.life;
+            let (exchange, key, places) = match desk.random.below(10) {
+                0 => ("", "nobody".to_owned(), Vec::new()),
+                1..=4 => {
+                    let topic = desk.random.below(TOPICS as u64) as usize;
+                    ("amq.topic", format!("t.{topic}"), places_of(topic))
+                }
+                _ => {
+                    let place = desk.random.below(QUEUES as u64) as usize;
+                    ("", queue_name(place), vec![place])
+                }
+            };
+            let unroutable = places.is_empty();
+            let persistent = desk.random.chance(85);
+            let sent = Sent {
+                persistent,
+                assured: persistent,
+                ..Sent::new(author, places)
+            };
+            let id = connection.publish(exchange, &key, sent, desk);
+            desk.trace
+                .line(format!("  {id} is published to {exchange:?} by {key}"));
+            if unroutable {
+                connection.publishing.returning.insert(id);
+            }
+        }
+    }
+
+    /// Settles something.
+    pub(in crate::wire) fn settle(&mut self, desk: &mut Desk<'_>) {
+        if let Some(connection) = self.consuming() {
+            connection.settle(desk);
+        }
+    }
+
+    /// Accepts everything.
+    pub(in crate::wire) fn settle_all(&mut self, desk: &mut Desk<'_>) {
+        let Some(connection) = self.consuming() else {
+            return;
+        };
+        let held = std::mem::take(&mut connection.consuming.held);
+        let Some((newest, _)) = held.last_key_value() else {
+            return;
+        };
+        let ack = basic::Ack {
+            delivery_tag: *newest,
+            multiple: true,
+        };
+        connection.say(CONSUMES, ack);
+        for (place, id) in held.into_values() {
+            desk.ledger.settle(place, id);
+        }
+    }
+
+    /// Asks for a single message.
+    pub(in crate::wire) fn get(&mut self, desk: &mut Desk<'_>) {
+        let place = desk.random.below(QUEUES as u64) as usize;
+        if let Some(connection) = self.consuming() {
+            let name = queue_name(place);
+            let get = basic::Get {
+                queue: short(&name),
+                ..basic::Get::default()
+            };
+            connection.ask(get, Due::Get(place));
+        }
+    }
+
+    /// Begins to consume from a queue, with a limit or without one.
+    pub(in crate::wire) fn consume(&mut self, desk: &mut Desk<'_>) {
+        let place = desk.random.below(QUEUES as u64) as usize;
+        let prefetch_count = [0, 1, 3, 20][desk.random.below(4) as usize];
+        self.consume_from(place, prefetch_count);
+    }
+
+    /// Begins to consume from this queue.
+    pub(in crate::wire) fn consume_from(&mut self, place: Place, prefetch_count: u16) {
+        let Some(connection) = self.consuming() else {
+            return;
+        };
+        if connection.consuming.consumers.len() >= CONSUMERS_MAX {
+            return;
+        }
+        let qos = basic::Qos {
+            prefetch_count,
+            ..basic::Qos::default()
+        };
+        connection.ask(qos, Due::Method("basic.qos_ok"));
+        connection.consuming.named += 1;
+        let tag = format!("c{}", connection.consuming.named);
+        let name = queue_name(place);
+        let consume = basic::Consume {
+            queue: short(&name),
+            consumer_tag: short(&tag),
+            ..basic::Consume::default()
+        };
+        connection.ask(consume, Due::Consume(tag.clone()));
+        connection.consuming.consumers.insert(tag, place);
+    }
+
+    /// Whether it consumes from this queue.
+    pub(in crate::wire) fn consumes(&self, place: Place) -> bool {
+        let consuming = self.connection.as_ref().map(|one| &one.consuming);
+        consuming.is_some_and(|consuming| consuming.consumers.values().any(|of| *of == place))
+    }
+
+    /// Ends a consumer; or the channel, with a word or by a mistake.
+    pub(in crate::wire) fn cancel(&mut self, desk: &mut Desk<'_>) {
+        let Some(connection) = self.consuming() else {
+            return;
+        };
+        match desk.random.below(10) {
+            0 | 1 => {
+                connection.say(CONSUMES, channel::Close::default());
+                connection.end_channel(Channel::Closing, desk);
+            }
+            2 => {
+                let ack = basic::Ack {
+                    delivery_tag: connection.consuming.tag + 1_000_000,
+                    multiple: false,
+                };
+                connection.say(CONSUMES, ack);
+                connection.end_channel(Channel::Doomed, desk);
+            }
+            _ => {
+                let consuming = &connection.consuming;
+                let mut tags = consuming.consumers.keys();
+                let Some(tag) = tags.find(|tag| !consuming.ending.contains(*tag)).cloned() else {
+                    return;
+                };
+                let cancel = basic::Cancel {
+                    consumer_tag: short(&tag),
+                    no_wait: false,
+                };
+                connection.ask(cancel, Due::Cancel(tag.clone()));
+                connection.consuming.ending.insert(tag);
+            }
+        }
+    }
+
+    /// The other side is about to end it: what it has goes back.
+    pub(in crate::wire) fn brace(&mut self, desk: &mut Desk<'_>) {
+        if let Some(connection) = &mut self.connection {
+            connection.end_channel(Channel::Closing, desk);
+        }
+    }
+
+    /// Says goodbye.
+    pub(in crate::wire) fn say_goodbye(&mut self, desk: &mut Desk<'_>) {
+        if let Some(connection) = self.open() {
+            connection.end_channel(Channel::Closing, desk);
+            let close = connection::Close {
+                reply_code: 200,
+                ..connection::Close::default()
+            };
+            connection.say(0, close);
+            connection.stage = Stage::Leaving;
+        }
+    }
+}

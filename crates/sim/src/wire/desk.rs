@@ -1,0 +1,63 @@
+//! What every client has at hand, and what all of them publish to.
+//!
+//! Invariants
+//! - Where a message goes is known when it is published: queues, bindings and subscriptions are
+//!   made before the first one, and stay.
+
+use ferry_log::testing::Random;
+
+use super::ledger::{Ledger, Place};
+use crate::trace::Trace;
+
+/// Durable queues of AMQP: `w0`, `w1` and so on.
+pub(super) const QUEUES: usize = 3;
+
+/// Topics: `t/0` and `t/1`, each bound to the queue of its number.
+pub(super) const TOPICS: usize = 2;
+
+/// Clients of AMQP.
+pub(super) const AMQP_CLIENTS: usize = 3;
+
+/// Clients of MQTT.
+pub(super) const MQTT_CLIENTS: usize = 2;
+
+/// What the sessions have subscribed to: a filter, and the QoS.
+pub(super) const SUBSCRIBED: [(&str, u8); MQTT_CLIENTS] = [("t/0", 1), ("t/+", 2)];
+
+/// Most bytes of most bodies.
+const BODY_BYTES: u64 = 600;
+
+/// Most bytes of the others.
+const LONG_BODY_BYTES: u64 = 12_000;
+
+/// What a client works with.
+pub(super) struct Desk<'a> {
+    pub(super) random: &'a mut Random,
+    pub(super) ledger: &'a mut Ledger,
+    pub(super) trace: &'a mut Trace,
+}
+
+impl Desk<'_> {
+    /// How long a body is to be.
+    pub(super) fn body_bytes(&mut self) -> u32 {
+        let bytes_max = match self.random.chance(5) {
+            true => LONG_BODY_BYTES,
+            false => BODY_BYTES,
+        };
+        (u64::from(crate::body::BODY_BYTES_MIN) + self.random.below(bytes_max)) as u32
+    }
+}
+
+/// The place of a session.
+pub(super) fn session(client: usize) -> Place {
+    QUEUES + client
+}
+
+/// Where what is published to a topic goes.
+pub(super) fn places_of(topic: usize) -> Vec<Place> {
+    let name = format!("t/{topic}");
+    let has =
+        |client: &usize| mqtt::topic::matches(SUBSCRIBED[*client].0.as_bytes(), name.as_bytes());
+    let sessions = (0..MQTT_CLIENTS).filter(has).map(session);
+    std::iter::once(topic).chain(sessions).collect()
+}

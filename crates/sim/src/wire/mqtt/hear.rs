@@ -1,0 +1,186 @@
+//! What a client of MQTT hears, and whether it may be so.
+
+use mqtt::{Packet, Pubcomp, Publish, Pubrel, Qos, ReasonCode, Version, frame};
+
+use super::say::say;
+use super::{Delivery, MqttClient, RECEIVE_MAX, SUBSCRIBES, Stage};
+use crate::wire::desk::{Desk, SUBSCRIBED, TOPICS, session};
+use crate::wire::ledger::Delivered;
+use crate::{Checked, Violation, body, violated};
+
+/// Largest packet that it takes, in bytes.
+const PACKET_BYTES_MAX: u32 = 1 << 20;
+
+impl MqttClient {
+    /// Reads what has come.
+    pub(in crate::wire) fn hear(&mut self, bytes: &[u8], desk: &mut Desk<'_>) -> Checked {
+        let name = self.name();
+        let mut unread = match &mut self.connection {
+            Some(connection) => std::mem::take(&mut connection.unread),
+            None => return Ok(()),
+        };
+        unread.extend_from_slice(bytes);
+        let mut at = 0;
+        loop {
+            let unreadable = |error: mqtt::DecodeError| Violation(format!("{name} reads: {error}"));
+            let Some(frame) = frame(&unread[at..], PACKET_BYTES_MAX).map_err(unreadable)? else {
+                break;
+            };
+            at += frame.size;
+            let packet = Packet::decode_from_server(frame, self.version).map_err(unreadable)?;
+            let number = match &packet {
+                Packet::Publish(publish) => body::message_of(publish.payload),
+                _ => None,
+            };
+            let what = packet.packet_type();
+            desk.trace
+                .line(format!("  {name} hears {what:?} {number:?}"));
+            let heard = self.hear_packet(&packet, desk);
+            heard.map_err(|violation| Violation(format!("{name}: {violation}")))?;
+        }
+        if let Some(connection) = &mut self.connection {
+            connection.unread = unread.split_off(at);
+        }
+        Ok(())
+    }
+
+    fn hear_packet(&mut self, packet: &Packet<'_>, desk: &mut Desk<'_>) -> Checked {
+        let Some(connection) = &mut self.connection else {
+            return Ok(());
+        };
+        match (connection.stage, packet) {
+            (Stage::Connecting, Packet::Connack(connack)) => {
+                if connack.reason != ReasonCode::Success {
+                    connection.closed = Some(format!("CONNACK {}", connack.reason));
+                    return Ok(());
+                }
+                if self.has_subscribed && !connack.session_present {
+                    return violated!("its session is lost");
+                }
+                if self.has_subscribed {
+                    connection.stage = Stage::Open;
+                    self.say_again(desk);
+                } else {
+                    connection.stage = Stage::Subscribing;
+                    self.say_subscribe();
+                }
+                Ok(())
+            }
+            (Stage::Connecting, packet) => {
+                violated!("{:?} before CONNACK", packet.packet_type())
+            }
+            (_, Packet::Disconnect(disconnect)) if self.version == Version::V5 => {
+                connection.closed = Some(format!("DISCONNECT {}", disconnect.reason));
+                Ok(())
+            }
+            (Stage::Subscribing, Packet::Suback(suback)) => {
+                let granted: Vec<u8> = suback.reasons.iter().map(ReasonCode::byte).collect();
+                let wanted = SUBSCRIBED[self.number].1;
+                if suback.packet_id != SUBSCRIBES || granted != [wanted] {
+                    return violated!("granted are {granted:?}, and not {wanted}");
+                }
+                connection.stage = Stage::Open;
+                self.has_subscribed = true;
+                Ok(())
+            }
+            (_, Packet::Pingresp) if connection.pings > 0 => {
+                connection.pings -= 1;
+                Ok(())
+            }
+            (_, Packet::Publish(publish)) => self.hear_publish(publish, desk),
+            (_, Packet::Pubrel(pubrel)) => {
+                self.received.remove(&pubrel.packet_id);
+                let answer = Packet::Pubcomp(Pubcomp::success(pubrel.packet_id));
+                say(connection.pipe.out(), self.version, answer);
+                Ok(())
+            }
+            (_, packet) => self.hear_answer(packet, desk),
+        }
+    }
+
+    /// The next that is due of its kind, and that alone.
+    fn hear_answer(&mut self, packet: &Packet<'_>, desk: &mut Desk<'_>) -> Checked {
+        let (qos, released, packet_id, reason) = match packet {
+            Packet::Puback(puback) => (Qos::AtLeastOnce, false, puback.packet_id, puback.reason),
+            Packet::Pubrec(pubrec) => (Qos::ExactlyOnce, false, pubrec.packet_id, pubrec.reason),
+            Packet::Pubcomp(pubcomp) => (Qos::ExactlyOnce, true, pubcomp.packet_id, pubcomp.reason),
+            packet => return violated!("{:?}, which nobody waits for", packet.packet_type()),
+        };
+        let of_kind =
+            |flight: &&mut super::Flight| (flight.qos, flight.released) == (qos, released);
+        let next = self.flights.iter_mut().find(of_kind);
+        let what = packet.packet_type();
+        let Some(flight) = next.filter(|flight| flight.packet_id == packet_id) else {
+            return violated!("{what:?} of {packet_id}, where another one is due");
+        };
+        // A PUBREL that was heard before the connection was lost.
+        let forgotten = reason == ReasonCode::PacketIdentifierNotFound;
+        if reason.is_error() && !(forgotten && released && flight.again) {
+            return violated!("{what:?} of {packet_id}: {reason}");
+        }
+        if !released {
+            desk.ledger.confirm(flight.id)?;
+        }
+        if qos == Qos::ExactlyOnce && !released {
+            flight.released = true;
+            let pubrel = Packet::Pubrel(Pubrel::success(packet_id));
+            if let Some(connection) = &mut self.connection {
+                say(connection.pipe.out(), self.version, pubrel);
+            }
+        } else {
+            self.flights.retain(|flight| flight.packet_id != packet_id);
+        }
+        Ok(())
+    }
+
+    fn hear_publish(&mut self, publish: &Publish<'_>, desk: &mut Desk<'_>) -> Checked {
+        let place = session(self.number);
+        let Some(connection) = &mut self.connection else {
+            return Ok(());
+        };
+        let known = (0..TOPICS).any(|topic| publish.topic == format!("t/{topic}").as_bytes());
+        if !known || publish.retain {
+            return violated!("a message of another topic, or a retained one");
+        }
+        let packet_id = publish.packet_id;
+        let answer = |id| Delivery {
+            packet_id,
+            id,
+            qos: publish.qos,
+        };
+        // Once more what it has had: the same message, and nothing new.
+        if publish.qos == Qos::ExactlyOnce
+            && let Some(id) = self.received.get(&packet_id).copied()
+        {
+            if !publish.dup || body::message_of(publish.payload) != Some(id) {
+                return violated!("another message by the packet id {packet_id} of {id}");
+            }
+            connection.unanswered.push_back(answer(id));
+            return Ok(());
+        }
+        let life = connection.life;
+        let id = desk.ledger.deliver(&Delivered {
+            place,
+            payload: publish.payload,
+            life,
+            redelivered: publish.dup,
+            // Messages keep their order among those of the same QoS.
+            reader: &(life, format!("{:?}", publish.qos)),
+        })?;
+        match publish.qos {
+            Qos::AtMostOnce => desk.ledger.consume(place, id),
+            Qos::AtLeastOnce => connection.unanswered.push_back(answer(id)),
+            Qos::ExactlyOnce => {
+                desk.ledger.consume(place, id);
+                self.received.insert(packet_id, id);
+                connection.unanswered.push_back(answer(id));
+            }
+        }
+        let of_once = |delivery: &&Delivery| delivery.qos == Qos::AtLeastOnce;
+        let flying = connection.unanswered.iter().filter(of_once).count() + self.received.len();
+        if self.version == Version::V5 && flying > usize::from(RECEIVE_MAX) {
+            return violated!("{flying} deliveries at a time, and it takes {RECEIVE_MAX}");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,171 @@
+//! A client of MQTT with a session that stays: it publishes with every QoS, and receives.
+//!
+//! Invariants
+//! - It says only what a client may: what is not answered is sent again when it comes back, with
+//!   the same packet id, and deliveries are answered in their order.
+//! - Every answer is the one that is due: PUBACK, PUBREC and PUBCOMP each in the order of what they
+//!   answer, no more in flight than it takes, and its session is there when it comes back.
+//!
+//! Not here: what it says (`say`), what it hears (`hear`).
+
+mod hear;
+mod say;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use ferry_gateway::testing::Conversation;
+use mqtt::{Qos, Version};
+
+use super::desk::Desk;
+use super::pipe::Pipe;
+
+/// Most deliveries with an acknowledgement that it takes at a time, if it can say so.
+const RECEIVE_MAX: u16 = 5;
+
+/// The packet id of its only SUBSCRIBE.
+const SUBSCRIBES: u16 = 999;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Connecting,
+    Subscribing,
+    Open,
+}
+
+/// A publish that is not answered to its end.
+struct Flight {
+    packet_id: u16,
+    id: u64,
+    qos: Qos,
+    topic: usize,
+    /// The body, to be sent again.
+    body: Vec<u8>,
+    /// PUBREC has come, PUBREL is sent.
+    released: bool,
+    /// It was said once more, and may have been heard before.
+    again: bool,
+}
+
+/// A delivery that is to be answered.
+struct Delivery {
+    packet_id: u16,
+    id: u64,
+    qos: Qos,
+}
+
+struct Connection {
+    pipe: Pipe,
+    life: u64,
+    stage: Stage,
+    unread: Vec<u8>,
+    /// Deliveries to be answered, oldest first.
+    unanswered: VecDeque<Delivery>,
+    /// PINGREQs that are not answered.
+    pings: u32,
+    /// What the other side has closed it for.
+    closed: Option<String>,
+}
+
+/// A client.
+pub(super) struct MqttClient {
+    number: usize,
+    version: Version,
+    connection: Option<Connection>,
+    /// Its subscription was granted once.
+    pub(super) has_subscribed: bool,
+    /// What was published and is not answered to its end, oldest first.
+    flights: VecDeque<Flight>,
+    next_packet_id: u16,
+    /// Deliveries of QoS 2 that are not released: messages by packet id.
+    received: BTreeMap<u16, u64>,
+}
+
+impl MqttClient {
+    pub(super) fn new(number: usize) -> MqttClient {
+        MqttClient {
+            number,
+            version: [Version::V4, Version::V5][number % 2],
+            connection: None,
+            has_subscribed: false,
+            flights: VecDeque::new(),
+            next_packet_id: 1,
+            received: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn name(&self) -> String {
+        format!("mqtt {}", self.number)
+    }
+
+    /// Begins with a connection.
+    pub(super) fn connect(&mut self, conversation: Conversation, life: u64, desk: &mut Desk<'_>) {
+        let mut pipe = Pipe::new(conversation, desk.random);
+        self.say_connect(pipe.out());
+        self.connection = Some(Connection {
+            pipe,
+            life,
+            stage: Stage::Connecting,
+            unread: Vec::new(),
+            unanswered: VecDeque::new(),
+            pings: 0,
+            closed: None,
+        });
+    }
+
+    pub(super) fn pipe(&mut self) -> Option<&mut Pipe> {
+        self.connection
+            .as_mut()
+            .map(|connection| &mut connection.pipe)
+    }
+
+    /// The number of its connection.
+    pub(super) fn life(&self) -> Option<u64> {
+        self.connection.as_ref().map(|connection| connection.life)
+    }
+
+    /// Its connection is lost; gives its end of it.
+    pub(super) fn lose(&mut self) -> Option<Pipe> {
+        self.connection.take().map(|connection| connection.pipe)
+    }
+
+    /// Whether it may do as it likes.
+    pub(super) fn is_open(&self) -> bool {
+        let open = |connection: &Connection| connection.stage == Stage::Open;
+        self.connection.as_ref().is_some_and(open)
+    }
+
+    /// Why its connection was closed from the other side, if it was.
+    pub(super) fn closed(&self) -> Option<&str> {
+        self.connection.as_ref()?.closed.as_deref()
+    }
+
+    /// What is due to it and what it owes; none if all is said.
+    pub(super) fn open_ends(&self) -> Option<String> {
+        let Some(connection) = &self.connection else {
+            return Some("no connection".to_owned());
+        };
+        let Connection {
+            stage,
+            unanswered,
+            pings,
+            ..
+        } = connection;
+        let (flights, received) = (&self.flights, &self.received);
+        let all_said = *stage == Stage::Open
+            && unanswered.is_empty()
+            && *pings == 0
+            && flights.is_empty()
+            && received.is_empty();
+        (!all_said).then(|| {
+            let flights = flights
+                .iter()
+                .map(|flight| (flight.packet_id, flight.released));
+            let flights: Vec<_> = flights.collect();
+            format!(
+                "{stage:?}, {} unanswered, {pings} pings, flights {flights:?}, \
+                 received {received:?}",
+                unanswered.len()
+            )
+        })
+    }
+}

@@ -1,0 +1,199 @@
+//! What a client of MQTT says.
+
+use mqtt::{
+    Connect, FilterList, Packet, Properties, Puback, Publish, Pubrec, Pubrel, Qos, Subscribe,
+    SubscribeOptions, Subscription, Version, write_properties,
+};
+
+use super::{Connection, Delivery, Flight, MqttClient, RECEIVE_MAX, SUBSCRIBES, Stage};
+use crate::body;
+use crate::wire::desk::{Desk, SUBSCRIBED, TOPICS, places_of, session};
+use crate::wire::ledger::Sent;
+
+/// Most publishes that are not answered.
+const FLIGHTS_MAX: usize = 6;
+
+/// Packet ids of publishes.
+const PACKET_IDS: u16 = 40;
+
+pub(super) fn say(out: &mut Vec<u8>, version: Version, packet: Packet<'_>) {
+    let written = packet.write(out, version);
+    written.expect("what clients of a simulation say is small");
+}
+
+fn publish<'a>(flight: &'a Flight, topic: &'a str, dup: bool) -> Packet<'a> {
+    Packet::Publish(Publish {
+        topic: topic.as_bytes(),
+        qos: flight.qos,
+        packet_id: flight.packet_id,
+        dup,
+        retain: false,
+        properties: Properties::EMPTY,
+        payload: &flight.body,
+    })
+}
+
+impl MqttClient {
+    pub(super) fn say_connect(&self, out: &mut Vec<u8>) {
+        let mut block = Vec::new();
+        let properties = match self.version {
+            Version::V5 => write_properties(&mut block, |writer| {
+                writer.session_expiry(u32::MAX).receive_maximum(RECEIVE_MAX);
+            }),
+            _ => Properties::EMPTY,
+        };
+        let client_id = format!("m{}", self.number);
+        let connect = Connect {
+            version: self.version,
+            clean_start: false,
+            keep_alive_seconds: 0,
+            client_id: &client_id,
+            properties,
+            will: None,
+            user_name: None,
+            password: None,
+        };
+        say(out, self.version, Packet::Connect(connect));
+    }
+
+    pub(super) fn say_subscribe(&mut self) {
+        let (filter, qos) = SUBSCRIBED[self.number];
+        let options = SubscribeOptions {
+            qos: Qos::from_bits(qos).expect("a quality of service"),
+            ..SubscribeOptions::default()
+        };
+        let mut block = Vec::new();
+        let subscribe = Subscribe {
+            packet_id: SUBSCRIBES,
+            properties: Properties::EMPTY,
+            filters: FilterList::write(&mut block, [Subscription { filter, options }]),
+        };
+        if let Some(connection) = &mut self.connection {
+            say(
+                connection.pipe.out(),
+                self.version,
+                Packet::Subscribe(subscribe),
+            );
+        }
+    }
+
+    /// What was not answered is said once more.
+    pub(super) fn say_again(&mut self, desk: &mut Desk<'_>) {
+        let Some(connection) = &mut self.connection else {
+            return;
+        };
+        for flight in &mut self.flights {
+            flight.again = true;
+            let topic = format!("t/{}", flight.topic);
+            let (released, id) = (flight.released, flight.id);
+            desk.trace
+                .line(format!("  {id} again, released: {released}"));
+            let packet = match flight.released {
+                true => Packet::Pubrel(Pubrel::success(flight.packet_id)),
+                false => publish(flight, &topic, true),
+            };
+            if flight.qos == Qos::AtLeastOnce {
+                desk.ledger.send_again(flight.id);
+            }
+            say(connection.pipe.out(), self.version, packet);
+        }
+    }
+
+    /// Publishes a message.
+    pub(in crate::wire) fn publish(&mut self, desk: &mut Desk<'_>) {
+        let version = self.version;
+        let author = 1_000_000 + self.number as u64;
+        let room = self.flights.len() < FLIGHTS_MAX;
+        let Some(connection) = self.open().filter(|_| room) else {
+            return;
+        };
+        let topic = desk.random.below(TOPICS as u64) as usize;
+        let qos = [Qos::AtMostOnce, Qos::AtLeastOnce, Qos::ExactlyOnce];
+        let qos = qos[[0, 1, 1, 2, 2][desk.random.below(5) as usize]];
+        let assured = qos != Qos::AtMostOnce;
+        let id = desk.ledger.publish(Sent {
+            persistent: assured,
+            assured,
+            once: qos != Qos::AtLeastOnce,
+            ..Sent::new(author, places_of(topic))
+        });
+        let mut flight = Flight {
+            packet_id: 0,
+            id,
+            qos,
+            topic,
+            body: body::body(id, desk.body_bytes()),
+            released: false,
+            again: false,
+        };
+        let name = format!("t/{topic}");
+        if !assured {
+            let packet = publish(&flight, &name, false);
+            return say(connection.pipe.out(), version, packet);
+        }
+        flight.packet_id = self.free_packet_id();
+        let (who, number) = (self.name(), flight.packet_id);
+        desk.trace
+            .line(format!("  {who} publishes {id} by {qos:?} as {number}"));
+        if let Some(connection) = self.open() {
+            let packet = publish(&flight, &name, false);
+            say(connection.pipe.out(), version, packet);
+        }
+        self.flights.push_back(flight);
+    }
+
+    fn free_packet_id(&mut self) -> u16 {
+        loop {
+            self.next_packet_id = self.next_packet_id % PACKET_IDS + 1;
+            let wanted = self.next_packet_id;
+            if self.flights.iter().all(|flight| flight.packet_id != wanted) {
+                return wanted;
+            }
+        }
+    }
+
+    fn open(&mut self) -> Option<&mut Connection> {
+        let connection = self.connection.as_mut()?;
+        (connection.stage == Stage::Open).then_some(connection)
+    }
+
+    /// Answers some deliveries, the oldest first.
+    pub(in crate::wire) fn settle(&mut self, desk: &mut Desk<'_>) {
+        let count = 1 + desk.random.below(3);
+        self.answer(count as usize, desk);
+    }
+
+    /// Answers all of them.
+    pub(in crate::wire) fn settle_all(&mut self, desk: &mut Desk<'_>) {
+        self.answer(usize::MAX, desk);
+    }
+
+    fn answer(&mut self, count: usize, desk: &mut Desk<'_>) {
+        let (version, place) = (self.version, session(self.number));
+        let Some(connection) = self.open() else {
+            return;
+        };
+        for _ in 0..count {
+            let Some(Delivery { packet_id, id, qos }) = connection.unanswered.pop_front() else {
+                return;
+            };
+            let packet = match qos {
+                Qos::ExactlyOnce => Packet::Pubrec(Pubrec::success(packet_id)),
+                _ => {
+                    desk.ledger.settle(place, id);
+                    Packet::Puback(Puback::success(packet_id))
+                }
+            };
+            say(connection.pipe.out(), version, packet);
+        }
+    }
+
+    /// Asks for a sign of life.
+    pub(in crate::wire) fn ping(&mut self) {
+        let version = self.version;
+        if let Some(connection) = self.open() {
+            connection.pings += 1;
+            say(connection.pipe.out(), version, Packet::Pingreq);
+        }
+    }
+}

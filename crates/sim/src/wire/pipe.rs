@@ -1,0 +1,124 @@
+//! A client's end of a connection: bytes go in pieces, and the client reads when it likes.
+//!
+//! Invariants
+//! - Bytes keep their order in both directions; only a break loses some, and then all behind them.
+
+use std::time::Instant;
+
+use ferry_gateway::testing::Conversation;
+use ferry_log::testing::Random;
+
+/// How many connections have a client that reads slowly, in percent.
+const SLOW_PERCENT: u64 = 25;
+
+/// Most that a slow client reads at once, in bytes.
+const SLOW_BYTES: u64 = 400;
+
+/// A client's end of a connection.
+pub(super) struct Pipe {
+    conversation: Conversation,
+    /// What the client has said and its network has not carried yet.
+    outgoing: Vec<u8>,
+    slow: bool,
+}
+
+impl Pipe {
+    /// The end of a connection that was just made.
+    pub(super) fn new(conversation: Conversation, random: &mut Random) -> Pipe {
+        let slow = random.chance(SLOW_PERCENT);
+        if slow {
+            conversation.set_room(Some(1 + random.below(2 * SLOW_BYTES) as usize));
+        }
+        Pipe {
+            conversation,
+            outgoing: Vec::new(),
+            slow,
+        }
+    }
+
+    /// Where the client puts what it says.
+    pub(super) fn out(&mut self) -> &mut Vec<u8> {
+        &mut self.outgoing
+    }
+
+    /// The network carries a part of what was said.
+    pub(super) fn push(&mut self, random: &mut Random) {
+        let all = self.outgoing.len() as u64;
+        let count = match random.below(8) {
+            0 => random.below(all + 1),
+            1 => random.below(20).min(all),
+            _ => all,
+        };
+        let rest = self.outgoing.split_off(count as usize);
+        self.conversation.send(&self.outgoing);
+        self.outgoing = rest;
+    }
+
+    /// All of it.
+    pub(super) fn push_all(&mut self) {
+        self.conversation.send(&self.outgoing);
+        self.outgoing.clear();
+    }
+
+    /// The client reads some of what has come.
+    pub(super) fn pull(&mut self, random: &mut Random) -> Vec<u8> {
+        let bytes_max = match (self.slow, random.below(4)) {
+            (true, _) => random.below(SLOW_BYTES) as usize,
+            (false, 0) => random.below(100) as usize,
+            (false, _) => usize::MAX,
+        };
+        self.conversation.take(bytes_max)
+    }
+
+    /// All of it.
+    pub(super) fn pull_all(&mut self) -> Vec<u8> {
+        self.conversation.take(usize::MAX)
+    }
+
+    /// From now on the client reads as fast as it can.
+    pub(super) fn hurry(&mut self) {
+        self.slow = false;
+        self.conversation.set_room(None);
+    }
+
+    /// Bytes that have gone and were not worked off.
+    pub(super) fn unread(&self) -> usize {
+        self.conversation.unread()
+    }
+
+    /// Whether everything that was said has been worked off.
+    pub(super) fn is_worked_off(&self) -> bool {
+        self.outgoing.is_empty() && self.unread() == 0
+    }
+
+    /// Whether the other side has ended it, and nothing more can be read.
+    pub(super) fn is_over(&self) -> bool {
+        self.conversation.is_over() && self.conversation.waiting() == 0
+    }
+
+    /// Gives the other side a turn.
+    pub(super) fn turn(&mut self, now: Instant) -> bool {
+        self.conversation.turn(now)
+    }
+
+    /// The client goes: orderly, or not, in the middle of whatever it was saying.
+    pub(super) fn leave(mut self, random: &mut Random) -> Conversation {
+        self.push(random);
+        match random.chance(50) {
+            true => self.conversation.reset(),
+            false => self.conversation.hang_up(),
+        }
+        self.conversation
+    }
+
+    /// The client has said everything, and goes.
+    pub(super) fn hang_up(self) -> Conversation {
+        self.conversation.hang_up();
+        self.conversation
+    }
+
+    /// The client forgets the connection, and the other side does not know.
+    pub(super) fn forget(self) -> Conversation {
+        self.conversation
+    }
+}

@@ -24,14 +24,22 @@ sim *SEED:
 run *OPTIONS:
     cargo run --profile quick --package ferrymq -- "$@"
 
-# Measures brokers side by side and writes bench/results/NAME.md: just bench NAME ferrymq rabbitmq
-bench NAME *BROKERS:
+# Everything beside the peers from Debian (installs them): 25 minutes; or `just bench NAME BROKER...`
+bench *ARGUMENTS:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    if [ $# -le 1 ]; then exec bench/full.sh "$@"; fi
     cargo build --release --package ferrymq --package bench
-    bench/run.sh "$@"
+    exec bench/run.sh "$@"
 
-# Runs one fuzz target for some seconds (nightly compiler and cargo-fuzz needed).
+# An hour of everything mixed against one node, then all must be back: just soak --minutes 3
+soak *ARGUMENTS:
+    cargo build --release --package ferrymq
+    bench/soak.sh "$@"
+
+# Runs one fuzz target for some seconds; its corpus grows below fuzz/target (cargo-fuzz needed).
 fuzz TARGET SECONDS="60":
-    cargo +nightly fuzz run {{ TARGET }} -- -max_total_time={{ SECONDS }}
+    fuzz/run-all {{ SECONDS }} {{ TARGET }}
 
 # Licences, advisories and sources of all dependencies (cargo-deny needed).
 deny:

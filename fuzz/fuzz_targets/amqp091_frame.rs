@@ -1,6 +1,4 @@
-//! Frames one after another, as they come on a connection.
-//!
-//! Run: `cargo +nightly fuzz run amqp091_frame`.
+//! Frames of AMQP 0-9-1 one after another, through a channel; the fast publish agrees.
 #![no_main]
 
 // Each target uses one of the checks.
@@ -8,4 +6,4 @@
 #[path = "../../crates/amqp091/tests/checks/mod.rs"]
 mod checks;
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| checks::check_frames(bytes));
+ferrymq_fuzz::target!(ferrymq_fuzz::Memory::CODEC, checks::check_frames);

@@ -1,6 +1,4 @@
-//! A method frame's payload.
-//!
-//! Run: `cargo +nightly fuzz run amqp091_method`.
+//! A method of AMQP 0-9-1, read and written.
 #![no_main]
 
 // Each target uses one of the checks.
@@ -8,4 +6,4 @@
 #[path = "../../crates/amqp091/tests/checks/mod.rs"]
 mod checks;
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| checks::check_method(bytes));
+ferrymq_fuzz::target!(ferrymq_fuzz::Memory::CODEC, checks::check_method);

@@ -1,6 +1,4 @@
-//! A property block.
-//!
-//! Run: `cargo +nightly fuzz run amqp091_properties`.
+//! A property block of AMQP 0-9-1, read and edited.
 #![no_main]
 
 // Each target uses one of the checks.
@@ -8,4 +6,4 @@
 #[path = "../../crates/amqp091/tests/checks/mod.rs"]
 mod checks;
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| checks::check_properties(bytes));
+ferrymq_fuzz::target!(ferrymq_fuzz::Memory::CODEC, checks::check_properties);

@@ -1,6 +1,4 @@
-//! A record of facts, and the queue that comes of it.
-//!
-//! Run: `cargo +nightly fuzz run core_facts`.
+//! A record of facts, and the queue that it makes.
 #![no_main]
 
 // Each target uses one of the checks.
@@ -8,4 +6,4 @@
 #[path = "../../crates/core/tests/fuzz_corpus/checks.rs"]
 mod checks;
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| checks::check_facts(bytes));
+ferrymq_fuzz::target!(ferrymq_fuzz::Memory::MACHINE, checks::check_facts);

@@ -1,6 +1,4 @@
-//! A text that may be a filter, against messages.
-//!
-//! Run: `cargo +nightly fuzz run core_filter`.
+//! A filter: refused at a place, or it decides.
 #![no_main]
 
 // Each target uses one of the checks.
@@ -8,4 +6,4 @@
 #[path = "../../crates/core/tests/fuzz_corpus/checks.rs"]
 mod checks;
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| checks::check_filter(bytes));
+ferrymq_fuzz::target!(ferrymq_fuzz::Memory::COMPILED, checks::check_filter);

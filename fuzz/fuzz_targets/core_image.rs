@@ -1,6 +1,4 @@
-//! A queue's image in a checkpoint.
-//!
-//! Run: `cargo +nightly fuzz run core_image`.
+//! The image of a queue in a checkpoint.
 #![no_main]
 
 // Each target uses one of the checks.
@@ -8,4 +6,4 @@
 #[path = "../../crates/core/tests/fuzz_corpus/checks.rs"]
 mod checks;
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| checks::check_image(bytes));
+ferrymq_fuzz::target!(ferrymq_fuzz::Memory::MACHINE, checks::check_image);

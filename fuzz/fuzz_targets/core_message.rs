@@ -1,6 +1,4 @@
-//! A message in its stored form.
-//!
-//! Run: `cargo +nightly fuzz run core_message`.
+//! The stored form of a message.
 #![no_main]
 
 // Each target uses one of the checks.
@@ -8,4 +6,4 @@
 #[path = "../../crates/core/tests/fuzz_corpus/checks.rs"]
 mod checks;
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| checks::check_message(bytes));
+ferrymq_fuzz::target!(ferrymq_fuzz::Memory::CODEC, checks::check_message);

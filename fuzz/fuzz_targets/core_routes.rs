@@ -1,6 +1,4 @@
-//! Bindings that come and go, against the same ones made in another order.
-//!
-//! Run: `cargo +nightly fuzz run core_routes`.
+//! Changes of bindings: routes do not depend on their order.
 #![no_main]
 
 // Each target uses one of the checks.
@@ -8,4 +6,4 @@
 #[path = "../../crates/core/tests/fuzz_corpus/checks.rs"]
 mod checks;
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| checks::check_routes(bytes));
+ferrymq_fuzz::target!(ferrymq_fuzz::Memory::MACHINE, checks::check_routes);

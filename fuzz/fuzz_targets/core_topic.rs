@@ -1,6 +1,4 @@
-//! Topic patterns, one per line, against a key in the last line.
-//!
-//! Run: `cargo +nightly fuzz run core_topic`.
+//! Topic patterns and a key: the routes are those of a plain matcher.
 #![no_main]
 
 // Each target uses one of the checks.
@@ -8,4 +6,4 @@
 #[path = "../../crates/core/tests/fuzz_corpus/checks.rs"]
 mod checks;
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| checks::check_topic(bytes));
+ferrymq_fuzz::target!(ferrymq_fuzz::Memory::MACHINE, checks::check_topic);

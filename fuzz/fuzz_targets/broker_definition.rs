@@ -1,0 +1,7 @@
+//! The record of a definition.
+#![no_main]
+
+ferrymq_fuzz::target!(
+    ferrymq_fuzz::Memory::JSON,
+    ferry_broker::fuzzing::check_definition
+);

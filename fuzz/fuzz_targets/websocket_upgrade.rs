@@ -1,0 +1,7 @@
+//! The request for a WebSocket.
+#![no_main]
+
+ferrymq_fuzz::target!(
+    ferrymq_fuzz::Memory::JSON,
+    ferry_gateway::fuzzing::check_upgrade
+);

@@ -92,9 +92,12 @@ class Client:
         name, values = amqp.parse_method(payload)
         body = b""
         if name in amqp.CONTENT:
-            size = amqp.parse_header(self.read()[1])[0]
-            while len(body) < size:
-                body += self.read()[1]
+            size, self.properties = amqp.parse_header(self.read()[1])
+            parts = []
+            while size > 0:
+                parts.append(self.read()[1])
+                size -= len(parts[-1])
+            body = b"".join(parts)
         if name in ("connection.close", "channel.close"):
             raise RuntimeError(f"{name}: {values}")
         return name, values, body

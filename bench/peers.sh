@@ -4,6 +4,7 @@
 #   peers.sh stop NAME     ends what `start` started, by the pid that it left, and waits for the end
 #   peers.sh target NAME   the broker as bench wants it named
 #   peers.sh names         all names
+# relay passes bytes on without a look: what the machine allows.
 # ferrymq is target/release/ferrymq, and BENCH_FERRYMQ_ARGS go behind its own; the peers are programs of
 # the packages rabbitmq-server mosquitto nats-server redis-server, whose services need not run.
 # Data and pids are below BENCH_DIR (default: target/bench); a start keeps the data that is there.
@@ -27,6 +28,7 @@ target() {
   redis) echo "$1=redis@127.0.0.1:6400" ;;
   redis-everysec) echo "$1=redis@127.0.0.1:6401" ;;
   redis-always) echo "$1=redis@127.0.0.1:6402" ;;
+  relay) echo "$1=raw@127.0.0.1:5835" ;;
   *) echo "unknown broker $1" >&2; exit 1 ;;
   esac
 }
@@ -87,6 +89,7 @@ start() { # NAME
   nats) start_nats "$port" ;;
   redis) start_redis "$port" '' ;;
   redis-*) start_redis "$port" "${1#redis-}" ;;
+  relay) exec "$root/target/release/bench" relay --port "$port" ;;
   esac
 }
 
@@ -114,7 +117,7 @@ stop() { # NAME
 case ${1:-} in
 start | stop | target) "$1" "${2:?a name is wanted}" ;;
 names)
-  echo ferrymq ferrymq-mqtt rabbitmq mosquitto mosquitto-nodelay nats redis redis-everysec redis-always
-  ;;
-*) sed -n '2,9s/^# \{0,1\}//p' "$0" ;;
+  echo ferrymq ferrymq-mqtt rabbitmq mosquitto mosquitto-nodelay nats redis redis-everysec \
+    redis-always relay ;;
+*) sed -n '2,10s/^# \{0,1\}//p' "$0" ;;
 esac

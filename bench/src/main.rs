@@ -10,9 +10,11 @@
 
 mod args;
 mod bars;
+mod charts;
 mod cmd;
 mod codec;
 mod conn;
+mod disk;
 mod engine;
 mod hist;
 mod machine;
@@ -23,7 +25,9 @@ mod proto;
 mod relay;
 mod report;
 mod scenario;
+mod stall;
 mod stats;
+mod svg;
 mod sys;
 mod target;
 
@@ -39,22 +43,25 @@ const HELP: &str = "bench: puts the same load on any broker and says what it cos
 
   bench run TARGET... [--scenario T1,T2]      each scenario on each target
   bench compare A B [--scenario T3]           two targets in turns, and the ratios between them
-  bench suite OURS PEER... [--scenario all]   every scenario, all targets in turns
+  bench suite OURS PEER... [--scenario all]   every scenario, all targets in turns; with --disk DIR
+                                              the disk has its turn in each round with confirms
   bench backlog | conns | queues | startup TARGET...        T6, T8 or MI, T9, T12
   bench sessions | storm | retained | subscriptions TARGET...   MC or MCp, MS, MR, MW
   bench wait TARGET...                        until each answers a handshake
   bench relay --port P [--threads 1|2]        a target for proto raw: the machine's ceiling
-  bench selftest                              what the generator costs per message
+  bench disk [--disk DIR] [--secs 10]         what the disk below a folder allows
+  bench selftest                              what the generator costs per message, and whether a
+                                              sink that stalls shows in the percentiles
 
 TARGET  name=proto@host:port[,key=value]...   proto: amqp mqtt nats redis raw
         keys: user pass vhost, pid=N+N (processes to charge; else who listens on the port),
         ports=P+P (further nodes), setup_port (declare there), qtype, shards, durableq=1, replicas,
         version=3.1.1|5 (mqtt)
-results --out FILE.md (a page beside the JSON lines), --verbose (every round), --perf (context
-        switches, read and write calls per message)
+results --out FILE.md (a page beside the JSON lines, and charts in a folder FILE), --verbose (every
+        round), --perf (context switches, read and write calls per message)
 length  --secs --warmup --rounds --quiet-wait S (for a quiet machine) --no-retry
 load    --size --rate --producers --consumers --queues --bindings --confirm --prefetch --inflight
-        --qos --durable 0|1 --ack auto|each|multi:N
+        --rates N,N... (T7r) --qos --durable 0|1 --ack auto|each|multi:N
 other   --messages (T6) --connections (T8, MI, MC, MCp, MS) --topics (MR) --declares --keep (T9)
         --window (declares or clients under way) --settle --rest --limit
         --start-cmd --stop-cmd (shell; {name} and {port} stand for the target's)
@@ -75,6 +82,7 @@ fn dispatch(args: &Args) -> Res<()> {
         Some("retained") => cmd::alone(args, Kind::Retained),
         Some("subscriptions") => cmd::alone(args, Kind::Subscriptions),
         Some("wait") => cmd::wait(args),
+        Some("disk") => cmd::disk(args),
         Some("selftest") => cmd::selftest(args),
         Some("relay") => relay::run(args.value("port", 5890)?, args.value("threads", 1)?),
         None | Some("help") => {

@@ -25,6 +25,15 @@ const TRIES_MAX: usize = 3;
 /// Below this use over half a second the machine counts as quiet.
 const QUIET_CPU_SECONDS: f64 = 0.125;
 
+/// The percentiles of a latency: the figure's name, and the share of messages that were quicker.
+pub const PERCENTILES: [(&str, f64); 5] = [
+    ("p50_ms", 0.5),
+    ("p90_ms", 0.9),
+    ("p99_ms", 0.99),
+    ("p999_ms", 0.999),
+    ("p9999_ms", 0.9999),
+];
+
 /// What to measure beside the usual.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
@@ -230,10 +239,11 @@ fn latencies(outcome: &Outcome, load: &Load, figures: &mut Figures) {
     let latency = &outcome.latency;
     figures.put("rate_per_s", load.rate_per_s);
     if latency.samples > 0 {
-        figures.put("p50_ms", ms(latency.quantile(0.5)));
-        figures.put("p99_ms", ms(latency.quantile(0.99)));
-        figures.put("p999_ms", ms(latency.quantile(0.999)));
+        for (name, share) in PERCENTILES {
+            figures.put(name, ms(latency.quantile(share)));
+        }
         figures.put("max_ms", ms(latency.max));
+        figures.put("outstanding", outcome.outstanding as f64);
     }
     figures.put("late_ms", outcome.late_ms);
     let confirm = &outcome.confirm_latency;
@@ -241,6 +251,7 @@ fn latencies(outcome: &Outcome, load: &Load, figures: &mut Figures) {
         figures.put("confirm_p50_ms", ms(confirm.quantile(0.5)));
         figures.put("confirm_p99_ms", ms(confirm.quantile(0.99)));
         figures.put("confirm_p999_ms", ms(confirm.quantile(0.999)));
+        figures.put("confirm_p9999_ms", ms(confirm.quantile(0.9999)));
     }
 }
 

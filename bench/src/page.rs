@@ -9,6 +9,7 @@ mod columns;
 use std::fmt::Write as _;
 
 use crate::bars;
+use crate::charts::Chart;
 use crate::machine::Machine;
 use crate::measure::OTHER_CORES_MAX;
 use crate::report::{Kind, Record, Report};
@@ -24,7 +25,7 @@ median of them. `other cores` is what neither the broker nor the generator used.
 ";
 
 /// The page as text.
-pub fn render(title: &str, machine: &Machine, report: &Report) -> String {
+pub fn render(title: &str, machine: &Machine, report: &Report, charts: &[Chart]) -> String {
     let mut page = format!("# {title}\n\n");
     for (name, value) in [
         ("CPU", machine.cpu.clone()),
@@ -41,6 +42,9 @@ pub fn render(title: &str, machine: &Machine, report: &Report) -> String {
     contestants(&mut page, report);
     page.push_str(READING);
     bars(&mut page, report);
+    for chart in charts {
+        push(&mut page, &format!("![{}]({})\n", chart.title, chart.link));
+    }
     for scenario in SCENARIOS {
         let rows: Vec<&Record> = report
             .records
@@ -62,7 +66,7 @@ pub fn render(title: &str, machine: &Machine, report: &Report) -> String {
                 .all(|scenario| scenario.name != record.scenario)
         })
         .collect();
-    section(&mut page, "The generator by itself", &others);
+    section(&mut page, "The generator, or the disk, by itself", &others);
     disturbed(&mut page, &report.records);
     page.truncate(page.trim_end().len());
     page.push('\n');
@@ -103,18 +107,21 @@ fn bars(page: &mut String, report: &Report) {
     push(page, "## Bars\n");
     push(
         page,
-        "| scenario | about | bar | measured | ours | peer | kept |",
+        "| scenario | broker | about | bar | measured | ours | peer | kept |",
     );
-    push(page, "|---|---|---:|---:|---:|---:|---|");
+    push(page, "|---|---|---|---:|---:|---:|---:|---|");
     for bar in judged {
         let peer = bar.peer.map_or_else(|| "-".to_string(), figure);
         let (measured, ours) = (figure(bar.measured), figure(bar.ours));
         let wanted = format!("{} {}", bar.sense, figure(bar.bar));
-        let (scenario, about) = (bar.scenario, bar.about);
+        let (scenario, broker, about) = (bar.scenario, &bar.broker, bar.about);
         let kept = if bar.kept { "yes" } else { "no" };
         push(
             page,
-            &format!("| {scenario} | {about} | {wanted} | {measured} | {ours} | {peer} | {kept} |"),
+            &format!(
+                "| {scenario} | {broker} | {about} | {wanted} | {measured} | {ours} | {peer} | \
+                 {kept} |"
+            ),
         );
     }
     page.push('\n');
@@ -134,6 +141,7 @@ fn section(page: &mut String, heading: &str, rows: &[&Record]) {
         Kind::Startup,
         Kind::Retained,
         Kind::Subscriptions,
+        Kind::Disk,
         Kind::Selftest,
     ] {
         let measured: Vec<&Record> = rows
@@ -167,7 +175,12 @@ fn table(page: &mut String, columns: &[Column], rows: &[&Record]) {
     let headings: Vec<&str> = shown.iter().map(|(heading, _)| *heading).collect();
     push(page, &format!("| broker | {} |", headings.join(" | ")));
     push(page, &format!("|---|{}", "---:|".repeat(shown.len())));
-    for row in rows {
+    let measured = |row: &&&Record| {
+        shown
+            .iter()
+            .any(|(_, name)| row.figures.get(name).is_some())
+    };
+    for row in rows.iter().filter(measured) {
         let cells: Vec<String> = shown
             .iter()
             .map(|(_, name)| {
@@ -265,7 +278,7 @@ mod tests {
             proto: "amqp",
             version: "F 1".into(),
         };
-        render("first", &machine(), &Report::of(records, vec![ours]))
+        render("first", &machine(), &Report::of(records, vec![ours]), &[])
     }
 
     #[test]
@@ -327,10 +340,10 @@ mod tests {
             run("T1", "mosquitto", vec![("broker_cpu_us_per_message", 6.5)]),
             run("MI", "ours", vec![("rss_after_mib", 120.0)]),
         ];
-        let page = render("first", &machine(), &Report::of(records, vec![ours]));
+        let page = render("first", &machine(), &Report::of(records, vec![ours]), &[]);
         let expected = "\
-| T1 | CPU advantage | at least 12 | 13 | 0.500 | 6.50 | yes |
-| MI | MiB with all open | at most 100 | 120 | 120 | - | no |
+| T1 | ours | CPU advantage over Mosquitto | at least 12 | 13 | 0.500 | 6.50 | yes |
+| MI | ours | MiB with all open | at most 100 | 120 | 120 | - | no |
 ";
         assert!(page.contains(expected), "{page}");
         let at = |heading| page.find(heading).expect("the section is there");

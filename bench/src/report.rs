@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::Res;
 use crate::args::Args;
+use crate::charts;
 use crate::machine::Machine;
 use crate::page;
 use crate::proto;
@@ -36,6 +37,8 @@ pub enum Kind {
     Retained,
     /// Many filters.
     Subscriptions,
+    /// The disk by itself.
+    Disk,
     /// The generator by itself.
     Selftest,
 }
@@ -53,6 +56,7 @@ impl Kind {
             Kind::Startup => "startup",
             Kind::Retained => "retained",
             Kind::Subscriptions => "subscriptions",
+            Kind::Disk => "disk",
             Kind::Selftest => "selftest",
         }
     }
@@ -144,12 +148,20 @@ pub struct Contestant {
     pub version: String,
 }
 
+/// The figures of every round of a target in a scenario.
+struct Rounds {
+    scenario: String,
+    target: String,
+    runs: Vec<Figures>,
+}
+
 /// All results of one command.
 pub struct Report {
     /// The records in the order in which they came.
     pub records: Vec<Record>,
     /// The brokers.
     pub contestants: Vec<Contestant>,
+    rounds: Vec<Rounds>,
     out: Option<PathBuf>,
 }
 
@@ -167,6 +179,7 @@ impl Report {
         Ok(Report {
             records: Vec::new(),
             contestants: Vec::new(),
+            rounds: Vec::new(),
             out,
         })
     }
@@ -190,13 +203,40 @@ impl Report {
         Ok(())
     }
 
-    /// Writes the page if one is asked for.
+    /// Keeps the figures of every round, for ratios that are formed in each of them.
+    pub fn keep_rounds(&mut self, scenario: &str, target: &str, runs: Vec<Figures>) {
+        let (scenario, target) = (scenario.to_string(), target.to_string());
+        self.rounds.push(Rounds {
+            scenario,
+            target,
+            runs,
+        });
+    }
+
+    /// The figures of every round; none where there were no rounds.
+    pub fn rounds(&self, scenario: &str, target: &str) -> &[Figures] {
+        self.rounds
+            .iter()
+            .find(|rounds| rounds.scenario == scenario && rounds.target == target)
+            .map_or(&[], |rounds| &rounds.runs)
+    }
+
+    /// The result of a target in a scenario, if it was measured.
+    pub fn of_target(&self, scenario: &str, target: &str) -> Option<&Record> {
+        self.records
+            .iter()
+            .filter(|record| record.kind != Kind::Round && record.error.is_none())
+            .find(|record| record.scenario == scenario && record.target == target)
+    }
+
+    /// Writes the page and its charts if one is asked for.
     pub fn finish(&self) -> Res<()> {
         let Some(out) = &self.out else { return Ok(()) };
         let title = out
             .file_stem()
             .map(|stem| stem.to_string_lossy().into_owned());
-        let text = page::render(&title.unwrap_or_default(), &Machine::look(), self);
+        let charts = charts::write(self, out)?;
+        let text = page::render(&title.unwrap_or_default(), &Machine::look(), self, &charts);
         std::fs::write(out, text).map_err(|error| format!("{}: {error}", out.display()))
     }
 }
@@ -208,6 +248,7 @@ impl Report {
         Report {
             records,
             contestants,
+            rounds: Vec::new(),
             out: None,
         }
     }

@@ -44,7 +44,10 @@ pub fn supports(proto: Proto, name: &str) -> bool {
         _ if !name.starts_with('T') => false,
         Proto::Mqtt | Proto::Nats => !matches!(name, "T9" | "T11"),
         Proto::Redis => !matches!(name, "T5" | "T9" | "T11"),
-        Proto::Raw => matches!(name, "T1" | "T2" | "T4" | "T7"),
+        Proto::Raw => matches!(
+            name,
+            "T1" | "T2" | "T3" | "T3s" | "T4" | "T4p" | "T7" | "T7p" | "T7r"
+        ),
     }
 }
 
@@ -130,13 +133,19 @@ impl Load {
                 load.ack = Ack::Multi(100);
                 load.inflight_max = 0;
             }
-            "T7" => load.open_loop(),
+            "T7" | "T7r" => load.open_loop(),
             "T7p" => {
                 load.make_durable(64);
                 load.open_loop();
                 load.confirm_window = 20_000;
             }
             _ => load.shape_further(name),
+        }
+        if proto == Proto::Raw {
+            // a relay answers nothing: the same bytes, and no more
+            load.confirm_window = 0;
+            load.ack = Ack::Auto;
+            load.durable = false;
         }
         Ok(load)
     }
@@ -329,6 +338,9 @@ mod tests {
         assert!(Load::of("T5", Proto::Redis).is_err());
         assert!(Load::of("K1", Proto::Nats).is_err());
         assert!(Load::of("T99", Proto::Amqp).is_err());
+        assert!(Load::of("T5", Proto::Raw).is_err());
+        let relayed = Load::of("T3", Proto::Raw).expect("the bytes alone");
+        assert_eq!((relayed.size_bytes, relayed.confirm_window), (1024, 0));
     }
 
     #[test]

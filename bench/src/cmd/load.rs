@@ -5,8 +5,11 @@
 //!   that what drifts on the machine falls on all alike.
 //! - A target that fails in a round is out of that scenario; the others go on.
 
+use std::path::Path;
+
 use crate::Res;
 use crate::args::Args;
+use crate::disk;
 use crate::measure::{self, Options};
 use crate::report::{Kind, Record, Report};
 use crate::scenario::{self, Load};
@@ -22,6 +25,13 @@ const RATE: &str = "msgs_s";
 const ROUNDS: usize = 5;
 const ROUND_S: f64 = 4.0;
 const ROUND_WARMUP_S: f64 = 1.0;
+/// How long the disk is looked at in a round, and its name among the targets.
+const DISK_S: f64 = 1.0;
+pub const DISK: &str = "disk";
+/// Messages per second of a sweep, one after the other.
+const RATES: &str = "1000,5000,20000,50000,100000";
+/// The share of a rate below which a target does not follow it.
+const FOLLOWS_MIN: f64 = 0.9;
 
 fn plain_loads(args: &Args) -> Res<Vec<String>> {
     let names = args.text("scenario").unwrap_or("T1");
@@ -74,7 +84,7 @@ pub fn compare(args: &Args) -> Res<()> {
         return Err("two targets are compared; a suite takes more".into());
     };
     for scenario in plain_loads(args)? {
-        let runs = rounds(&[a, b], &scenario, args, &mut report)?;
+        let runs = rounds(&[a, b], &scenario, None, args, &mut report)?;
         let (a_runs, b_runs) = (&runs[0], &runs[1]);
         if a_runs.is_empty() || b_runs.is_empty() {
             continue;
@@ -112,29 +122,40 @@ fn comparison(a: &[Figures], b: &[Figures]) -> Figures {
     figures
 }
 
-/// Runs a scenario on all targets, round by round, and reports each target's medians. Returns the
-/// figures of every round for every target; none for one that failed.
+/// Runs a scenario on all targets, round by round, and reports each target's medians; at another
+/// rate than its own if one is given. With `--disk` the disk has its turn in each round of a load
+/// that waits for it. Returns the figures of every round for every target; none for one that
+/// failed.
 pub fn rounds(
     targets: &[&Target],
     scenario: &str,
+    rate_per_s: Option<f64>,
     args: &Args,
     report: &mut Report,
 ) -> Res<Vec<Vec<Figures>>> {
-    let rounds = args.value("rounds", ROUNDS)?.max(1);
+    let rounds = match rate_per_s {
+        // a sweep shows a shape, and has many runs as it is
+        Some(_) => 1,
+        None => args.value("rounds", ROUNDS)?.max(1),
+    };
     let options = Options {
         kernel_work: args.on("perf"),
         retry: false,
     };
-    let mut loads = Vec::new();
-    for target in targets {
-        let mut load = Load::of(scenario, target.proto)?;
-        load.seconds = ROUND_S;
-        load.warmup_s = ROUND_WARMUP_S;
-        loads.push(load.with(args)?);
-    }
+    let loads = loads_of(targets, scenario, rate_per_s, args)?;
+    let disk = args.text("disk").map(Path::new);
+    let disk = disk.filter(|_| {
+        loads
+            .iter()
+            .any(|load| load.durable && load.confirm_window > 0)
+    });
+    let mut disk_runs = Vec::new();
     let mut runs: Vec<Vec<Figures>> = vec![Vec::new(); targets.len()];
     let mut failed = vec![false; targets.len()];
     for round in 0..rounds {
+        if let Some(folder) = disk {
+            disk_runs.push(disk::measure(folder, DISK_S)?);
+        }
         for n in turn_order(round, targets.len()) {
             if failed[n] {
                 continue;
@@ -161,8 +182,63 @@ pub fn rounds(
         }
         let figures = summary(of_target, &runs[0]);
         report.add(Record::new(Kind::Run, scenario, &target.name, figures))?;
+        report.keep_rounds(scenario, &target.name, of_target.clone());
+    }
+    if !disk_runs.is_empty() {
+        let figures = Figures::medians(&disk_runs);
+        report.add(Record::new(Kind::Disk, scenario, DISK, figures))?;
+        report.keep_rounds(scenario, DISK, disk_runs);
     }
     Ok(runs)
+}
+
+/// The load for each target.
+fn loads_of(
+    targets: &[&Target],
+    scenario: &str,
+    rate_per_s: Option<f64>,
+    args: &Args,
+) -> Res<Vec<Load>> {
+    let load_of = |target: &&Target| {
+        let mut load = Load::of(scenario, target.proto)?;
+        load.seconds = ROUND_S;
+        load.warmup_s = ROUND_WARMUP_S;
+        load = load.with(args)?;
+        load.rate_per_s = rate_per_s.unwrap_or(load.rate_per_s);
+        Ok(load)
+    };
+    targets.iter().map(load_of).collect()
+}
+
+/// An open loop at each rate; a target that can not follow has no turn at a higher one.
+pub fn sweep(targets: &[&Target], scenario: &str, args: &Args, report: &mut Report) -> Res<()> {
+    let mut able = targets.to_vec();
+    for rate_per_s in rates(args)? {
+        let runs = rounds(&able, scenario, Some(rate_per_s), args, report)?;
+        let follows = |runs: &Vec<Figures>| {
+            let delivered = Figures::medians(runs).get("delivered_s");
+            delivered.is_some_and(|got| got >= rate_per_s * FOLLOWS_MIN)
+        };
+        able = able
+            .into_iter()
+            .zip(&runs)
+            .filter(|(_, runs)| follows(runs))
+            .map(|(target, _)| target)
+            .collect();
+        if able.is_empty() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn rates(args: &Args) -> Res<Vec<f64>> {
+    let text = args.text("rates").unwrap_or(RATES);
+    let rates = text.split(',').map(|rate| match rate.parse() {
+        Ok(rate) if rate > 0.0 => Ok(rate),
+        _ => Err(format!("--rates {text} is no list of rates")),
+    });
+    rates.collect()
 }
 
 /// The targets' turns in a round.
@@ -230,6 +306,21 @@ mod tests {
         assert_eq!(figures.get("rate_vs_first"), Some(0.5));
         let own = summary(&first, &first);
         assert_eq!(own.get("cpu_vs_first"), Some(1.0));
+    }
+
+    #[test]
+    fn rates_of_a_sweep_are_numbers_above_0() {
+        let rates =
+            |line: &str| rates(&Args::parse(line.split(' ').map(String::from)).expect("ok"));
+        assert_eq!(rates("suite --rates 10,2.5"), Ok(vec![10.0, 2.5]));
+        assert_eq!(rates("suite").map(|rates| rates.len()), Ok(5));
+        for bad in [
+            "suite --rates 0",
+            "suite --rates 1,,2",
+            "suite --rates fast",
+        ] {
+            assert!(rates(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -13,13 +13,17 @@ mod sessions;
 mod startup;
 mod subscriptions;
 
-pub use load::{compare, run};
+pub use load::{DISK, compare, run};
+
+use std::path::Path;
 
 use crate::Res;
 use crate::args::Args;
+use crate::disk;
 use crate::proto;
 use crate::report::{Kind, Record, Report};
 use crate::scenario::{self, SCENARIOS, Scenario, supports};
+use crate::stall::{self, STALLS};
 use crate::stats::Figures;
 use crate::target::Target;
 
@@ -50,6 +54,8 @@ fn record(
     })
 }
 
+/// How long `disk` looks at the disk.
+const DISK_S: f64 = 10.0;
 /// Connections where they do nothing.
 const IDLE: usize = 1000;
 const IDLE_MQTT: usize = 10_000;
@@ -58,7 +64,7 @@ const IDLE_MQTT: usize = 10_000;
 fn special(scenario: &Scenario, target: &mut Target, args: &Args) -> Option<(Kind, Res<Figures>)> {
     let name = scenario.name;
     Some(match scenario.kind {
-        scenario::Kind::Load => return None,
+        scenario::Kind::Load | scenario::Kind::Sweep => return None,
         scenario::Kind::Backlog => (Kind::Backlog, backlog::measure(target, args)),
         scenario::Kind::Conns => {
             let connections = if name == "MI" { IDLE_MQTT } else { IDLE };
@@ -135,12 +141,23 @@ pub fn suite(args: &Args) -> Res<()> {
             // nobody told how the brokers are started
             continue;
         }
+        for target in &mut targets {
+            if let Err(error) = startup::revive(target, args) {
+                eprintln!("{}: {error}", target.name);
+            }
+        }
         let able: Vec<usize> = (0..targets.len())
             .filter(|n| supports(targets[*n].proto, scenario.name))
             .collect();
         if scenario.kind == scenario::Kind::Load {
             let able: Vec<&Target> = able.iter().map(|n| &targets[*n]).collect();
-            load::rounds(&able, scenario.name, args, &mut report)?;
+            load::rounds(&able, scenario.name, None, args, &mut report)?;
+            report.finish()?;
+            continue;
+        }
+        if scenario.kind == scenario::Kind::Sweep {
+            let able: Vec<&Target> = able.iter().map(|n| &targets[*n]).collect();
+            load::sweep(&able, scenario.name, args, &mut report)?;
             report.finish()?;
             continue;
         }
@@ -158,9 +175,22 @@ pub fn suite(args: &Args) -> Res<()> {
     report.finish()
 }
 
-/// `selftest`: what the generator itself costs.
+/// `disk`: what the disk below a folder allows.
+pub fn disk(args: &Args) -> Res<()> {
+    let mut report = Report::new(args)?;
+    let folder = Path::new(args.text("disk").unwrap_or("."));
+    let figures = disk::measure(folder, args.value("secs", DISK_S)?)?;
+    report.add(Record::new(Kind::Disk, DISK, DISK, figures))?;
+    report.finish()
+}
+
+/// `selftest`: what the generator itself costs, and that a stall of the sink does not escape it.
 pub fn selftest(args: &Args) -> Res<()> {
     let mut report = Report::new(args)?;
+    for stall in STALLS {
+        let figures = stall::measure(stall)?;
+        report.add(Record::new(Kind::Selftest, "selftest", "stall", figures))?;
+    }
     for size_bytes in [16, 1024] {
         let result = proto::amqp::selftest::measure(size_bytes);
         record(&mut report, Kind::Selftest, "selftest", "bench", result)?;

@@ -112,6 +112,18 @@ pub fn again(target: &mut Target, args: &Args) -> Res<()> {
     Ok(())
 }
 
+/// Starts a broker that is not there (any more), if it was told how: one that died under a load is
+/// out of that scenario, not out of all that follow.
+pub fn revive(target: &mut Target, args: &Args) -> Res<()> {
+    target.find_pids();
+    match command(args, "start-cmd", target) {
+        Some(start_command) if target.pids.is_empty() => {
+            start(target, &start_command, READY_S_MAX).map(drop)
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Starts the broker (stops it first if it runs), and watches it idle.
 pub fn measure(target: &mut Target, args: &Args) -> Res<Figures> {
     let start_command = command(args, "start-cmd", target).ok_or("--start-cmd is wanted")?;

@@ -13,10 +13,15 @@ const RUN: &[Column] = &[
     ("CPU x first", "cpu_vs_first"),
     ("msgs/s", "msgs_s"),
     ("rate x first", "rate_vs_first"),
+    ("sent/s", "rate_per_s"),
     ("p50 ms", "p50_ms"),
     ("p99 ms", "p99_ms"),
+    ("p99.9 ms", "p999_ms"),
+    ("p99.99 ms", "p9999_ms"),
+    ("not arrived", "outstanding"),
     ("confirm p50 ms", "confirm_p50_ms"),
     ("confirm p99 ms", "confirm_p99_ms"),
+    ("confirm p99.9 ms", "confirm_p999_ms"),
     ("peak MiB", "rss_peak_mib"),
     ("broker cores", "broker_cores"),
     ("waits/msg", "switches_voluntary_per_message"),
@@ -128,12 +133,29 @@ const SUBSCRIPTIONS: &[Column] = &[
     ("other cores", "other_cores"),
 ];
 
+const DISK: &[Column] = &[
+    ("4 KiB syncs/s", "syncs_s"),
+    ("p50 ms", "sync_p50_ms"),
+    ("p99 ms", "sync_p99_ms"),
+    ("max ms", "sync_max_ms"),
+    ("MB/s, 1 MiB a sync", "mb_s"),
+    ("p50 ms of those", "large_sync_p50_ms"),
+    ("p99 ms of those", "large_sync_p99_ms"),
+];
+
 const SELFTEST: &[Column] = &[
     ("body B", "size_bytes"),
     ("on the wire B", "wire_bytes"),
     ("fill ns", "fill_ns"),
     ("confirm ns", "confirm_ns"),
     ("consume and ack ns", "consume_and_ack_ns"),
+];
+
+const STALL: &[Column] = &[
+    ("stall of the sink ms", "stall_ms"),
+    ("p50 ms", "p50_ms"),
+    ("p99 ms", "p99_ms"),
+    ("not arrived", "outstanding"),
 ];
 
 /// The tables of a kind.
@@ -147,7 +169,8 @@ pub fn tables(kind: Kind) -> &'static [&'static [Column]] {
         Kind::Startup => &[STARTUP],
         Kind::Retained => &[RETAINED, LOOK_UP_CPU, LOOK_UP_MS],
         Kind::Subscriptions => &[SUBSCRIPTIONS],
-        Kind::Selftest => &[SELFTEST],
+        Kind::Disk => &[DISK],
+        Kind::Selftest => &[SELFTEST, STALL],
         Kind::Round => &[],
     }
 }

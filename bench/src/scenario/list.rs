@@ -7,6 +7,8 @@ use crate::Res;
 pub enum Kind {
     /// Producers and consumers for a while.
     Load,
+    /// An open loop at one rate after the other.
+    Sweep,
     /// Fill, restart, drain.
     Backlog,
     /// Many connections that do nothing.
@@ -73,6 +75,11 @@ pub const SCENARIOS: &[Scenario] = &[
     load(
         "T7p",
         "open loop, 5,000/s, 64 B, persistent with confirms and acks",
+    ),
+    other(
+        "T7r",
+        Kind::Sweep,
+        "latency against rate: as T7 at one rate after the other",
     ),
     other("T8", Kind::Conns, "idle connections"),
     other("T9", Kind::Queues, "declaring durable queues"),

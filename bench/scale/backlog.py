@@ -1,0 +1,113 @@
+#!/usr/bin/env python3
+"""Ten million persistent messages of 128 B in a node that may have 1.25 GiB, page cache included.
+
+    bench/scale/backlog.py [--messages 10000000] [--limit-mib 1280]
+
+The limit is a memory cgroup (version 1, root); without that controller it says so and runs
+without. Publish rates at the start and at the end are those of its first and its last tenth, from
+a count taken ten times a second. Every message must come back. Prints a table.
+"""
+
+import argparse
+import os
+import pathlib
+import shlex
+import sys
+import threading
+import time
+import urllib.error
+
+from node import Node, rows_of
+
+MEMORY = pathlib.Path("/sys/fs/cgroup/memory")
+# The end of its process, not of its listeners: then another one may have the data.
+STOP = "pid=$(cat {pid}); kill $pid; while readlink /proc/$pid/exe; do sleep 0.01; done > /dev/null"
+RECEIVED = b"rabbitmq_global_messages_received_total"
+
+
+def limited(mib):
+    """A cgroup with that limit, or none where there can be none."""
+    group = MEMORY / "ferrymq-scale"
+    try:
+        group.mkdir(exist_ok=True)
+        (group / "memory.limit_in_bytes").write_text(str(mib << 20))
+    except OSError as error:
+        print(f"no memory cgroup, so no limit: {error}", file=sys.stderr)
+        return None
+    os.environ["SCALE_CGROUP"] = str(group)
+    return group
+
+
+class Watch(threading.Thread):
+    """How many messages had come, ten times a second."""
+
+    def __init__(self, broker):
+        super().__init__(daemon=True)
+        self.broker, self.points, self.ended = broker, [], threading.Event()
+
+    def run(self):
+        while not self.ended.wait(0.1):
+            try:
+                _, body = self.broker.get("/metrics", port=3)
+            except (urllib.error.URLError, OSError):
+                continue  # It restarts.
+            for line in body.splitlines():
+                if line.startswith(RECEIVED):
+                    self.points.append((time.monotonic(), float(line.rsplit(b" ", 1)[1])))
+
+    def rate(self, begin, end):
+        """Messages in a second from one count to another."""
+        part = [point for point in self.points if begin <= point[1] <= end]
+        if len(part) < 2:
+            raise SystemExit(f"too few counts between {begin:,.0f} and {end:,.0f} messages")
+        (first_at, first), (last_at, last) = part[0], part[-1]
+        return (last - first) / (last_at - first_at)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--messages", type=int, default=10_000_000)
+    parser.add_argument("--limit-mib", type=int, default=1280)
+    args = parser.parse_args()
+    group = limited(args.limit_mib)
+    broker = Node("backlog")
+    try:
+        broker.start()
+        watch = Watch(broker)
+        watch.start()
+        start = " ".join(shlex.quote(word) for word in broker.command())
+        log = shlex.quote(str(broker.folder / "log"))
+        stop = STOP.format(pid=shlex.quote(str(broker.folder / "pid")))
+        figures = broker.bench("backlog", "--messages", args.messages, "--limit", 300,
+                               "--start-cmd", f"{start} >> {log} 2>&1", "--stop-cmd", stop)
+        watch.ended.set()
+        tenth = args.messages / 10
+        first = watch.rate(tenth * 0.1, tenth)
+        last = watch.rate(args.messages - tenth, args.messages)
+        rows = [
+            ("publish rate, first tenth", f"{first:,.0f}/s", ""),
+            ("publish rate, last tenth", f"{last:,.0f}/s", f"{first * 0.9:,.0f}/s"),
+            ("CPU of a publish", f"{figures['fill_cpu_us_per_message']:.2f} us", ""),
+            ("most memory while filled", f"{figures['fill_rss_peak_mib']:.0f} MiB", "512 MiB"),
+            ("memory with all of it", f"{figures['held_rss_mib']:.0f} MiB", "512 MiB"),
+            ("stop", f"{figures['stop_ms'] / 1e3:.2f} s", ""),
+            ("start", f"{figures['ready_ms'] / 1e3:.2f} s", "2 s"),
+            ("first delivery after the start", f"{figures['first_delivery_ms']:.0f} ms", ""),
+            ("drain", f"{figures['drain_msgs_s']:,.0f}/s", "500,000/s"),
+            ("most memory while drained", f"{figures['drain_rss_peak_mib']:.0f} MiB", "512 MiB"),
+        ]
+        if group:
+            peak = int((group / "memory.max_usage_in_bytes").read_text()) >> 20
+            rows.append(("most memory of the cgroup, page cache included", f"{peak} MiB",
+                         f"{args.limit_mib} MiB"))
+        rows_of(f"Backlog of {args.messages:,} messages of 128 B", rows)
+    finally:
+        # The node that was started last is no child of ours.
+        os.system(STOP.format(pid=shlex.quote(str(broker.folder / "pid"))) + " 2> /dev/null")
+        broker.close()
+        if group:
+            time.sleep(1)
+            group.rmdir()
+
+
+main()

@@ -1,0 +1,1 @@
+"""The soak's parts: a node that is watched, clients of every protocol, and the page of results."""

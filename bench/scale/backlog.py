@@ -60,7 +60,9 @@ class Watch(threading.Thread):
         part = [point for point in self.points if begin <= point[1] <= end]
         if len(part) < 2:
             raise SystemExit(f"too few counts between {begin:,.0f} and {end:,.0f} messages")
-        (first_at, first), (last_at, last) = part[0], part[-1]
+        (first_at, first) = part[0]
+        # The first time that it was told: a count stays where it is when all have come.
+        (last_at, last) = next(point for point in part if point[1] == part[-1][1])
         return (last - first) / (last_at - first_at)
 
 

@@ -29,6 +29,10 @@ use crate::open::{Recovery, Replay};
 use crate::position::Position;
 pub(crate) use draft::Draft;
 
+/// Checkpoints are further apart than so many times the bytes of the last one: of a deep backlog
+/// they are large, and written beside the syncs that confirms wait for.
+const GROWTH: u64 = 8;
+
 const MAGIC: [u8; 8] = *b"FERRYCKP";
 /// The format that this version writes, and the newest that it reads.
 pub(crate) const FORMAT_VERSION: u32 = 1;
@@ -398,7 +402,8 @@ impl Log {
             .appended_bytes
             .load(std::sync::atomic::Ordering::Relaxed);
         let grown = appended.saturating_sub(state.appended_bytes);
-        grown > self.options.checkpoint_growth_bytes.max(2 * state.bytes)
+        let enough = GROWTH * state.bytes;
+        grown > enough.max(self.options.checkpoint_growth_bytes)
     }
 
     /// Keeps `sections` for the next start, which then reads the log from the lowest `as_of` on.

@@ -78,7 +78,7 @@ pub struct Options {
     /// Small writes are followed by this many zeros, which makes the next syncs cheaper; 0 for
     /// none.
     pub fill_bytes: u64,
-    /// A checkpoint is due when the log grew by this much, or by twice the last checkpoint.
+    /// A checkpoint is due when the log grew by this much, and by eight times the last checkpoint.
     pub checkpoint_growth_bytes: u64,
     /// Where the salts of segments come from. Random by default; a simulator fixes it. The same
     /// value must not be used for two runs on the same directory.

@@ -281,9 +281,9 @@ fn a_checkpoint_is_due_after_enough_growth() {
     append(&log, 0, &[0; 100], Need::Lazy);
     assert!(log.checkpoint_due());
     checkpoint(2000);
-    append(&log, 0, &[0; 3900], Need::Lazy);
-    assert!(!log.checkpoint_due(), "twice a large checkpoint");
-    append(&log, 0, &[0; 300], Need::Lazy);
+    append(&log, 0, &[0; 15_900], Need::Lazy);
+    assert!(!log.checkpoint_due(), "eight times a large checkpoint");
+    append(&log, 0, &[0; 1500], Need::Lazy);
     assert!(log.checkpoint_due());
 }
 

@@ -172,6 +172,20 @@ fn bars(report: &Report, chart: &Bars) -> String {
     svg::bars(&labels, &names, &groups)
 }
 
+/// The lines of the brokers that have points; a broker has one colour in all charts.
+fn lines(report: &Report, points: impl Fn(&str) -> Vec<(f64, f64)>) -> Vec<Line> {
+    let line = |(colour, name): (usize, String)| {
+        let points = points(&name);
+        (!points.is_empty()).then_some(Line {
+            name,
+            colour,
+            points,
+        })
+    };
+    let names = names(report).into_iter().enumerate();
+    names.filter_map(line).collect()
+}
+
 /// A line for each broker over the percentiles, spaced by the share that is slower.
 fn percentiles(report: &Report, title: &str, scenario: &str) -> String {
     let place = |share: f64| -(1.0 - share).log10();
@@ -179,22 +193,13 @@ fn percentiles(report: &Report, title: &str, scenario: &str) -> String {
         .iter()
         .map(|(_, share)| (place(*share), format!("p{}", percent(*share))))
         .collect();
-    let line = |(colour, name): (usize, String)| {
-        let record = report.of_target(scenario, &name)?;
-        let point =
-            |(figure, share): &(&str, f64)| Some((place(*share), record.figures.get(figure)?));
-        let points: Vec<(f64, f64)> = PERCENTILES.iter().filter_map(point).collect();
-        (!points.is_empty()).then_some(Line {
-            name,
-            colour,
-            points,
-        })
-    };
-    let lines: Vec<Line> = names(report)
-        .into_iter()
-        .enumerate()
-        .filter_map(line)
-        .collect();
+    let lines = lines(report, |name| {
+        let record = report.of_target(scenario, name);
+        let point = |(figure, share): &(&str, f64)| {
+            Some((place(*share), record.as_ref()?.figures.get(figure)?))
+        };
+        PERCENTILES.iter().filter_map(point).collect()
+    });
     let labels = Labels {
         title,
         values: "milliseconds from the due time (log)",
@@ -212,25 +217,15 @@ fn percent(share: f64) -> String {
 fn sweep(report: &Report, title: &str) -> String {
     let of_sweep = |record: &&Record| record.scenario == "T7r" && record.kind == Kind::Run;
     let records: Vec<&Record> = report.records.iter().filter(of_sweep).collect();
-    let mut ticks: Vec<(f64, String)> = Vec::new();
-    let line = |(colour, name): (usize, String)| {
+    let lines = lines(report, |name| {
         let of_broker = records.iter().filter(|record| record.target == name);
         let point = |record: &&Record| {
             let rate = record.figures.get("rate_per_s")?;
             Some((rate.log10(), record.figures.get("p99_ms")?))
         };
-        let points: Vec<(f64, f64)> = of_broker.filter_map(point).collect();
-        (!points.is_empty()).then_some(Line {
-            name,
-            colour,
-            points,
-        })
-    };
-    let lines: Vec<Line> = names(report)
-        .into_iter()
-        .enumerate()
-        .filter_map(line)
-        .collect();
+        of_broker.filter_map(point).collect()
+    });
+    let mut ticks: Vec<(f64, String)> = Vec::new();
     for rate in records
         .iter()
         .filter_map(|record| record.figures.get("rate_per_s"))

@@ -120,8 +120,23 @@ impl Block {
         self.message_bytes
     }
 
-    /// Appends the next `count` messages and returns where the first one begins.
-    pub fn append(&mut self, out: &mut Vec<u8>, count: usize) -> usize {
+    /// Appends the next `count` messages, with time stamps if there are any, and returns where the
+    /// first one begins. Where confirms are timed, `sent` gets the stamps too.
+    pub fn fill(
+        &mut self,
+        out: &mut Vec<u8>,
+        count: usize,
+        stamps: Option<Stamps>,
+        sent: Option<&mut VecDeque<u64>>,
+    ) -> usize {
+        let start = self.append(out, count);
+        if let Some(stamps) = stamps {
+            self.stamp(out, start, count, stamps, sent);
+        }
+        start
+    }
+
+    fn append(&mut self, out: &mut Vec<u8>, count: usize) -> usize {
         let start = out.len();
         let mut left = count;
         while left > 0 {
@@ -134,9 +149,8 @@ impl Block {
         start
     }
 
-    /// Writes the time stamps into `count` messages that were appended at `start`. Where confirms
-    /// are timed, `sent` gets them too.
-    pub fn stamp(
+    /// Writes the time stamps into `count` messages that were appended at `start`.
+    fn stamp(
         &self,
         out: &mut [u8],
         start: usize,

@@ -17,21 +17,13 @@ pub const PEERS: &[&str] = &[RABBITMQ, NATS, MOSQUITTO, "mosquitto-nodelay"];
 
 /// All bars in the order of the page.
 pub const BARS: &[Bar] = &[
-    amqp("T1", "CPU, as a share of NATS core", share(NATS, CPU, 1.0)),
-    amqp("T2", "CPU, as a share of NATS core", share(NATS, CPU, 0.7)),
-    amqp("T3", "CPU, as a share of JetStream", share(NATS, CPU, 0.25)),
-    amqp(
-        "T3s",
-        "CPU, as a share of JetStream",
-        share(NATS, CPU, 0.25),
-    ),
-    amqp("T4", "CPU, as a share of NATS core", share(NATS, CPU, 1.0)),
-    amqp(
-        "T4p",
-        "CPU, as a share of JetStream",
-        share(NATS, CPU, 0.25),
-    ),
-    amqp("T5", "CPU, as a share of NATS core", share(NATS, CPU, 1.5)),
+    of_nats("T1", 1.0),
+    of_nats("T2", 0.7),
+    of_jetstream("T3", 0.25),
+    of_jetstream("T3s", 0.25),
+    of_nats("T4", 1.0),
+    of_jetstream("T4p", 0.25),
+    of_nats("T5", 1.5),
     amqp("T7", "p50, over the relay's", share(RELAY, "p50_ms", 1.5)),
     amqp("T7", "p99, over the relay's", share(RELAY, "p99_ms", 1.5)),
     amqp(
@@ -50,51 +42,15 @@ pub const BARS: &[Bar] = &[
         "throughput, as a share of what relay and disk allow",
         Ask::OfLimits(0.7),
     ),
-    amqp(
-        "T1",
-        "CPU advantage over RabbitMQ",
-        less(RABBITMQ, CPU, 25.0),
-    ),
-    amqp(
-        "T2",
-        "CPU advantage over RabbitMQ",
-        less(RABBITMQ, CPU, 12.0),
-    ),
-    amqp(
-        "T3",
-        "CPU advantage over RabbitMQ",
-        less(RABBITMQ, CPU, 10.0),
-    ),
-    amqp(
-        "T3s",
-        "CPU advantage over RabbitMQ",
-        less(RABBITMQ, CPU, 18.0),
-    ),
-    amqp(
-        "T4",
-        "CPU advantage over RabbitMQ",
-        less(RABBITMQ, CPU, 24.0),
-    ),
-    amqp(
-        "T4p",
-        "CPU advantage over RabbitMQ",
-        less(RABBITMQ, CPU, 10.0),
-    ),
-    amqp(
-        "T5",
-        "CPU advantage over RabbitMQ",
-        less(RABBITMQ, CPU, 60.0),
-    ),
-    amqp(
-        "T7",
-        "CPU advantage over RabbitMQ",
-        less(RABBITMQ, CPU, 3.0),
-    ),
-    amqp(
-        "T11",
-        "CPU advantage over RabbitMQ",
-        less(RABBITMQ, CPU, 80.0),
-    ),
+    over_rabbitmq("T1", 25.0),
+    over_rabbitmq("T2", 12.0),
+    over_rabbitmq("T3", 10.0),
+    over_rabbitmq("T3s", 18.0),
+    over_rabbitmq("T4", 24.0),
+    over_rabbitmq("T4p", 10.0),
+    over_rabbitmq("T5", 60.0),
+    over_rabbitmq("T7", 3.0),
+    over_rabbitmq("T11", 80.0),
     amqp(
         "T6",
         "CPU advantage over RabbitMQ in the fill",
@@ -134,36 +90,12 @@ pub const BARS: &[Bar] = &[
     amqp("T8", "opens/s", Ask::AtLeast("opens_s", 5000.0)),
     amqp("T9", "KiB/queue", Ask::AtMost("kib_per_queue", 1.5)),
     amqp("T9", "declares/s", Ask::AtLeast("declares_s", 10_000.0)),
-    mqtt(
-        "T1",
-        "CPU advantage over Mosquitto",
-        less(MOSQUITTO, CPU, 12.0),
-    ),
-    mqtt(
-        "T2",
-        "CPU advantage over Mosquitto",
-        less(MOSQUITTO, CPU, 5.0),
-    ),
-    mqtt(
-        "T3",
-        "CPU advantage over Mosquitto",
-        less(MOSQUITTO, CPU, 4.0),
-    ),
-    mqtt(
-        "T3s",
-        "CPU advantage over Mosquitto",
-        less(MOSQUITTO, CPU, 8.0),
-    ),
-    mqtt(
-        "MQ2",
-        "CPU advantage over Mosquitto",
-        less(MOSQUITTO, CPU, 6.0),
-    ),
-    mqtt(
-        "T5",
-        "CPU advantage over Mosquitto",
-        less(MOSQUITTO, CPU, 30.0),
-    ),
+    over_mosquitto("T1", 12.0),
+    over_mosquitto("T2", 5.0),
+    over_mosquitto("T3", 4.0),
+    over_mosquitto("T3s", 8.0),
+    over_mosquitto("MQ2", 6.0),
+    over_mosquitto("T5", 30.0),
     mqtt("MI", "KiB/connection", Ask::AtMost("kib_per_conn", 4.0)),
     mqtt(
         "MI",
@@ -194,6 +126,26 @@ const fn mqtt(scenario: &'static str, about: &'static str, ask: Ask) -> Bar {
         about,
         ask,
     }
+}
+
+const fn of_nats(scenario: &'static str, most: f64) -> Bar {
+    let ask = share(NATS, CPU, most);
+    amqp(scenario, "CPU, as a share of NATS core", ask)
+}
+
+const fn of_jetstream(scenario: &'static str, most: f64) -> Bar {
+    let ask = share(NATS, CPU, most);
+    amqp(scenario, "CPU, as a share of JetStream", ask)
+}
+
+const fn over_rabbitmq(scenario: &'static str, times: f64) -> Bar {
+    let ask = less(RABBITMQ, CPU, times);
+    amqp(scenario, "CPU advantage over RabbitMQ", ask)
+}
+
+const fn over_mosquitto(scenario: &'static str, times: f64) -> Bar {
+    let ask = less(MOSQUITTO, CPU, times);
+    mqtt(scenario, "CPU advantage over Mosquitto", ask)
 }
 
 const fn share(peer: &'static str, figure: &'static str, most: f64) -> Ask {

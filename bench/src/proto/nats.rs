@@ -210,11 +210,8 @@ impl Codec for Producer {
     }
 
     fn fill(&mut self, out: &mut Vec<u8>, count: usize, stamps: Option<Stamps>) {
-        let start = self.block.append(out, count);
-        if let Some(stamps) = stamps {
-            let sent = self.confirms.then_some(&mut self.sent);
-            self.block.stamp(out, start, count, stamps, sent);
-        }
+        let sent = self.confirms.then_some(&mut self.sent);
+        self.block.fill(out, count, stamps, sent);
     }
 
     fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>, counters: &mut Counters) -> Res<usize> {

@@ -22,10 +22,7 @@ impl Codec for Producer {
     }
 
     fn fill(&mut self, out: &mut Vec<u8>, count: usize, stamps: Option<Stamps>) {
-        let start = self.block.append(out, count);
-        if let Some(stamps) = stamps {
-            self.block.stamp(out, start, count, stamps, None);
-        }
+        self.block.fill(out, count, stamps, None);
     }
 
     fn feed(&mut self, bytes: &[u8], _out: &mut Vec<u8>, _counters: &mut Counters) -> Res<usize> {

@@ -159,11 +159,7 @@ impl Codec for Producer {
     }
 
     fn fill(&mut self, out: &mut Vec<u8>, count: usize, stamps: Option<Stamps>) {
-        let start = self.block.append(out, count);
-        if let Some(stamps) = stamps {
-            self.block
-                .stamp(out, start, count, stamps, Some(&mut self.sent));
-        }
+        self.block.fill(out, count, stamps, Some(&mut self.sent));
     }
 
     fn feed(&mut self, bytes: &[u8], _out: &mut Vec<u8>, counters: &mut Counters) -> Res<usize> {

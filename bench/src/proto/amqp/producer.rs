@@ -80,11 +80,8 @@ impl Codec for Producer {
     }
 
     fn fill(&mut self, out: &mut Vec<u8>, count: usize, stamps: Option<Stamps>) {
-        let start = self.block.append(out, count);
-        if let Some(stamps) = stamps {
-            let sent = self.confirms.then_some(&mut self.sent);
-            self.block.stamp(out, start, count, stamps, sent);
-        }
+        let sent = self.confirms.then_some(&mut self.sent);
+        self.block.fill(out, count, stamps, sent);
         if self.confirms {
             self.open.resize(self.open.len() + count, true);
         }

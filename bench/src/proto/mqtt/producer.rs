@@ -65,7 +65,8 @@ impl Codec for Producer {
     }
 
     fn fill(&mut self, out: &mut Vec<u8>, count: usize, stamps: Option<Stamps>) {
-        let start = self.block.append(out, count);
+        let sent = (self.qos > 0).then_some(&mut self.sent);
+        let start = self.block.fill(out, count, stamps, sent);
         if self.qos > 0 {
             for n in 0..count {
                 let at = start + n * self.block.message_bytes() + self.id_at;
@@ -73,10 +74,6 @@ impl Codec for Producer {
                 self.next_id = next(self.next_id);
             }
             self.first_answer.count += count;
-        }
-        if let Some(stamps) = stamps {
-            let sent = (self.qos > 0).then_some(&mut self.sent);
-            self.block.stamp(out, start, count, stamps, sent);
         }
     }
 

@@ -16,6 +16,7 @@ use ferry_broker::{
 };
 use ferry_core::arguments::{Arguments, Value};
 use ferry_core::message::{Draft, FORMAT_AMQP091, Message};
+use ferry_log::HEAD_BYTES;
 use ferry_log::testing::FaultyDisk;
 use std::sync::Mutex;
 
@@ -170,6 +171,20 @@ pub fn try_open(
         memory_high_bytes: 1 << 20,
         disk_free_bytes_min: 0,
     })
+}
+
+/// The ends of the records in a segment from one place to another, and places within them.
+pub fn cuts(segment: &[u8], from: usize, to: usize) -> Vec<usize> {
+    let mut cuts = vec![from];
+    let mut at = from;
+    while at < to {
+        let len: [u8; 4] = segment[at + 8..at + 12].try_into().unwrap();
+        let end = at + HEAD_BYTES + u32::from_le_bytes(len) as usize;
+        cuts.extend([at + 3, (at + end) / 2, end]);
+        at = end;
+    }
+    assert_eq!(at, to, "records fill the log");
+    cuts
 }
 
 impl Node {

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use ferry_broker::{Listed, MoveTo, OperateError, ReplaySpec, Selection, What};
-use ferry_log::HEAD_BYTES;
 use ferry_log::testing::{Crash, Fault, FaultyDisk};
 
-use crate::common::{HandClock, Node};
+use crate::common::{HandClock, Node, cuts};
 use crate::support::*;
 
 const MESSAGES: usize = 6;
@@ -132,20 +131,6 @@ fn a_replay_cut_at_any_write_leaves_each_message_in_one_place() {
             finish(&node, &told);
         }
     }
-}
-
-/// The ends of the records in a segment from one place to another, and places within them.
-fn cuts(segment: &[u8], from: usize, to: usize) -> Vec<usize> {
-    let mut cuts = vec![from];
-    let mut at = from;
-    while at < to {
-        let len: [u8; 4] = segment[at + 8..at + 12].try_into().unwrap();
-        let end = at + HEAD_BYTES + u32::from_le_bytes(len) as usize;
-        cuts.extend([at + 3, (at + end) / 2, end]);
-        at = end;
-    }
-    assert_eq!(at, to, "records fill the log");
-    cuts
 }
 
 #[test]

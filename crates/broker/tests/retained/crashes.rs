@@ -4,10 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use ferry_broker::Promise;
-use ferry_log::HEAD_BYTES;
 use ferry_log::testing::{Crash, Fault, FaultyDisk};
 
-use crate::common::{HandClock, Node};
+use crate::common::{HandClock, Node, cuts};
 use crate::support::*;
 
 /// Topic, body and time to live, in the order in which they are set.
@@ -62,20 +61,6 @@ fn prepared() -> (FaultyDisk, Arc<HandClock>) {
     set(&mut node, "z", "");
     node.broker.commit_log().unwrap();
     (node.disk.clone(), Arc::clone(&node.clock))
-}
-
-/// The ends of the records in a segment from one place on, and places within them.
-fn cuts(segment: &[u8], from: usize, to: usize) -> Vec<usize> {
-    let mut cuts = vec![from];
-    let mut at = from;
-    while at < to {
-        let len: [u8; 4] = segment[at + 8..at + 12].try_into().unwrap();
-        let end = at + HEAD_BYTES + u32::from_le_bytes(len) as usize;
-        cuts.extend([at + 3, (at + end) / 2, end]);
-        at = end;
-    }
-    assert_eq!(at, to, "records fill the log");
-    cuts
 }
 
 #[test]

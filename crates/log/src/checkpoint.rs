@@ -40,6 +40,7 @@ const HEAD_BYTES: usize = 48;
 const SECTION_HEAD_BYTES: usize = 28;
 const CHUNK_BYTES: usize = 1 << 20;
 const TEMPORARY_NAME: &str = "checkpoint.tmp";
+const TEMPORARY_COPY_NAME: &str = "checkpoint.copy.tmp";
 
 /// What one stream's owner wants to find again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -385,7 +386,7 @@ pub(crate) fn set_aside(disk: &dyn Disk, loaded: &Loaded) -> Result<(), LogError
 pub(crate) fn clean(disk: &dyn Disk, names: &[String], used: Option<u32>) {
     let stale = |name: &&String| {
         let older = number_of(name).is_some_and(|number| used.is_some_and(|used| number < used));
-        older || *name == TEMPORARY_NAME
+        older || [TEMPORARY_NAME, TEMPORARY_COPY_NAME].contains(&name.as_str())
     };
     for name in names.iter().filter(stale) {
         // They do no harm; the next start tries again.

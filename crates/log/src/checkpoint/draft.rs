@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    CHUNK_BYTES, FORMAT_VERSION, HEAD_BYTES, MAGIC, SECTION_HEAD_BYTES, Section, TEMPORARY_NAME,
-    copy_name_of, name_of,
+    CHUNK_BYTES, FORMAT_VERSION, HEAD_BYTES, MAGIC, SECTION_HEAD_BYTES, Section,
+    TEMPORARY_COPY_NAME, TEMPORARY_NAME, copy_name_of, name_of,
 };
 use crate::disk::{Disk, DiskFile, write_all_at};
 use crate::error::LogError;
@@ -75,18 +75,19 @@ impl Draft<'_> {
 
     /// Writes it, and once more if it is not large.
     pub fn write(&self, disk: &dyn Disk) -> Result<u64, LogError> {
-        let bytes = self.write_as(disk, &name_of(self.number))?;
-        if bytes <= COPY_BYTES_MAX && self.write_as(disk, &copy_name_of(self.number)).is_err() {
+        let bytes = self.write_as(disk, TEMPORARY_NAME, &name_of(self.number))?;
+        let copy = copy_name_of(self.number);
+        if bytes <= COPY_BYTES_MAX && self.write_as(disk, TEMPORARY_COPY_NAME, &copy).is_err() {
             // There is one, which is enough; the next checkpoint has a copy again.
-            let _ = disk.remove(TEMPORARY_NAME);
+            let _ = disk.remove(TEMPORARY_COPY_NAME);
         }
         Ok(bytes)
     }
 
     /// Writes it under a temporary name, syncs it, gives it its name and makes that safe.
-    fn write_as(&self, disk: &dyn Disk, name: &str) -> Result<u64, LogError> {
-        let fail = |operation| LogError::io(operation, TEMPORARY_NAME);
-        let file = disk.create(TEMPORARY_NAME).map_err(fail("creating"))?;
+    fn write_as(&self, disk: &dyn Disk, temporary: &str, name: &str) -> Result<u64, LogError> {
+        let fail = |operation| LogError::io(operation, temporary);
+        let file = disk.create(temporary).map_err(fail("creating"))?;
         let mut sink = Sink {
             file,
             at: 0,
@@ -104,8 +105,7 @@ impl Draft<'_> {
             .map_err(fail("writing"))?;
         assert_eq!(sink.at, self.file_bytes());
         sink.file.sync_data().map_err(fail("syncing"))?;
-        disk.rename(TEMPORARY_NAME, name)
-            .map_err(fail("renaming"))?;
+        disk.rename(temporary, name).map_err(fail("renaming"))?;
         disk.sync_dir().map_err(fail("syncing the name of"))?;
         Ok(sink.at)
     }

@@ -97,7 +97,7 @@ impl crate::session::Session for Session {
                 .received(Spoken::Json, fresh as u64);
             self.link.front.received(fresh);
         }
-        let mut turn = Turn::new(burst, now);
+        let mut turn = Turn::of_read(burst, now);
         let mut at = 0;
         // What is not fresh was looked through before, unless it waited for a log-in.
         let mut from = if fresh > 0 { bytes.len() - fresh } else { 0 };
@@ -124,7 +124,7 @@ impl crate::session::Session for Session {
         if events & event::BROKEN != 0 {
             return self.abandon("the socket is broken", burst);
         }
-        let mut turn = Turn::new(burst, now);
+        let mut turn = Turn::of_read(burst, now);
         if events & event::LOGIN != 0 {
             let decided = self.slot.lock().take();
             if let Some(decided) = decided {
@@ -156,7 +156,7 @@ impl crate::session::Session for Session {
     }
 
     fn tick(&mut self, now: Instant, burst: &mut Burst) {
-        let mut turn = Turn::new(burst, now);
+        let mut turn = Turn::of_read(burst, now);
         match &self.phase {
             Phase::Open(open) => {
                 open.wake_up();
@@ -174,7 +174,7 @@ impl crate::session::Session for Session {
     }
 
     fn abandon(&mut self, reason: &str, burst: &mut Burst) {
-        let mut turn = Turn::new(burst, Instant::now());
+        let mut turn = Turn::of_read(burst, Instant::now());
         self.end(CloseCode::Normal, reason, &mut turn);
     }
 }

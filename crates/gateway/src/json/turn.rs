@@ -1,53 +1,25 @@
-//! A turn: what one socket read makes a connection do.
-//!
-//! Invariants
-//! - What was staged is submitted before anything else asks the broker about its effect, and at
-//!   the latest at the end of the turn.
-
-use std::time::Instant;
-
-use ferry_broker::Burst;
+//! What a turn owes in JSON: answers to publishes.
 
 use super::wire::{Confirm, Link};
+use crate::turn;
 
 /// The work of one socket read.
-pub(super) struct Turn<'w> {
-    burst: &'w mut Burst,
-    staged: bool,
-    confirms: Vec<Confirm>,
-    read_at: Instant,
-}
+pub(super) type Turn<'w> = turn::Turn<'w, Confirm>;
 
-impl<'w> Turn<'w> {
-    /// A turn over the thread's burst.
-    pub(super) fn new(burst: &'w mut Burst, read_at: Instant) -> Turn<'w> {
-        Turn {
-            burst,
-            staged: false,
-            confirms: Vec::new(),
-            read_at,
-        }
-    }
-
-    /// The burst, to stage something in.
-    pub(super) fn staging(&mut self) -> &mut Burst {
-        self.staged = true;
-        self.burst
-    }
-
+impl Turn<'_> {
     /// Answers a publish once all that was staged so far is safe.
     pub(super) fn confirm(&mut self, confirm: Confirm) {
-        self.confirms.push(confirm);
+        self.owed.push(confirm);
     }
 
     /// Hands what was staged to the broker.
     pub(super) fn submit(&mut self, link: &Link) {
-        let ticket = match std::mem::take(&mut self.staged) {
-            true => self.burst.submit(link.broker()),
+        let ticket = match self.has_staged() {
+            true => self.hand_over(link.broker()),
             false => None,
         };
-        if !self.confirms.is_empty() {
-            link.owe(ticket, std::mem::take(&mut self.confirms), self.read_at);
+        if !self.owed.is_empty() {
+            link.owe(ticket, std::mem::take(&mut self.owed), self.read_at());
         }
     }
 }

@@ -36,7 +36,7 @@ pub(super) struct Confirm {
 struct Debt {
     ticket: Option<Arc<Ticket>>,
     confirms: Vec<Confirm>,
-    read_at: Instant,
+    read_at: Option<Instant>,
 }
 
 impl Due for Debt {
@@ -81,7 +81,7 @@ impl Link {
         &self,
         ticket: Option<Arc<Ticket>>,
         confirms: Vec<Confirm>,
-        read_at: Instant,
+        read_at: Option<Instant>,
     ) {
         self.with(|state| {
             state.wire.unconfirmed += confirms.len() as u64;
@@ -141,7 +141,9 @@ impl link::Wire for Wire {
             };
             let read_at = debt.read_at;
             let count = self.pay_confirms(debt, outbox);
-            if count > 0 {
+            if let Some(read_at) = read_at
+                && count > 0
+            {
                 broker.edges().confirmed(read_at.elapsed(), count);
             }
             confirmed += count;

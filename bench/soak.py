@@ -55,6 +55,8 @@ def load(node, arguments, minutes, kill_minutes=0):
             tell(node, workers)
     samples = watch.end()
     for worker in workers:
+        if not worker.is_alive():
+            worker.wrong("it ended before its time")
         worker.publishing = False
     until = time.monotonic() + DRAIN_S_MAX
     for worker in workers:

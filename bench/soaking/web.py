@@ -194,6 +194,7 @@ class Churn(Worker):
             connection.close()
         else:
             connection._impl._transport.abort()  # as when a process dies
+            self.connection = None  # pika takes it for open
             time.sleep(0.05)
 
     def close(self):

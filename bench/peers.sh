@@ -8,27 +8,29 @@
 # ferrymq is target/release/ferrymq, and BENCH_FERRYMQ_ARGS go behind its own; the peers are programs of
 # the packages rabbitmq-server mosquitto nats-server redis-server, whose services need not run.
 # Data and pids are below BENCH_DIR (default: target/bench); a start keeps the data that is there.
+# Ports are the 50 from BENCH_PORTS (default: 5800) on.
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)
 dir=${BENCH_DIR:-$root/target/bench}
-epmd_port=5899
-dist_port=5898
-amqp_beside_port=5802
+first=${BENCH_PORTS:-5800}
+amqp_beside_port=$((first + 2))
+dist_port=$((first + 48))
+epmd_port=$((first + 49))
 stop_seconds_max=120
 
 target() {
   case $1 in
-  ferrymq) echo "$1=amqp@127.0.0.1:5800" ;;
-  ferrymq-mqtt) echo "$1=mqtt@127.0.0.1:5801,user=guest" ;;
-  rabbitmq) echo "$1=amqp@127.0.0.1:5810" ;;
-  mosquitto) echo "$1=mqtt@127.0.0.1:5820" ;;
-  mosquitto-nodelay) echo "$1=mqtt@127.0.0.1:5821" ;;
-  nats) echo "$1=nats@127.0.0.1:5830" ;;
-  redis) echo "$1=redis@127.0.0.1:6400" ;;
-  redis-everysec) echo "$1=redis@127.0.0.1:6401" ;;
-  redis-always) echo "$1=redis@127.0.0.1:6402" ;;
-  relay) echo "$1=raw@127.0.0.1:5835" ;;
+  ferrymq) echo "$1=amqp@127.0.0.1:$first" ;;
+  ferrymq-mqtt) echo "$1=mqtt@127.0.0.1:$((first + 1)),user=guest" ;;
+  rabbitmq) echo "$1=amqp@127.0.0.1:$((first + 10))" ;;
+  mosquitto) echo "$1=mqtt@127.0.0.1:$((first + 20))" ;;
+  mosquitto-nodelay) echo "$1=mqtt@127.0.0.1:$((first + 21))" ;;
+  nats) echo "$1=nats@127.0.0.1:$((first + 30))" ;;
+  relay) echo "$1=raw@127.0.0.1:$((first + 35))" ;;
+  redis) echo "$1=redis@127.0.0.1:$((first + 40))" ;;
+  redis-everysec) echo "$1=redis@127.0.0.1:$((first + 41))" ;;
+  redis-always) echo "$1=redis@127.0.0.1:$((first + 42))" ;;
   *) echo "unknown broker $1" >&2; exit 1 ;;
   esac
 }
@@ -119,5 +121,5 @@ start | stop | target) "$1" "${2:?a name is wanted}" ;;
 names)
   echo ferrymq ferrymq-mqtt rabbitmq mosquitto mosquitto-nodelay nats redis redis-everysec \
     redis-always relay ;;
-*) sed -n '2,10s/^# \{0,1\}//p' "$0" ;;
+*) sed -n '2,11s/^# \{0,1\}//p' "$0" ;;
 esac

@@ -22,6 +22,7 @@ const VALUES: &[&str] = &[
     "inflight",
     "limit",
     "messages",
+    "openers",
     "out",
     "port",
     "prefetch",

@@ -28,6 +28,8 @@ pub enum Ask {
     Times(&'static str, &'static str, f64),
     /// Ours (the first figure) is at most so many times the peer's (the second).
     Share(&'static str, &'static str, &'static str, f64),
+    /// Ours is at most so many times our own figure in another scenario.
+    OfScenario(&'static str, &'static str, f64),
     /// Ours is at least this.
     AtLeast(&'static str, f64),
     /// Ours is at most this.
@@ -138,6 +140,12 @@ fn measured(report: &Report, bar: &Bar, ours: &str) -> Option<Measured> {
                 of(ours, own_figure)?,
                 of(peer, figure),
             ))
+        }
+        Ask::OfScenario(other, figure, most) => {
+            let (own, peer) = (of(ours, figure)?, report.of_target(other, ours)?);
+            let (runs, others) = (report.rounds(scenario, ours), report.rounds(other, ours));
+            let share = stats::ratio(runs, others, figure)?;
+            Some((AT_MOST, most, share.median, own, peer.figures.get(figure)))
         }
         Ask::AtLeast(figure, least) => plain(AT_LEAST, least, of(ours, figure)?),
         Ask::AtMost(figure, most) => plain(AT_MOST, most, of(ours, figure)?),
@@ -264,9 +272,25 @@ mod tests {
         }
         let records = vec![
             record("T7p", "ours", &[("confirm_p99_ms", 3.0)]),
-            record("T7p", DISK, &[("sync_p99_ms", 1.0)]),
+            record("T7p", DISK, &[("sync_p99_ms", 1.0), ("ideal_p99_ms", 2.0)]),
         ];
-        assert_eq!(short(&report(&brokers, records)), [("T7p", 3.0, false)]);
+        let expected = [("T7p", 3.0, false), ("T7p", 1.5, true)];
+        assert_eq!(short(&report(&brokers, records)), expected);
+    }
+
+    #[test]
+    fn a_scenario_is_held_against_another_in_each_round() {
+        let records = vec![
+            record("S1", "ours", &[(CPU, 0.5)]),
+            record("SQ", "ours", &[(CPU, 0.5)]),
+        ];
+        let mut report = report(&[("ours", "amqp")], records);
+        assert!(judge(&report).is_empty(), "there are no rounds");
+        let rounds = |list: &[f64]| list.iter().map(|v| Figures(vec![(CPU, *v)])).collect();
+        report.keep_rounds("S1", "ours", rounds(&[0.2, 0.9, 0.6]));
+        report.keep_rounds("SQ", "ours", rounds(&[0.2, 0.3, 0.3]));
+        assert_eq!(short(&report), [("S1", 2.0, false)]);
+        assert_eq!(judge(&report)[0].peer, Some(0.5));
     }
 
     #[test]

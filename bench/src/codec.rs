@@ -68,7 +68,7 @@ pub struct Stamps {
 }
 
 /// A protocol on one connection after its handshake.
-pub trait Codec {
+pub trait Codec: Send {
     /// Appends `count` messages to `out`. Consumers publish nothing.
     fn fill(&mut self, _out: &mut Vec<u8>, _count: usize, _stamps: Option<Stamps>) {}
 

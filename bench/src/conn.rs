@@ -13,6 +13,11 @@ use crate::codec::{Codec, Counters, Stamps};
 use crate::sys::now_ns;
 
 const INPUT_BYTES: usize = 512 * 1024;
+/// Where there are many: room for what comes at once, and grows with what does not fit. With more
+/// the generator would be busy with clearing gigabytes.
+const INPUT_BYTES_IN_CROWD: usize = 16 * 1024;
+/// So many connections of a kind are many.
+pub const CROWD_MIN: usize = 1000;
 /// A producer with so much unsent gets nothing more to send.
 pub const OUTPUT_BYTES: usize = 128 * 1024;
 
@@ -37,9 +42,19 @@ pub struct Conn {
 }
 
 impl Conn {
-    /// Takes over a socket on which the handshake is done.
-    pub fn new(socket: TcpStream, codec: Box<dyn Codec>, producer: bool) -> Res<Conn> {
+    /// Takes over a socket on which the handshake is done; it is one of so many of its kind.
+    pub fn new(
+        socket: TcpStream,
+        codec: Box<dyn Codec>,
+        producer: bool,
+        of_kind: usize,
+    ) -> Res<Conn> {
         socket.set_nonblocking(true).map_err(|e| e.to_string())?;
+        let (input_bytes, output_bytes) = if of_kind < CROWD_MIN {
+            (INPUT_BYTES, 2 * OUTPUT_BYTES)
+        } else {
+            (INPUT_BYTES_IN_CROWD, 0)
+        };
         Ok(Conn {
             socket,
             producer,
@@ -47,10 +62,10 @@ impl Conn {
             published: 0,
             confirmed: 0,
             codec,
-            input: vec![0; INPUT_BYTES],
+            input: vec![0; input_bytes],
             read_at: 0,
             write_at: 0,
-            output: Vec::with_capacity(2 * OUTPUT_BYTES),
+            output: Vec::with_capacity(output_bytes),
             sent_at: 0,
         })
     }

@@ -19,6 +19,8 @@ mod engine;
 mod hist;
 mod machine;
 mod measure;
+mod micro;
+mod openers;
 mod page;
 mod procfs;
 mod proto;
@@ -46,10 +48,12 @@ const HELP: &str = "bench: puts the same load on any broker and says what it cos
   bench suite OURS PEER... [--scenario all]   every scenario, all targets in turns; with --disk DIR
                                               the disk has its turn in each round with confirms
   bench backlog | conns | queues | startup TARGET...        T6, T8 or MI, T9, T12
-  bench sessions | storm | retained | subscriptions TARGET...   MC or MCp, MS, MR, MW
+  bench replay | sessions | storm | retained | subscriptions TARGET...   SR, MC or MCp, MS, MR, MW
   bench wait TARGET...                        until each answers a handshake
   bench relay --port P [--threads 1|2]        a target for proto raw: the machine's ceiling
-  bench disk [--disk DIR] [--secs 10]         what the disk below a folder allows
+  bench disk [--disk DIR] [--secs 10]         what the disk below a folder allows, also for a log
+                                              of --rate messages a second of --size bytes
+  bench micro [routes] [filter] [levels]      parts of our broker by themselves
   bench selftest                              what the generator costs per message, and whether a
                                               sink that stalls shows in the percentiles
 
@@ -62,7 +66,8 @@ results --out FILE.md (a page beside the JSON lines, and charts in a folder FILE
 length  --secs --warmup --rounds --quiet-wait S (for a quiet machine) --no-retry
 load    --size --rate --producers --consumers --queues --bindings --confirm --prefetch --inflight
         --rates N,N... (T7r) --qos --durable 0|1 --ack auto|each|multi:N
-other   --messages (T6) --connections (T8, MI, MC, MCp, MS) --topics (MR) --declares --keep (T9)
+other   --messages (T6) --connections (T8, MI, MC, MCp, MS) --openers N (opened at
+        a time: T8, MI) --topics (MR) --declares --keep (T9)
         --window (declares or clients under way) --settle --rest --limit
         --start-cmd --stop-cmd (shell; {name} and {port} stand for the target's)
 
@@ -76,6 +81,7 @@ fn dispatch(args: &Args) -> Res<()> {
         Some("backlog") => cmd::alone(args, Kind::Backlog),
         Some("conns") => cmd::alone(args, Kind::Conns),
         Some("queues") => cmd::alone(args, Kind::Queues),
+        Some("replay") => cmd::alone(args, Kind::Replay),
         Some("startup") => cmd::alone(args, Kind::Startup),
         Some("sessions") => cmd::alone(args, Kind::Sessions),
         Some("storm") => cmd::alone(args, Kind::Storm),
@@ -83,6 +89,7 @@ fn dispatch(args: &Args) -> Res<()> {
         Some("subscriptions") => cmd::alone(args, Kind::Subscriptions),
         Some("wait") => cmd::wait(args),
         Some("disk") => cmd::disk(args),
+        Some("micro") => cmd::micro(args),
         Some("selftest") => cmd::selftest(args),
         Some("relay") => relay::run(args.value("port", 5890)?, args.value("threads", 1)?),
         None | Some("help") => {

@@ -92,7 +92,8 @@ pub struct Snapshot {
     pub at_ns: u64,
     /// CPU seconds of the broker.
     pub broker_cpu: f64,
-    own_cpu: f64,
+    /// CPU seconds of this process.
+    pub own_cpu: f64,
     machine: MachineCpu,
     work: KernelWork,
 }

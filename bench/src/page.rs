@@ -66,7 +66,11 @@ pub fn render(title: &str, machine: &Machine, report: &Report, charts: &[Chart])
                 .all(|scenario| scenario.name != record.scenario)
         })
         .collect();
-    section(&mut page, "The generator, or the disk, by itself", &others);
+    section(
+        &mut page,
+        "By itself: the generator, the disk, or a part of ours",
+        &others,
+    );
     disturbed(&mut page, &report.records);
     page.truncate(page.trim_end().len());
     page.push('\n');
@@ -138,11 +142,13 @@ fn section(page: &mut String, heading: &str, rows: &[&Record]) {
         Kind::Backlog,
         Kind::Conns,
         Kind::Queues,
+        Kind::Replay,
         Kind::Startup,
         Kind::Retained,
         Kind::Subscriptions,
         Kind::Disk,
         Kind::Selftest,
+        Kind::Micro,
     ] {
         let measured: Vec<&Record> = rows
             .iter()

@@ -5,7 +5,9 @@
 //!   has reaped, so a broker of many processes is measured like one of one.
 //! - A process that ended meanwhile is left out; it is not an error.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::path::PathBuf;
 
 use rustix::param::clock_ticks_per_second;
 
@@ -162,6 +164,48 @@ pub fn kernel_work(roots: &[Pid]) -> KernelWork {
     work
 }
 
+/// Bytes that were read so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct BytesRead {
+    /// Asked for with the `read` family: of files, from the kernel's memory or not.
+    pub asked: u64,
+    /// Fetched from a disk for it.
+    pub fetched: u64,
+}
+
+/// Bytes that the processes and everything below them have read.
+pub fn bytes_read(roots: &[Pid]) -> BytesRead {
+    let mut sum = BytesRead::default();
+    for pid in tree(roots) {
+        if let Ok(io) = fs::read_to_string(format!("/proc/{pid}/io")) {
+            sum.asked += number_after(&io, "rchar:").unwrap_or(0);
+            sum.fetched += number_after(&io, "read_bytes:").unwrap_or(0);
+        }
+    }
+    sum
+}
+
+/// All files in the folders of those files that the processes have open.
+pub fn files_beside_open_ones(roots: &[Pid]) -> Vec<PathBuf> {
+    let mut folders = BTreeSet::new();
+    for pid in tree(roots) {
+        let Ok(open) = fs::read_dir(format!("/proc/{pid}/fd")) else {
+            continue;
+        };
+        let paths = open
+            .flatten()
+            .filter_map(|file| fs::read_link(file.path()).ok());
+        let files = paths.filter(|path| path.is_absolute() && path.is_file());
+        folders.extend(files.filter_map(|path| Some(path.parent()?.to_path_buf())));
+    }
+    let inside = |folder: PathBuf| fs::read_dir(folder).into_iter().flatten().flatten();
+    let files = folders.into_iter().flat_map(inside);
+    files
+        .map(|file| file.path())
+        .filter(|path| path.is_file())
+        .collect()
+}
+
 /// CPU seconds of the whole machine since it started.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct MachineCpu {
@@ -290,6 +334,27 @@ mod tests {
     }
 
     #[test]
+    fn files_are_found_beside_open_ones() {
+        let folder = std::env::temp_dir().join(format!("bench-files-{}", std::process::id()));
+        fs::create_dir_all(folder.join("below")).expect("a folder of its own");
+        let names = ["a", "b"].map(|name| folder.join(name));
+        names
+            .iter()
+            .for_each(|path| fs::write(path, "x").expect("it can be written"));
+        let ours = || {
+            let mut found = files_beside_open_ones(&[std::process::id() as Pid]);
+            found.retain(|path| path.starts_with(&folder));
+            found.sort();
+            found
+        };
+        assert!(ours().is_empty(), "none of them is open");
+        let open = fs::File::open(&names[0]).expect("it is there");
+        assert_eq!(ours(), names);
+        drop(open);
+        fs::remove_dir_all(&folder).expect("it is ours");
+    }
+
+    #[test]
     fn this_process_is_found_by_its_listening_port() {
         let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
         let port = listener.local_addr().expect("bound").port();
@@ -297,6 +362,7 @@ mod tests {
         assert_eq!(listener_pid(port), Some(me));
         assert!(rss_mib(&[me]) > 0.0);
         assert!(run_seconds(&[me]).is_some_and(|seconds| seconds > 0.0));
+        assert!(bytes_read(&[me]).asked > 0);
         drop(listener);
         assert_eq!(listener_pid(port), None);
     }

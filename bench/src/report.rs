@@ -31,6 +31,8 @@ pub enum Kind {
     Conns,
     /// Many queues.
     Queues,
+    /// A stream read from its first message.
+    Replay,
     /// A start.
     Startup,
     /// Retained messages.
@@ -41,6 +43,8 @@ pub enum Kind {
     Disk,
     /// The generator by itself.
     Selftest,
+    /// A part of our broker by itself.
+    Micro,
 }
 
 impl Kind {
@@ -53,11 +57,13 @@ impl Kind {
             Kind::Backlog => "backlog",
             Kind::Conns => "conns",
             Kind::Queues => "queues",
+            Kind::Replay => "replay",
             Kind::Startup => "startup",
             Kind::Retained => "retained",
             Kind::Subscriptions => "subscriptions",
             Kind::Disk => "disk",
             Kind::Selftest => "selftest",
+            Kind::Micro => "micro",
         }
     }
 }

@@ -87,6 +87,10 @@ pub struct Load {
     pub filter: Option<Filter>,
     /// Different keys in the messages' headers; 0: none.
     pub keys: usize,
+    /// Queues are streams.
+    pub stream: bool,
+    /// Readers of a stream begin with its first message.
+    pub from_first: bool,
     /// Topics of retained messages; 0: messages are not retained.
     pub retained: usize,
     /// Measured time.
@@ -161,12 +165,14 @@ impl Load {
                 self.consumers = 10_000;
                 self.copies = 10_000;
                 self.size_bytes = 1024;
-                self.inflight_max = 20;
+                // 50,000 deliveries
+                self.inflight_max = 5;
             }
             "MR" => {
                 self.retained = 1_000_000;
                 self.qos = 1;
-                self.confirm_window = 1000;
+                // a broker that holds its answers back is not to be measured by the wait for them
+                self.confirm_window = 10_000;
             }
             "MW" => {
                 self.consumers = 10;
@@ -192,13 +198,26 @@ impl Load {
                     _ => Filter::Range,
                 });
             }
-            "S1" | "S100" => {
+            "S1" | "S100" | "SQ" => {
                 self.durable = true;
-                self.ack = Ack::Multi(100);
+                self.stream = name != "SQ";
+                // a stream gives nothing without acks
+                self.ack = if self.stream {
+                    Ack::Multi(100)
+                } else {
+                    Ack::Auto
+                };
                 self.prefetch = 10_000;
                 self.inflight_max = 5_000;
-                self.consumers = if name == "S1" { 1 } else { 100 };
+                self.consumers = if name == "S100" { 100 } else { 1 };
                 self.copies = self.consumers;
+            }
+            "SR" => {
+                self.make_durable(1024);
+                self.stream = true;
+                self.from_first = true;
+                self.ack = Ack::Multi(100);
+                self.inflight_max = 0;
             }
             _ => {}
         }
@@ -222,6 +241,8 @@ impl Load {
             bindings: 0,
             filter: None,
             keys: 0,
+            stream: false,
+            from_first: false,
             retained: 0,
             seconds: 8.0,
             warmup_s: 2.0,

@@ -4,12 +4,15 @@
 //! - `now_ns` never goes back and is never 0, so 0 can mean "no time".
 //! - No unsafe code: every call goes through rustix or std.
 
+use std::fs::File;
 use std::num::NonZeroU64;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Instant;
 
 use rustix::event::epoll;
+use rustix::fs::Advice;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::time::{ClockId, Timespec, clock_gettime};
 
@@ -59,6 +62,14 @@ pub fn prepare_process() {
     if rustix::thread::set_current_timer_slack(NonZeroU64::new(1_000)).is_err() {
         eprintln!("timer slack stays at the default: latencies carry up to 50 us of it");
     }
+}
+
+/// Has the kernel forget what it keeps of a file in memory. What was not written to the disk yet
+/// it keeps.
+pub fn forget_file(path: &Path) -> std::io::Result<()> {
+    let file = File::open(path)?;
+    rustix::fs::fadvise(&file, 0, None, Advice::DontNeed)?;
+    Ok(())
 }
 
 /// Readiness of many sockets; a socket is named by its index.

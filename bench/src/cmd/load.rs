@@ -9,7 +9,7 @@ use std::path::Path;
 
 use crate::Res;
 use crate::args::Args;
-use crate::disk;
+use crate::disk::{self, Pace};
 use crate::measure::{self, Options};
 use crate::report::{Kind, Record, Report};
 use crate::scenario::{self, Load};
@@ -154,7 +154,7 @@ pub fn rounds(
     let mut failed = vec![false; targets.len()];
     for round in 0..rounds {
         if let Some(folder) = disk {
-            disk_runs.push(disk::measure(folder, DISK_S)?);
+            disk_runs.push(on_disk(folder, &loads[0])?);
         }
         for n in turn_order(round, targets.len()) {
             if failed[n] {
@@ -190,6 +190,15 @@ pub fn rounds(
         report.keep_rounds(scenario, DISK, disk_runs);
     }
     Ok(runs)
+}
+
+/// What the disk allows: also, of an open loop, for a log of the same messages.
+fn on_disk(folder: &Path, load: &Load) -> Res<Figures> {
+    let mut figures = disk::measure(folder, DISK_S)?;
+    if load.rate_per_s > 0.0 {
+        figures.0.extend(disk::ideal_log(folder, Pace::of(load))?.0);
+    }
+    Ok(figures)
 }
 
 /// The load for each target.

@@ -8,6 +8,7 @@ mod backlog;
 mod conns;
 mod load;
 mod queues;
+mod replay;
 mod retained;
 mod sessions;
 mod startup;
@@ -19,13 +20,16 @@ use std::path::Path;
 
 use crate::Res;
 use crate::args::Args;
-use crate::disk;
+use crate::disk::{self, Pace};
+use crate::hist::Hist;
+use crate::micro::{self, PARTS};
 use crate::proto;
 use crate::report::{Kind, Record, Report};
-use crate::scenario::{self, SCENARIOS, Scenario, supports};
+use crate::scenario::{self, Load, SCENARIOS, Scenario, supports};
 use crate::stall::{self, STALLS};
 use crate::stats::Figures;
-use crate::target::Target;
+use crate::sys::{now_ns, seconds_since};
+use crate::target::{Proto, Target};
 
 /// Parses the targets and lists them in the report.
 fn contestants(args: &Args, min: usize, report: &mut Report) -> Res<Vec<Target>> {
@@ -54,8 +58,20 @@ fn record(
     })
 }
 
+/// How long clients took to connect.
+fn put_times(times: &Hist, figures: &mut Figures) {
+    let ms = |ns: u64| ns as f64 / 1e6;
+    if times.samples > 0 {
+        figures.put("p50_ms", ms(times.quantile(0.5)));
+        figures.put("p99_ms", ms(times.quantile(0.99)));
+        figures.put("max_ms", ms(times.max));
+    }
+}
+
 /// How long `disk` looks at the disk.
 const DISK_S: f64 = 10.0;
+/// The load whose messages `disk` logs.
+const LOGGED: &str = "T7p";
 /// Connections where they do nothing.
 const IDLE: usize = 1000;
 const IDLE_MQTT: usize = 10_000;
@@ -71,6 +87,7 @@ fn special(scenario: &Scenario, target: &mut Target, args: &Args) -> Option<(Kin
             (Kind::Conns, conns::measure(target, args, connections))
         }
         scenario::Kind::Queues => (Kind::Queues, queues::measure(target, args)),
+        scenario::Kind::Replay => (Kind::Replay, replay::measure(target, args)),
         scenario::Kind::Startup => (Kind::Startup, startup::measure(target, args)),
         scenario::Kind::Sessions => {
             let clean = name == "MC";
@@ -133,54 +150,85 @@ pub fn suite(args: &Args) -> Res<()> {
     for name in named.iter().filter(|name| **name != "all") {
         scenario::find(name)?;
     }
-    for scenario in SCENARIOS {
-        if !named.contains(&"all") && !named.contains(&scenario.name) {
-            continue;
-        }
-        if scenario.kind == scenario::Kind::Startup && args.text("start-cmd").is_none() {
-            // nobody told how the brokers are started
-            continue;
-        }
-        for target in &mut targets {
-            if let Err(error) = startup::revive(target, args) {
-                eprintln!("{}: {error}", target.name);
-            }
-        }
-        let able: Vec<usize> = (0..targets.len())
-            .filter(|n| supports(targets[*n].proto, scenario.name))
-            .collect();
-        if scenario.kind == scenario::Kind::Load {
-            let able: Vec<&Target> = able.iter().map(|n| &targets[*n]).collect();
-            load::rounds(&able, scenario.name, None, args, &mut report)?;
-            report.finish()?;
-            continue;
-        }
-        if scenario.kind == scenario::Kind::Sweep {
-            let able: Vec<&Target> = able.iter().map(|n| &targets[*n]).collect();
-            load::sweep(&able, scenario.name, args, &mut report)?;
-            report.finish()?;
-            continue;
-        }
-        for n in able {
-            let target = &mut targets[n];
-            if let Some((kind, result)) = special(scenario, target, args) {
-                record(&mut report, kind, scenario.name, &target.name, result)?;
-            }
-            // the broker may have been restarted
-            target.find_pids();
-        }
+    let all = named.contains(&"all");
+    for scenario in SCENARIOS
+        .iter()
+        .filter(|scenario| all || named.contains(&scenario.name))
+    {
+        let began = now_ns();
+        turn(scenario, &mut targets, args, &mut report)?;
         // a page after every part: a suite takes long, and what was measured should stay
         report.finish()?;
+        eprintln!("{}: {:.0} s", scenario.name, seconds_since(began));
     }
     report.finish()
+}
+
+/// One scenario on all targets that can express it.
+fn turn(scenario: &Scenario, targets: &mut [Target], args: &Args, report: &mut Report) -> Res<()> {
+    if scenario.kind == scenario::Kind::Startup && args.text("start-cmd").is_none() {
+        // nobody told how the brokers are started
+        return Ok(());
+    }
+    for target in &mut *targets {
+        if let Err(error) = startup::revive(target, args) {
+            eprintln!("{}: {error}", target.name);
+        }
+    }
+    let able = |target: &&mut Target| supports(target.proto, scenario.name);
+    let able: Vec<&mut Target> = targets.iter_mut().filter(able).collect();
+    let plain = || {
+        able.iter()
+            .map(|target| &**target)
+            .collect::<Vec<&Target>>()
+    };
+    match scenario.kind {
+        scenario::Kind::Load => {
+            load::rounds(&plain(), scenario.name, None, args, report)?;
+        }
+        scenario::Kind::Sweep => load::sweep(&plain(), scenario.name, args, report)?,
+        _ => {
+            for target in able {
+                if let Some((kind, result)) = special(scenario, target, args) {
+                    record(report, kind, scenario.name, &target.name, result)?;
+                }
+                // the broker may have been restarted
+                target.find_pids();
+            }
+        }
+    }
+    Ok(())
 }
 
 /// `disk`: what the disk below a folder allows.
 pub fn disk(args: &Args) -> Res<()> {
     let mut report = Report::new(args)?;
     let folder = Path::new(args.text("disk").unwrap_or("."));
-    let figures = disk::measure(folder, args.value("secs", DISK_S)?)?;
+    let mut figures = disk::measure(folder, args.value("secs", DISK_S)?)?;
+    let load = Load::of(LOGGED, Proto::Amqp)?.with(args)?;
+    figures
+        .0
+        .extend(disk::ideal_log(folder, Pace::of(&load))?.0);
     report.add(Record::new(Kind::Disk, DISK, DISK, figures))?;
+    report.finish()
+}
+
+/// `micro`: parts of our broker by themselves, all or those named.
+pub fn micro(args: &Args) -> Res<()> {
+    let mut report = Report::new(args)?;
+    let named = args.targets(0)?;
+    for name in named {
+        micro::find(name)?;
+    }
+    let all = named.is_empty();
+    for part in PARTS
+        .iter()
+        .filter(|part| all || named.iter().any(|n| n == part.name))
+    {
+        for (case, figures) in (part.measure)(part.count)? {
+            report.add(Record::new(Kind::Micro, part.name, case, figures))?;
+        }
+    }
     report.finish()
 }
 

@@ -40,7 +40,7 @@ pub fn measure(target: &mut Target, args: &Args) -> Res<Figures> {
     let rss_before = procfs::rss_mib(pids);
     let begin = Snapshot::take(pids, false);
     let mut client = Client::connect(target)?;
-    let arguments = queue_args(target);
+    let arguments = queue_args(target, target.option("qtype", ""));
     let (mut asked, mut declared) = (0, 0);
     while declared < asked || (asked < wanted && seconds_since(begin.at_ns) < limit_s) {
         while asked < wanted && asked - declared < window && seconds_since(begin.at_ns) < limit_s {

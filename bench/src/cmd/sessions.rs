@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use crate::Res;
 use crate::args::Args;
-use crate::hist::Hist;
 use crate::measure::Snapshot;
 use crate::procfs;
 use crate::proto::mqtt::crowd::{self, Asked, Crowd};
@@ -98,21 +97,12 @@ fn timed(target: &Target, asked: Asked, figures: &mut Figures) -> Res<Crowd> {
     figures.put("open", crowd.len() as f64);
     figures.put("broker_cpu_us_per_open", cpu * 1e6 / count);
     figures.put("opens_s", count * 1e9 / (end.at_ns - begin.at_ns) as f64);
-    put_times(&crowd.times, figures);
+    super::put_times(&crowd.times, figures);
     figures.put("refused", crowd.refused as f64);
     if let Some(why) = &crowd.first_refusal {
         eprintln!("{}: {} refused: {why}", target.name, crowd.refused);
     }
     Ok(crowd)
-}
-
-fn put_times(times: &Hist, figures: &mut Figures) {
-    let ms = |ns: u64| ns as f64 / 1e6;
-    if times.samples > 0 {
-        figures.put("p50_ms", ms(times.quantile(0.5)));
-        figures.put("p99_ms", ms(times.quantile(0.99)));
-        figures.put("max_ms", ms(times.max));
-    }
 }
 
 /// Ends the sessions that outlive their connections.

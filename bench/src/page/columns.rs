@@ -63,6 +63,8 @@ const CONNS: &[Column] = &[
     ("open", "open"),
     ("CPU us/open", "broker_cpu_us_per_open"),
     ("opens/s", "opens_s"),
+    ("at a time", "openers"),
+    ("generator us/open", "generator_cpu_us_per_open"),
     ("KiB/connection", "kib_per_conn"),
     ("MiB after", "rss_after_mib"),
     ("idle CPU %", "idle_cpu_pct"),
@@ -80,6 +82,17 @@ const QUEUES: &[Column] = &[
     ("KiB/queue", "kib_per_queue"),
     ("MiB after", "rss_after_mib"),
     ("deletes/s", "deletes_s"),
+];
+
+const REPLAY: &[Column] = &[
+    ("messages", "messages"),
+    ("1 reader: msgs/s", "one_msgs_s"),
+    ("times asked of files", "one_file_reads"),
+    ("times off the disk", "one_disk_reads"),
+    ("100 readers: CPU us/delivery", "broker_cpu_us_per_message"),
+    ("deliveries/s", "msgs_s"),
+    ("times asked of files", "file_reads"),
+    ("times off the disk", "disk_reads"),
 ];
 
 const STARTUP: &[Column] = &[
@@ -143,6 +156,25 @@ const DISK: &[Column] = &[
     ("p99 ms of those", "large_sync_p99_ms"),
 ];
 
+const IDEAL_LOG: &[Column] = &[
+    ("ideal log: sent/s", "ideal_rate_per_s"),
+    ("B each", "ideal_bytes_each"),
+    ("syncs/s", "ideal_syncs_s"),
+    ("p50 ms", "ideal_p50_ms"),
+    ("p99 ms", "ideal_p99_ms"),
+    ("p99.9 ms", "ideal_p999_ms"),
+    ("max ms", "ideal_max_ms"),
+];
+
+const MICRO: &[Column] = &[
+    ("p50 ns", "p50_ns"),
+    ("p99 ns", "p99_ns"),
+    ("p99.99 ns", "p9999_ns"),
+    ("ns each", "each_ns"),
+    ("longest us", "longest_us"),
+    ("expired", "expired"),
+];
+
 const SELFTEST: &[Column] = &[
     ("body B", "size_bytes"),
     ("on the wire B", "wire_bytes"),
@@ -166,11 +198,13 @@ pub fn tables(kind: Kind) -> &'static [&'static [Column]] {
         Kind::Backlog => &[BACKLOG],
         Kind::Conns => &[CONNS],
         Kind::Queues => &[QUEUES],
+        Kind::Replay => &[REPLAY],
         Kind::Startup => &[STARTUP],
         Kind::Retained => &[RETAINED, LOOK_UP_CPU, LOOK_UP_MS],
         Kind::Subscriptions => &[SUBSCRIPTIONS],
-        Kind::Disk => &[DISK],
+        Kind::Disk => &[DISK, IDEAL_LOG],
         Kind::Selftest => &[SELFTEST, STALL],
+        Kind::Micro => &[MICRO],
         Kind::Round => &[],
     }
 }

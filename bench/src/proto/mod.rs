@@ -14,7 +14,8 @@ use std::net::TcpStream;
 
 use crate::Res;
 use crate::codec::Codec;
-use crate::conn::Conn;
+use crate::conn::{CROWD_MIN, Conn};
+use crate::openers::{self, OPENERS};
 use crate::scenario::Load;
 use crate::target::{Proto, Target};
 
@@ -45,6 +46,11 @@ pub fn cleanup(target: &Target, load: &Load) {
     }
 }
 
+/// Many are opened several at a time; few, one after the other, in their order.
+fn threads(connections: usize) -> usize {
+    if connections < CROWD_MIN { 1 } else { OPENERS }
+}
+
 /// Opens the consumers of a load.
 pub fn open_consumers(target: &Target, load: &Load) -> Res<Vec<Conn>> {
     let open = |index| match target.proto {
@@ -54,9 +60,9 @@ pub fn open_consumers(target: &Target, load: &Load) -> Res<Vec<Conn>> {
         Proto::Redis => redis::consumer(target, load, index),
         Proto::Raw => raw::consumer(target, load),
     };
-    (0..load.consumers)
-        .map(|index| open(index).and_then(|(socket, codec)| Conn::new(socket, codec, false)))
-        .collect()
+    let opened = openers::all(load.consumers, threads(load.consumers), open)?;
+    let conn = |(socket, codec)| Conn::new(socket, codec, false, load.consumers);
+    opened.into_iter().map(conn).collect()
 }
 
 /// Opens the producers of a load.
@@ -69,7 +75,9 @@ pub fn open_producers(target: &Target, load: &Load) -> Res<Vec<Conn>> {
         Proto::Raw => raw::producer(target, load),
     };
     (0..load.producers)
-        .map(|index| open(index).and_then(|(socket, codec)| Conn::new(socket, codec, true)))
+        .map(|index| {
+            open(index).and_then(|(socket, codec)| Conn::new(socket, codec, true, load.producers))
+        })
         .collect()
 }
 

@@ -15,6 +15,8 @@ pub enum Kind {
     Conns,
     /// Many queues.
     Queues,
+    /// Fill a stream, read it from its first message.
+    Replay,
     /// From start to the first answer.
     Startup,
     /// Many clients that connect, with a session each.
@@ -61,7 +63,7 @@ pub const SCENARIOS: &[Scenario] = &[
     ),
     load(
         "T5w",
-        "fan-out of 1 KiB to 10,000 subscribers, at most 20 messages under way",
+        "fan-out of 1 KiB to 10,000 subscribers, at most 5 messages under way",
     ),
     other(
         "T6",
@@ -98,9 +100,18 @@ pub const SCENARIOS: &[Scenario] = &[
     load("F2", "as F1 with 100 range filters, which have to be tried"),
     load(
         "S1",
-        "1 producer, 1 reader, persistent 16 B, no confirms, an ack for 100, prefetch 10,000",
+        "a stream, 1 producer, 1 reader, persistent 16 B, no confirms, an ack for 100",
+    ),
+    load(
+        "SQ",
+        "as S1 with a durable queue in place of the stream, no acks",
     ),
     load("S100", "as S1 with 100 readers of one stream"),
+    other(
+        "SR",
+        Kind::Replay,
+        "a stream of 20,000 of 1 KiB, read from its first message by 1 reader, then by 100",
+    ),
     other(
         "T12",
         Kind::Startup,

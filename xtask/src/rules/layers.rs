@@ -88,7 +88,7 @@ const MAP: [Package; 12] = [
             "mqtt",
         ],
     ),
-    package("bench/", "bench", &["mqtt"]),
+    package("bench/", "bench", &["ferry-core", "mqtt"]),
     package("xtask/", "xtask", &[]),
 ];
 

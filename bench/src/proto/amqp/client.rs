@@ -16,6 +16,9 @@ use super::wire::{
     put_short, put_table, text_in_table, u16_at, u32_at,
 };
 
+/// Replies of set-up are short.
+const READ_BYTES: usize = 4096;
+
 /// A connection with one open channel.
 pub struct Client {
     socket: TcpStream,
@@ -64,12 +67,14 @@ impl Client {
         let mut args = channels.to_be_bytes().to_vec();
         args.extend_from_slice(&FRAME_BYTES_MAX.to_be_bytes());
         args.extend_from_slice(&0u16.to_be_bytes());
-        client.send(0, (10, 31), &args)?;
-
+        let mut out = Vec::new();
+        put_method(&mut out, 0, (10, 31), &args);
         let mut args = Vec::new();
         put_short(&mut args, &target.option("vhost", "/"));
         args.extend_from_slice(&[0, 0]);
-        client.send(0, (10, 40), &args)?;
+        put_method(&mut out, 0, (10, 40), &args);
+        // nothing is answered to the first of the two
+        client.socket.write_all(&out).map_err(io_text)?;
         client.expect((10, 41))?;
         client.call((20, 10), &[0], (20, 11))?;
         Ok(client)
@@ -110,7 +115,7 @@ impl Client {
                 }
                 continue;
             }
-            let mut chunk = [0u8; 65536];
+            let mut chunk = [0u8; READ_BYTES];
             let bytes = self.socket.read(&mut chunk).map_err(io_text)?;
             if bytes == 0 {
                 return Err("the broker closed the connection during set-up".into());
@@ -200,12 +205,18 @@ impl Client {
     }
 
     /// Asks for deliveries; the reply comes among them.
-    pub fn consume_send(&mut self, queue: &str, tag: &str, no_ack: bool) -> Res<()> {
+    pub fn consume_send(
+        &mut self,
+        queue: &str,
+        tag: &str,
+        no_ack: bool,
+        arguments: &[(&str, Field)],
+    ) -> Res<()> {
         let mut args = vec![0, 0];
         put_short(&mut args, queue);
         put_short(&mut args, tag);
         args.push(u8::from(no_ack) << 1);
-        put_table(&mut args, &[]);
+        put_table(&mut args, arguments);
         self.send(CHANNEL, (60, 20), &args)
     }
 }

@@ -11,7 +11,9 @@ use crate::target::Target;
 
 use super::client::Client;
 use super::setup::queue_name;
-use super::wire::{FRAME_BODY, FRAME_HEADER, FRAME_METHOD, Frame, frame, put_ack, u8_at, u64_at};
+use super::wire::{
+    FRAME_BODY, FRAME_HEADER, FRAME_METHOD, Field, Frame, frame, put_ack, u8_at, u64_at,
+};
 
 /// A consumer's codec.
 pub struct Consumer {
@@ -109,9 +111,16 @@ pub fn consumer(target: &Target, load: &Load, index: usize) -> Res<Opened> {
     if load.prefetch > 0 && load.ack != Ack::Auto {
         client.set_prefetch(load.prefetch)?;
     }
+    let first = ("x-stream-offset", Field::Text("first".to_string()));
+    let place = load.from_first.then_some(first);
     for n in (index..load.queues.max(load.consumers)).step_by(load.consumers) {
         let queue = queue_name(target, load, n % load.queues);
-        client.consume_send(&queue, &format!("c{n}"), load.ack == Ack::Auto)?;
+        client.consume_send(
+            &queue,
+            &format!("c{n}"),
+            load.ack == Ack::Auto,
+            place.as_slice(),
+        )?;
     }
     Ok((client.handover()?, Box::new(Consumer::new(load.ack))))
 }

@@ -14,10 +14,14 @@ use super::wire::Field;
 /// Bindings asked for before their replies are awaited.
 const BINDS_UNDER_WAY: usize = 100;
 
-/// Arguments of every queue at this target.
-pub fn queue_args(target: &Target) -> Vec<(&'static str, Field)> {
+/// The type of a load's queues: what the target says, or what the load is about.
+fn queue_type(target: &Target, load: &Load) -> String {
+    target.option("qtype", if load.stream { "stream" } else { "" })
+}
+
+/// Arguments of every queue of that type at this target.
+pub fn queue_args(target: &Target, kind: String) -> Vec<(&'static str, Field)> {
     let mut args = Vec::new();
-    let kind = target.option("qtype", "");
     if !kind.is_empty() {
         args.push(("x-queue-type", Field::Text(kind)));
     }
@@ -45,11 +49,8 @@ pub fn filter(kind: Filter, index: usize) -> (String, (&'static str, Field)) {
 
 /// The name of the load's `index`-th queue.
 pub fn queue_name(target: &Target, load: &Load, index: usize) -> String {
-    format!(
-        "bench.{}.{}{index}",
-        load.scenario,
-        target.option("qtype", "")
-    )
+    let kind = queue_type(target, load);
+    format!("bench.{}.{kind}{index}", load.scenario)
 }
 
 /// The name of the load's exchange.
@@ -79,14 +80,14 @@ pub fn setup(target: &Target, load: &Load) -> Res<()> {
         Ok(port) => Client::connect(&target.at_port(port))?,
         Err(_) => Client::connect(target)?,
     };
-    let kind = target.option("qtype", "");
+    let kind = queue_type(target, load);
     let asked = target.option("durableq", "") == "1" || kind == "quorum" || kind == "stream";
     let durable = load.durable || asked;
     if load.fresh {
         for index in 0..load.queues {
             let queue = queue_name(target, load, index);
             client.delete(&queue)?;
-            client.declare_send(&queue, durable, &queue_args(target))?;
+            client.declare_send(&queue, durable, &queue_args(target, kind.clone()))?;
             client.declared()?;
         }
     }
@@ -98,12 +99,12 @@ pub fn setup(target: &Target, load: &Load) -> Res<()> {
             client.bound()?;
         }
     } else if load.bindings > 0 {
-        let kind = if load.filter.is_some() {
+        let exchange_kind = if load.filter.is_some() {
             "fanout"
         } else {
             "topic"
         };
-        client.declare_exchange(&exchange_name(load), kind, durable)?;
+        client.declare_exchange(&exchange_name(load), exchange_kind, durable)?;
         bind_all(&mut client, target, load)?;
     }
     Ok(())

@@ -3,7 +3,6 @@
 mod bounds;
 mod index;
 mod like;
-mod measure;
 mod model;
 
 mod refusals;

@@ -4,7 +4,6 @@
 mod filters;
 mod hashed;
 mod headers;
-mod measure;
 mod model;
 mod options;
 mod patterns;

@@ -1,6 +1,5 @@
 //! The ready messages, case by case.
 
-mod measure;
 mod model;
 
 use super::super::super::entry::Body;

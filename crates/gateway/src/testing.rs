@@ -82,7 +82,7 @@ impl House {
     }
 
     /// Publishes the wills that wait, as the last that a gateway does.
-    pub fn close(self) {
+    pub fn close(&self) {
         self.shared.mqtt.wills.publish_all();
     }
 }

@@ -214,7 +214,7 @@ fn give_back(world: &mut World) -> Checked {
     for _ in 0..3 {
         world.model.step += 1;
         world.commit_log()?;
-        world.checkpoint()?;
+        world.checkpoint_with_room()?;
         world.upkeep()?;
         world.end_step()?;
     }

@@ -127,18 +127,18 @@ impl Running {
         if !self.is_holding() {
             return false;
         }
-        let in_content = self
-            .channels
-            .get(frame.channel)
-            .is_some_and(|channel| !channel.input.is_idle());
-        let verdict = self.held.judge(frame, in_content);
+        let channel = self.channels.get(frame.channel);
+        let (in_content, in_tx) = channel.map_or((false, false), |channel| {
+            (!channel.input.is_idle(), channel.tx.is_some())
+        });
+        let verdict = self.held.judge(frame, in_content, in_tx);
         if verdict == Verdict::HoldFirst {
             self.publishes = true;
             self.tell_blocked();
             self.tell_held(turn.now(&self.common.broker));
         }
         if verdict != Verdict::Pass {
-            self.held.keep(frame.channel, bytes);
+            self.held.keep(frame, bytes);
         }
         verdict != Verdict::Pass
     }

@@ -374,6 +374,8 @@ impl Session {
             End::ByClient => {
                 self.log_end("closed by the client");
                 self.link.with(|state| {
+                    // Nothing follows this, also when the disk catches up later.
+                    state.wire.debts.clear();
                     Method::ConnectionCloseOk(connection::CloseOk {})
                         .write_frame(state.outbox.buffer(), 0);
                 });

@@ -1,6 +1,7 @@
 //! Held publishes: what a client sent while publishers are held for memory or disk, or by a rate.
 //!
-//! Acks, nacks, rejects and heartbeats always flow. The first publish on a channel holds that
+//! Acks, nacks, rejects and heartbeats always flow, but for those in a transaction: they belong
+//! to the commit behind them, not to one that waits. The first publish on a channel holds that
 //! channel: its later methods wait behind it, so that nothing on a channel overtakes. A publish
 //! that settles brings nothing in and may be what makes room: it holds nothing, and waits only
 //! behind others of its channel.
@@ -10,7 +11,7 @@
 //! - They are bounded by [`HELD_BYTES_MAX`]; past it the socket is not read (and then its acks do
 //!   wait, because TCP has one order).
 
-use amqp091::method::basic;
+use amqp091::method::{basic, tx};
 use amqp091::{Frame, FrameKind, Method};
 
 use super::settlement::settles;
@@ -30,6 +31,8 @@ pub(crate) struct Held {
     /// What went on already is before this.
     at: usize,
     channels: Vec<u16>,
+    /// Those of them that wait to become transactional.
+    selecting: Vec<u16>,
 }
 
 /// What to do with a frame while publishers are held.
@@ -54,8 +57,9 @@ impl Held {
         self.frames.len() - self.at >= HELD_BYTES_MAX
     }
 
-    /// What to do with a frame. `in_content` says that its channel is amid a message.
-    pub(crate) fn judge(&self, frame: &Frame<'_>, in_content: bool) -> Verdict {
+    /// What to do with a frame. `in_content` says that its channel is amid a message, `in_tx` that
+    /// it is transactional.
+    pub(crate) fn judge(&self, frame: &Frame<'_>, in_content: bool, in_tx: bool) -> Verdict {
         let ids = method_ids(frame);
         if frame.channel == 0 {
             let closes = ids == Some((10, 50)) && !self.is_empty();
@@ -69,7 +73,8 @@ impl Held {
                     basic::Ack::METHOD_ID | basic::Nack::METHOD_ID | basic::Reject::METHOD_ID
                 ))
             );
-            return if settles {
+            let in_tx = in_tx || self.selecting.contains(&frame.channel);
+            return if settles && !in_tx {
                 Verdict::Pass
             } else {
                 Verdict::Hold
@@ -83,10 +88,14 @@ impl Held {
         }
     }
 
-    /// Keeps a frame.
-    pub(crate) fn keep(&mut self, channel: u16, frame: &[u8]) {
+    /// Keeps a frame, which came as these bytes.
+    pub(crate) fn keep(&mut self, parsed: &Frame<'_>, frame: &[u8]) {
+        let channel = parsed.channel;
         if !self.channels.contains(&channel) {
             self.channels.push(channel);
+        }
+        if method_ids(parsed) == Some((tx::Select::CLASS_ID, tx::Select::METHOD_ID)) {
+            self.selecting.push(channel);
         }
         if self.frames.capacity() - self.frames.len() < frame.len() {
             self.frames.drain(..self.at);
@@ -122,6 +131,7 @@ impl Held {
     /// No channel has to wait behind what is held.
     pub(crate) fn forget_channels(&mut self) {
         self.channels = Vec::new();
+        self.selecting = Vec::new();
     }
 }
 
@@ -169,26 +179,30 @@ mod tests {
     }
 
     fn judge(held: &mut Held, bytes: &[u8]) -> Verdict {
+        judge_in(held, bytes, false)
+    }
+
+    fn judge_in(held: &mut Held, bytes: &[u8], in_tx: bool) -> Verdict {
         let frame = amqp091::frame::parse(bytes, 4096).unwrap().unwrap();
-        let verdict = held.judge(&frame, false);
+        let verdict = held.judge(&frame, false, in_tx);
         if verdict != Verdict::Pass {
-            held.keep(frame.channel, bytes);
+            held.keep(&frame, bytes);
         }
         verdict
+    }
+
+    fn ack(channel: u16) -> Vec<u8> {
+        let (delivery_tag, multiple) = (1, false);
+        let ack = basic::Ack {
+            delivery_tag,
+            multiple,
+        };
+        frame(channel, Method::BasicAck(ack))
     }
 
     #[test]
     fn a_publish_holds_its_channel_but_not_its_acks_or_other_channels() {
         let mut held = Held::default();
-        let ack = |channel| {
-            frame(
-                channel,
-                Method::BasicAck(basic::Ack {
-                    delivery_tag: 1,
-                    multiple: false,
-                }),
-            )
-        };
         let recover = |channel| {
             frame(
                 channel,
@@ -210,6 +224,31 @@ mod tests {
         assert!(held.is_empty());
         held.forget_channels();
         assert_eq!(judge(&mut held, &recover(1)), Verdict::Pass);
+    }
+
+    #[test]
+    fn an_ack_of_a_transaction_does_not_pass_a_commit_that_is_held() {
+        let mut held = Held::default();
+        let commit = frame(1, Method::TxCommit(tx::Commit {}));
+        for (bytes, expected) in [
+            (ack(1), Verdict::Pass),
+            (publish(1), Verdict::HoldFirst),
+            (commit, Verdict::Hold),
+            (ack(1), Verdict::Hold),
+        ] {
+            assert_eq!(judge_in(&mut held, &bytes, true), expected);
+        }
+        let select = |channel| frame(channel, Method::TxSelect(tx::Select {}));
+        for (bytes, expected) in [
+            (publish(2), Verdict::HoldFirst),
+            (ack(2), Verdict::Pass),
+            (select(2), Verdict::Hold),
+            (ack(2), Verdict::Hold),
+        ] {
+            assert_eq!(judge(&mut held, &bytes), expected);
+        }
+        held.forget_channels();
+        assert_eq!(judge(&mut held, &ack(2)), Verdict::Pass);
     }
 
     #[test]
@@ -235,9 +274,15 @@ mod tests {
     #[test]
     fn what_is_held_is_moved_a_few_times_only() {
         for frame_bytes in [30, 4 << 10, 100 << 10] {
-            let (mut held, frame, mut rooms) = (Held::default(), vec![0; frame_bytes], vec![0]);
+            let (mut held, bytes, mut rooms) = (Held::default(), vec![0; frame_bytes], vec![0]);
+            let parsed = Frame {
+                kind: FrameKind::Body,
+                channel: 1,
+                payload: &bytes,
+                size: frame_bytes,
+            };
             while !held.is_full() {
-                held.keep(1, &frame);
+                held.keep(&parsed, &bytes);
                 rooms.push(held.frames.capacity());
             }
             rooms.dedup();
@@ -269,6 +314,6 @@ mod tests {
         let held = Held::default();
         let bytes = publish(1);
         let frame = amqp091::frame::parse(&bytes, 4096).unwrap().unwrap();
-        assert_eq!(held.judge(&frame, true), Verdict::Pass);
+        assert_eq!(held.judge(&frame, true, false), Verdict::Pass);
     }
 }

@@ -102,4 +102,10 @@ impl World {
         let result = self.without_room(Broker::checkpoint);
         result.or_else(|error| self.excuse("a checkpoint failed", error))
     }
+
+    /// The same; there is room for this one.
+    pub(crate) fn checkpoint_with_room(&mut self) -> Checked {
+        let result = self.broker.checkpoint();
+        result.or_else(|error| self.excuse("a checkpoint failed", error))
+    }
 }

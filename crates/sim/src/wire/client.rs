@@ -1,136 +1,95 @@
-//! A client, whatever it speaks.
+//! A client, whatever it speaks and whatever it is there to show.
 
 use ferry_gateway::testing::{Conversation, Protocol};
 
-use super::amqp::AmqpClient;
 use super::desk::Desk;
-use super::mqtt::MqttClient;
 use super::pipe::Pipe;
 use crate::Checked;
 
-/// A client.
-pub(super) enum Client {
-    Amqp(Box<AmqpClient>),
-    Mqtt(Box<MqttClient>),
-}
+/// A client. What it does not do, it leaves out.
+pub(super) trait Client {
+    fn protocol(&self) -> Protocol;
 
-/// Has whichever it is do the same.
-macro_rules! either {
-    ($client:expr, $one:ident => $does:expr) => {
-        match $client {
-            Client::Amqp($one) => $does,
-            Client::Mqtt($one) => $does,
-        }
-    };
-}
-
-impl Client {
-    pub(super) fn protocol(&self) -> Protocol {
-        match self {
-            Client::Amqp(_) => Protocol::Amqp091,
-            Client::Mqtt(_) => Protocol::Mqtt,
-        }
-    }
-
-    pub(super) fn name(&self) -> String {
-        either!(self, client => client.name())
-    }
+    fn name(&self) -> String;
 
     /// Begins with a connection.
-    pub(super) fn connect(&mut self, conversation: Conversation, life: u64, desk: &mut Desk<'_>) {
-        either!(self, client => client.connect(conversation, life, desk));
-    }
+    fn connect(&mut self, conversation: Conversation, life: u64, desk: &mut Desk<'_>);
 
-    pub(super) fn pipe(&mut self) -> Option<&mut Pipe> {
-        either!(self, client => client.pipe())
-    }
+    fn pipe(&mut self) -> Option<&mut Pipe>;
 
     /// The number of its connection.
-    pub(super) fn life(&self) -> Option<u64> {
-        either!(self, client => client.life())
-    }
+    fn life(&self) -> Option<u64>;
 
-    /// Its connection is lost; gives its end of it.
-    pub(super) fn lose(&mut self) -> Option<Pipe> {
-        either!(self, client => client.lose())
+    /// Its connection is lost, without a word unless it has said one; gives its end of it.
+    fn lose(&mut self, desk: &mut Desk<'_>) -> Option<Pipe>;
+
+    /// It forgets its connection, whose other end does not know of that.
+    fn forget(&mut self, desk: &mut Desk<'_>) -> Option<Pipe> {
+        self.lose(desk)
     }
 
     /// Whether it may do as it likes.
-    pub(super) fn is_open(&self) -> bool {
-        either!(self, client => client.is_open())
-    }
+    fn is_open(&self) -> bool;
 
     /// Why its connection was closed from the other side, if it was.
-    pub(super) fn closed(&self) -> Option<&str> {
-        either!(self, client => client.closed())
-    }
+    fn closed(&self) -> Option<&str>;
 
     /// Whether it has said goodbye, and has heard it.
-    pub(super) fn is_gone(&self) -> bool {
-        match self {
-            Client::Amqp(client) => client.is_gone(),
-            Client::Mqtt(_) => false,
-        }
+    fn is_gone(&self) -> bool {
+        false
     }
 
     /// What is due to it and what it owes; none if all is said.
-    pub(super) fn open_ends(&self) -> Option<String> {
-        either!(self, client => client.open_ends())
-    }
+    fn open_ends(&self) -> Option<String>;
 
     /// Whether what it publishes to is there for good.
-    pub(super) fn is_ready(&self) -> bool {
-        match self {
-            Client::Amqp(client) => client.has_declared,
-            Client::Mqtt(client) => client.has_subscribed,
-        }
-    }
+    fn is_ready(&self) -> bool;
 
     /// Reads what has come.
-    pub(super) fn hear(&mut self, bytes: &[u8], desk: &mut Desk<'_>) -> Checked {
-        either!(self, client => client.hear(bytes, desk))
-    }
+    fn hear(&mut self, bytes: &[u8], desk: &mut Desk<'_>) -> Checked;
 
-    pub(super) fn publish(&mut self, desk: &mut Desk<'_>) {
-        either!(self, client => client.publish(desk));
-    }
+    fn publish(&mut self, desk: &mut Desk<'_>);
 
     /// Settles something.
-    pub(super) fn settle(&mut self, desk: &mut Desk<'_>) {
-        either!(self, client => client.settle(desk));
-    }
+    fn settle(&mut self, desk: &mut Desk<'_>);
 
     /// Accepts everything.
-    pub(super) fn settle_all(&mut self, desk: &mut Desk<'_>) {
-        either!(self, client => client.settle_all(desk));
-    }
+    fn settle_all(&mut self, desk: &mut Desk<'_>);
 
     /// Asks for something.
-    pub(super) fn ask(&mut self, desk: &mut Desk<'_>) {
-        match self {
-            Client::Amqp(client) => client.get(desk),
-            Client::Mqtt(client) => client.ping(),
-        }
+    fn ask(&mut self, _desk: &mut Desk<'_>) {}
+
+    /// Begins to consume.
+    fn consume(&mut self, _desk: &mut Desk<'_>) {}
+
+    /// Consumes from everything that is to be empty at the end.
+    fn consume_all(&mut self, _desk: &mut Desk<'_>) {}
+
+    /// Ends a consumer, a channel or a subscription.
+    fn cancel(&mut self, _desk: &mut Desk<'_>) {}
+
+    /// Says that it goes; false if that is not said where it comes from, or not now.
+    fn say_goodbye(&mut self, _desk: &mut Desk<'_>) -> bool {
+        false
     }
 
-    /// Begins to consume, if it can.
-    pub(super) fn consume(&mut self, desk: &mut Desk<'_>) {
-        if let Client::Amqp(client) = self {
-            client.consume(desk);
-        }
-    }
-
-    /// Ends a consumer or a channel, if it has one.
-    pub(super) fn cancel(&mut self, desk: &mut Desk<'_>) {
-        if let Client::Amqp(client) = self {
-            client.cancel(desk);
-        }
+    /// Whether it may forget a connection whose other end does not know of that: the next one
+    /// takes its place.
+    fn may_be_taken_over(&self) -> bool {
+        false
     }
 
     /// The other side is about to end its connection.
-    pub(super) fn brace(&mut self, desk: &mut Desk<'_>) {
-        if let Client::Amqp(client) = self {
-            client.brace(desk);
-        }
+    fn brace(&mut self, _desk: &mut Desk<'_>) {}
+
+    /// The node was down.
+    fn go_down(&mut self) {}
+
+    /// The end is near: from now on it leaves nothing behind.
+    fn retire(&mut self, _desk: &mut Desk<'_>) {}
+
+    /// Everybody has said and heard everything: what was due has come.
+    fn check_calm(&self, _desk: &Desk<'_>) -> Checked {
+        Ok(())
     }
 }

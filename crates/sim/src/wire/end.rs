@@ -1,10 +1,20 @@
 //! The beginning and the end of a world: everything is declared before the first step; after the
 //! last one everything that was promised comes, and nothing is left.
 
+use std::collections::BTreeSet;
+
+use ferry_broker::{Clock as _, RETAINED_QUEUE};
+use ferry_core::queue::QueueKind;
+
 use super::Wires;
-use super::client::Client;
-use super::desk::{AMQP_CLIENTS, Desk, QUEUES};
+use super::desk::{AMQP_CLIENTS, QUEUES};
 use crate::{Checked, violated};
+
+/// Longer than everything that waits for its time.
+const LONG_MS: u64 = 10_000;
+
+/// Rounds after which everything that can be said while others wait has been said.
+const CALM_ROUNDS_MAX: usize = 30;
 
 /// Rounds after which everything that can be said has been said.
 const ROUNDS_MAX: usize = 3_000;
@@ -13,7 +23,7 @@ impl Wires {
     /// Everybody comes, and declares and subscribes.
     pub(super) fn begin(&mut self) -> Checked {
         for _ in 0..ROUNDS_MAX {
-            if self.clients.iter().all(Client::is_ready) {
+            if self.clients.iter().all(|client| client.is_ready()) {
                 return Ok(());
             }
             self.round()?;
@@ -39,18 +49,58 @@ impl Wires {
         Ok(())
     }
 
+    /// For a moment nothing happens, so that everybody says and hears everything: what was due by
+    /// then has come.
+    pub(super) fn calm(&mut self) -> Checked {
+        self.heal()?;
+        self.end_step()?;
+        for _ in 0..CALM_ROUNDS_MAX {
+            self.round()?;
+            for client in 0..self.clients.len() {
+                self.act(client, |client, desk| client.settle_all(desk));
+            }
+            let mut clients = self.clients.iter();
+            if clients.all(|client| client.open_ends().is_none()) && self.have_sessions_all() {
+                return self.check_calm();
+            }
+        }
+        // Publishers may be held as long as nobody consumes.
+        Ok(())
+    }
+
+    fn check_calm(&mut self) -> Checked {
+        for client in 0..self.clients.len() {
+            self.act(client, |client, desk| client.check_calm(desk))?;
+        }
+        self.books.wills.check_calm(self.clock.now())
+    }
+
+    /// Whether sessions have got all that is in their queues.
+    fn have_sessions_all(&self) -> bool {
+        let left = self.left();
+        let mut names = left.iter().map(|(name, ..)| name);
+        names.all(|name| !name.starts_with("mqtt"))
+    }
+
     /// Everything that was promised comes; then nothing is left.
     pub(super) fn end(&mut self) -> Checked {
         self.trace.line("the end".to_owned());
         self.heal()?;
         self.end_step()?;
+        for client in 0..self.clients.len() {
+            self.act(client, |client, desk| client.retire(desk));
+        }
+        self.round()?;
+        self.pass(LONG_MS);
         for round in 0..ROUNDS_MAX {
             self.round()?;
             for client in 0..self.clients.len() {
-                self.act(client, Client::settle_all);
-                self.act(client, Self::consume_all);
+                self.act(client, |client, desk| client.settle_all(desk));
+                self.act(client, |client, desk| client.consume_all(desk));
             }
             if round > 0 && self.is_drained() {
+                self.check_calm()?;
+                self.books.transactions.reckon(&BTreeSet::new())?;
                 self.restart()?;
                 return self.check_end();
             }
@@ -63,20 +113,9 @@ impl Wires {
         violated!("there is no end of it: {:?}, {ends:?}", self.left())
     }
 
-    /// The clients of AMQP share the queues.
-    fn consume_all(client: &mut Client, _desk: &mut Desk<'_>) {
-        if let Client::Amqp(client) = client {
-            for place in 0..QUEUES {
-                if !client.consumes(place) {
-                    client.consume_from(place, 0);
-                }
-            }
-        }
-    }
-
     fn is_drained(&self) -> bool {
-        let said = |client: &Client| client.open_ends().is_none();
-        self.left().is_empty() && self.clients.iter().all(said)
+        let mut clients = self.clients.iter();
+        self.left().is_empty() && clients.all(|client| client.open_ends().is_none())
     }
 
     /// Queues with messages, and how many.
@@ -87,6 +126,7 @@ impl Wires {
         let queues = vhost.queues();
         let counts = queues
             .iter()
+            .filter(|queue| queue.kind() != QueueKind::Stream && queue.name() != RETAINED_QUEUE)
             .map(|queue| (queue.name().to_owned(), queue.ready(), queue.unsettled()));
         counts.filter(|(_, ready, held)| ready + held > 0).collect()
     }

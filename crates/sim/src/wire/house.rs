@@ -4,16 +4,18 @@
 //! - A start succeeds: no fault is armed for it.
 //! - After a failure of the log nobody is told anything that is not safe.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ferry_broker::{Broker, Options, SyncPolicy};
+use ferry_broker::{Broker, Clock as _, ConnectionId, Delivery, Options, SyncPolicy};
 use ferry_gateway::testing::House;
 use ferry_gateway::{GatewayConfig, MqttConfig};
 use ferry_log::testing::{Crash, Fault, FaultyDisk};
 use ferry_log::{LogError, Position};
 
-use super::Wires;
+use super::{Wires, retained, tx};
+use crate::body::message_of;
 use crate::clock::VirtualClock;
 use crate::{Checked, Violation, violated};
 
@@ -26,13 +28,13 @@ const MEMORY_HIGH_BYTES: u64 = 256 << 10;
 /// Most that passes at once, in milliseconds.
 const TIME_MS_MAX: u64 = 6_000;
 
-/// Opens a broker on `disk`, and the doors to it.
-pub(super) fn open(
+/// Opens a broker on `disk`.
+fn open_broker(
     disk: &FaultyDisk,
     clock: &Arc<VirtualClock>,
     segment_bytes: u64,
     entropy: u64,
-) -> Checked<(Arc<Broker>, House)> {
+) -> Checked<Arc<Broker>> {
     let broker = Broker::open(Options {
         disk: Arc::new(disk.clone()),
         log: ferry_log::Options {
@@ -47,7 +49,17 @@ pub(super) fn open(
         memory_high_bytes: MEMORY_HIGH_BYTES,
         disk_free_bytes_min: 0,
     });
-    let broker = broker.map_err(|error| Violation(format!("the node does not start: {error}")))?;
+    broker.map_err(|error| Violation(format!("the node does not start: {error}")))
+}
+
+/// Opens a broker on `disk`, and the doors to it.
+pub(super) fn open(
+    disk: &FaultyDisk,
+    clock: &Arc<VirtualClock>,
+    segment_bytes: u64,
+    entropy: u64,
+) -> Checked<(Arc<Broker>, House)> {
+    let broker = open_broker(disk, clock, segment_bytes, entropy)?;
     let config = GatewayConfig {
         outbox_bytes_max: OUTBOX_BYTES_MAX,
         mqtt: MqttConfig {
@@ -81,11 +93,15 @@ impl Wires {
         done.or_else(|error| self.excuse("upkeep", error))
     }
 
-    pub(super) fn pass_time(&mut self) -> Checked {
+    pub(super) fn pass_time(&mut self) {
         let time_ms = 1 + self.random.below(TIME_MS_MAX);
+        self.pass(time_ms);
+    }
+
+    /// So much time passes.
+    pub(super) fn pass(&mut self, time_ms: u64) {
         self.clock.advance(time_ms);
         self.house.advance(Duration::from_millis(time_ms));
-        Ok(())
     }
 
     /// The disk will have no room soon.
@@ -158,19 +174,21 @@ impl Wires {
             Crash::Process => log.written(),
             _ => log.durable(),
         };
-        self.die(kind, safe)
+        self.die(kind, safe, true)
     }
 
     /// The node is stopped in order and comes back.
     pub(super) fn restart(&mut self) -> Checked {
         self.brace();
+        self.books.wills.stop(self.clock.now());
         self.house.stop();
         self.turns(false)?;
+        self.house.close();
         match self.broker.close() {
             Ok(()) => {
                 self.turns(false)?;
                 let safe = self.broker.log().end();
-                self.die(Crash::LoseAll, safe)
+                self.die(Crash::LoseAll, safe, false)
             }
             Err(error) => {
                 self.excuse("a stop", error)?;
@@ -179,7 +197,7 @@ impl Wires {
         }
     }
 
-    fn die(&mut self, kind: Crash, safe: Position) -> Checked {
+    fn die(&mut self, kind: Crash, safe: Position, by_force: bool) -> Checked {
         self.restarts += 1;
         self.trace.line(format!("  {kind:?}, safe is {safe:?}"));
         // What was written is on its way; some of it arrives.
@@ -190,15 +208,55 @@ impl Wires {
                 self.listen(client, true)?;
             }
             drop(self.lose(client));
+            self.clients[client].go_down();
+        }
+        match by_force {
+            true => self.books.wills.fail(),
+            // Of those who hear only now that they were let in.
+            false => self.books.wills.stop(self.clock.now()),
         }
         self.ghosts.clear();
         self.disk.crash(kind);
         self.make_well();
         self.ledger.go_down(safe);
+        self.look_at_copy()?;
         let entropy = self.random.any();
         let opened = open(&self.disk, &self.clock, self.segment_bytes, entropy)?;
         (self.broker, self.house) = opened;
         self.ending = false;
         Ok(())
+    }
+
+    /// What is on the disk of the node that is down, seen by another one on a copy of it.
+    fn look_at_copy(&mut self) -> Checked {
+        let copy = self.disk.fork(self.random.any());
+        let entropy = self.random.any();
+        let broker = open_broker(&copy, &self.clock, self.segment_bytes, entropy)?;
+        let Some(vhost) = broker.vhost("/") else {
+            return violated!("the virtual host is lost");
+        };
+        let (mut found, mut whole) = (BTreeSet::new(), true);
+        let mut take = |delivery: Delivery<'_>| match message_of(delivery.message.body()) {
+            Some(id) => whole &= found.insert(id),
+            None => whole = false,
+        };
+        for name in tx::QUEUES {
+            if let Ok(queue) = vhost.queue(name, ConnectionId::NOBODY) {
+                loop {
+                    match broker.get(&queue, true, &mut take) {
+                        Ok(true) => {}
+                        Ok(false) => break,
+                        Err(error) => return violated!("{name} can not be read: {error}"),
+                    }
+                }
+            }
+        }
+        if !whole {
+            return violated!("a queue of transactions has a message twice, or not whole");
+        }
+        self.trace.line(format!("  transactions left {found:?}"));
+        self.books.transactions.go_down(&found)?;
+        let retained = retained::found(&vhost)?;
+        self.books.retained.go_down(&retained)
     }
 }

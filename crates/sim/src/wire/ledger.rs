@@ -99,6 +99,8 @@ pub(super) struct Ledger {
     copies: BTreeMap<(Place, u64), Copy>,
     /// The last first delivery of an author's messages to a reader.
     last: BTreeMap<(Place, Author, Reader), u64>,
+    /// A place from which things may go to somebody who is gone.
+    leaks: Option<Place>,
 }
 
 impl Ledger {
@@ -115,7 +117,7 @@ impl Ledger {
                 state: State::Owed,
                 served: false,
                 seen: false,
-                excused: false,
+                excused: self.leaks == Some(*place),
             };
             self.copies.insert((*place, id), copy);
         }
@@ -144,6 +146,24 @@ impl Ledger {
                 message.confirmed = true;
                 Ok(())
             }
+        }
+    }
+
+    /// It was refused: nobody gets it, and only one place may refuse.
+    pub(super) fn refuse(&mut self, id: u64, by: Place) -> Checked {
+        let places = self
+            .messages
+            .get(&id)
+            .map(|message| &message.sent.places[..]);
+        if places != Some(&[by][..]) {
+            return violated!("{id} is refused, which is for {places:?}");
+        }
+        match self.copies.get_mut(&(by, id)) {
+            Some(copy) if copy.state == State::Owed && !copy.seen => {
+                copy.state = State::Gone;
+                Ok(())
+            }
+            _ => violated!("{id} is refused, and has been delivered"),
         }
     }
 
@@ -213,6 +233,21 @@ impl Ledger {
         {
             copy.state = State::Owed;
         }
+    }
+
+    /// Somebody is gone who took from there without an acknowledgement: what is on its way may be
+    /// lost, until it is clear that nobody is taken for them any more.
+    pub(super) fn leak(&mut self, place: Place) {
+        self.leaks = Some(place);
+        let there = self.copies.iter_mut().filter(|((at, _), _)| *at == place);
+        for (_, copy) in there.filter(|(_, copy)| copy.state == State::Owed) {
+            copy.excused = true;
+        }
+    }
+
+    /// Nobody is taken for somebody who is gone.
+    pub(super) fn seal(&mut self) {
+        self.leaks = None;
     }
 
     /// A connection is lost: what it had comes again, what it has said may not have been heard.

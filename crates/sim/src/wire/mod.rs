@@ -8,14 +8,17 @@
 //!
 //! A world of its own: clients publish with confirms and every QoS, consume, settle in every way,
 //! close channels, are lost in the middle of a frame and come back; bytes are cut anywhere, some
-//! clients read slowly, some connections stay with nobody at their end.
+//! clients read slowly, some connections stay with nobody at their end. Others are there for one
+//! thing each: transactions (`tx`), wills (`will`), retained messages (`retained`), a stream
+//! (`stream`).
 //!
 //! Invariants
-//! - What is checked is what clients have said and heard (`amqp`, `mqtt`, `ledger`), and, at the
-//!   end, that nothing is left anywhere.
+//! - What is checked is what clients have said and heard (`amqp`, `mqtt`, `ledger`, and the book
+//!   of each theme), what a copy of the disk has after each crash, and, at the end, that nothing
+//!   is left anywhere.
 //! - A connection gets a turn when something has woken it, in an order that chance decides.
 //!
-//! Not here: TLS and WebSocket, log-ins with passwords, threads.
+//! Not here: TLS, WebSocket and JSON, log-ins with passwords, threads.
 
 mod amqp;
 mod client;
@@ -23,22 +26,31 @@ mod desk;
 mod end;
 mod house;
 mod ledger;
+mod line;
 mod mix;
 mod mqtt;
 mod pipe;
+mod retained;
+mod stream;
+mod tx;
+mod will;
 
 use std::sync::Arc;
 
-use ferry_broker::Broker;
+use ferry_broker::{Broker, Clock as _};
 use ferry_gateway::testing::{Conversation, House};
 use ferry_log::testing::{FaultyDisk, Random};
 
 use self::amqp::AmqpClient;
 use self::client::Client;
-use self::desk::{AMQP_CLIENTS, Desk, MQTT_CLIENTS};
+use self::desk::{AMQP_CLIENTS, Books, Desk, MQTT_CLIENTS};
 use self::ledger::Ledger;
 use self::mqtt::MqttClient;
 use self::pipe::Pipe;
+use self::retained::{Looker, RETAINERS, Retainer};
+use self::stream::StreamClient;
+use self::tx::TxClient;
+use self::will::WillClient;
 use crate::clock::VirtualClock;
 use crate::run::{Failure, Outcome};
 use crate::trace::Trace;
@@ -53,6 +65,12 @@ const BEGINNING_MS: u64 = 1_700_000_000_000;
 
 /// Turns after which somebody counts as woken for ever.
 const TURNS_MAX: u32 = 10_000;
+
+/// Clients of transactions, and clients with wills.
+const PAIR: usize = 2;
+
+/// How many clients publish in a step in which some do, or settle.
+const FEW: usize = 3;
 
 /// How many clients talk in a step, in percent.
 const TALKERS_PERCENT: u64 = 60;
@@ -69,7 +87,8 @@ struct Wires {
     house: House,
     trace: Trace,
     ledger: Ledger,
-    clients: Vec<Client>,
+    books: Books,
+    clients: Vec<Box<dyn Client>>,
     /// Connections whose clients are gone.
     ghosts: Vec<Conversation>,
     segment_bytes: u64,
@@ -114,6 +133,27 @@ pub fn run_seed(
     })
 }
 
+/// All clients.
+fn everybody() -> Vec<Box<dyn Client>> {
+    let mut all: Vec<Box<dyn Client>> = Vec::new();
+    for number in 0..AMQP_CLIENTS {
+        all.push(Box::new(AmqpClient::new(number)));
+    }
+    for number in 0..MQTT_CLIENTS {
+        all.push(Box::new(MqttClient::new(number)));
+    }
+    for number in 0..PAIR {
+        all.push(Box::new(TxClient::new(number)));
+        all.push(Box::new(WillClient::new(number)));
+    }
+    for number in 0..RETAINERS {
+        all.push(Box::new(Retainer::new(number)));
+    }
+    all.push(Box::<Looker>::default());
+    all.push(Box::<StreamClient>::default());
+    all
+}
+
 impl Wires {
     fn new(seed: u64, verbose: bool) -> Checked<Wires> {
         let mut random = Random::new(seed ^ 0x0031_13e5);
@@ -121,8 +161,6 @@ impl Wires {
         let clock = Arc::new(VirtualClock::new(BEGINNING_MS));
         let segment_bytes = [8 << 10, 32 << 10, 128 << 10][random.below(3) as usize];
         let (broker, house) = house::open(&disk, &clock, segment_bytes, random.any())?;
-        let amqp = (0..AMQP_CLIENTS).map(AmqpClient::new);
-        let mqtt = (0..MQTT_CLIENTS).map(MqttClient::new);
         Ok(Wires {
             random,
             disk,
@@ -131,9 +169,8 @@ impl Wires {
             house,
             trace: Trace::new(verbose),
             ledger: Ledger::default(),
-            clients: (amqp.map(|one| Client::Amqp(Box::new(one))))
-                .chain(mqtt.map(|one| Client::Mqtt(Box::new(one))))
-                .collect(),
+            books: Books::default(),
+            clients: everybody(),
             ghosts: Vec::new(),
             segment_bytes,
             fault_armed: false,
@@ -145,17 +182,18 @@ impl Wires {
     }
 
     fn operate(&mut self, operation: Operation) -> Checked {
-        let client = self.random.below(self.clients.len() as u64) as usize;
+        let client = self.anybody();
         match operation {
-            Operation::Burst => self.act(client, Client::publish),
-            Operation::Settle => self.act(client, Client::settle),
-            Operation::Get => self.act(client, Client::ask),
-            Operation::Consume => self.act(client, Client::consume),
-            Operation::Cancel => self.act(client, Client::cancel),
+            Operation::Burst => self.some_do(|client, desk| client.publish(desk)),
+            Operation::Settle => self.some_do(|client, desk| client.settle(desk)),
+            Operation::Get => self.act(client, |client, desk| client.ask(desk)),
+            Operation::Consume => self.act(client, |client, desk| client.consume(desk)),
+            Operation::Cancel => self.act(client, |client, desk| client.cancel(desk)),
             Operation::Flush => return self.talk(),
             Operation::Reconnect => self.leave(client),
             Operation::Commit => return self.commit(),
-            Operation::Time => return self.pass_time(),
+            Operation::Act => return self.calm(),
+            Operation::Time => self.pass_time(),
             Operation::Upkeep => return self.upkeep(Broker::upkeep),
             Operation::Checkpoint => return self.upkeep(Broker::checkpoint),
             Operation::Crash => return self.crash(),
@@ -168,14 +206,32 @@ impl Wires {
         Ok(())
     }
 
+    fn anybody(&mut self) -> usize {
+        self.random.below(self.clients.len() as u64) as usize
+    }
+
+    /// A few do the same.
+    fn some_do(&mut self, does: fn(&mut dyn Client, &mut Desk<'_>)) {
+        for _ in 0..FEW {
+            let client = self.anybody();
+            self.act(client, does);
+        }
+    }
+
     /// Has a client do something.
-    fn act<R>(&mut self, client: usize, does: impl FnOnce(&mut Client, &mut Desk<'_>) -> R) -> R {
+    fn act<R>(
+        &mut self,
+        client: usize,
+        does: impl FnOnce(&mut dyn Client, &mut Desk<'_>) -> R,
+    ) -> R {
         let desk = &mut Desk {
             random: &mut self.random,
             ledger: &mut self.ledger,
             trace: &mut self.trace,
+            books: &mut self.books,
+            now_ms: self.clock.now(),
         };
-        does(&mut self.clients[client], desk)
+        does(&mut *self.clients[client], desk)
     }
 
     /// A client connects, if it has no connection.
@@ -199,25 +255,28 @@ impl Wires {
         let name = self.clients[client].name();
         self.trace.line(format!("  {name} has lost {life}"));
         self.ledger.lose(life);
-        self.clients[client].lose()
+        self.act(client, |client, desk| client.lose(desk))
+    }
+
+    /// A client forgets its connection; gives its end.
+    fn forget(&mut self, client: usize) -> Option<Pipe> {
+        let life = self.clients[client].life()?;
+        self.ledger.lose(life);
+        self.act(client, |client, desk| client.forget(desk))
     }
 
     /// A client goes: with a word, without one, or so that nobody knows.
     fn leave(&mut self, client: usize) {
         let chance = self.random.below(10);
-        let unknown = match &mut self.clients[client] {
-            Client::Amqp(_) if chance < 3 => {
-                let goodbye = |client: &mut Client, desk: &mut Desk<'_>| {
-                    if let Client::Amqp(client) = client {
-                        client.say_goodbye(desk);
-                    }
-                };
-                return self.act(client, goodbye);
-            }
-            Client::Amqp(_) => false,
-            Client::Mqtt(_) => chance < 3,
+        if chance < 3 && self.act(client, |client, desk| client.say_goodbye(desk)) {
+            return;
+        }
+        let unknown = (3..6).contains(&chance) && self.clients[client].may_be_taken_over();
+        let lost = match unknown {
+            true => self.forget(client),
+            false => self.lose(client),
         };
-        let Some(pipe) = self.lose(client) else {
+        let Some(pipe) = lost else {
             return;
         };
         let left = match unknown {
@@ -285,7 +344,11 @@ impl Wires {
             true => pipe.pull_all(),
             false => pipe.pull(&mut self.random),
         };
-        self.act(client, |client, desk| client.hear(&bytes, desk))?;
+        let heard = self.act(client, |client, desk| client.hear(&bytes, desk));
+        heard.map_err(|violation| {
+            let name = self.clients[client].name();
+            Violation(format!("{name}: {violation}"))
+        })?;
         let (is_gone, closed) = {
             let client = &self.clients[client];
             (client.is_gone(), client.closed().map(str::to_owned))
@@ -297,6 +360,10 @@ impl Wires {
         if is_over && !is_gone && self.clients[client].is_open() && !self.ending {
             let name = self.clients[client].name();
             return violated!("{name} is closed: {closed:?}");
+        }
+        if is_gone && let Some(life) = self.clients[client].life() {
+            // Its goodbye was answered: so was all that it has said before.
+            self.ledger.work_off(life, self.broker.log().end());
         }
         if (is_over || is_gone)
             && let Some(mut pipe) = self.lose(client)
@@ -327,6 +394,9 @@ impl Wires {
         self.turns(true)?;
         self.look_for_failure();
         self.note_worked_off();
+        if self.ghosts.is_empty() {
+            self.ledger.seal();
+        }
         if self.broker.failed().is_some() {
             return self.after_failure();
         }

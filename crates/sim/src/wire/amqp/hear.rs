@@ -5,7 +5,8 @@ use amqp091::method::{channel, connection};
 use amqp091::{Frame, FrameKind, Method, frame};
 
 use super::{AmqpClient, CONSUMES, Channel, Connection, Due, FRAME_BYTES_MAX, PUBLISHES, Stage};
-use crate::wire::desk::Desk;
+use crate::wire::client::Client as _;
+use crate::wire::desk::{Desk, LIMITED, UNACKED};
 use crate::wire::ledger::{Delivered, Place};
 use crate::{Checked, Violation, body, violated};
 
@@ -19,7 +20,7 @@ const PRECONDITION_FAILED: u16 = 406;
 
 impl AmqpClient {
     /// Reads what has come.
-    pub(in crate::wire) fn hear(&mut self, bytes: &[u8], desk: &mut Desk<'_>) -> Checked {
+    pub(super) fn hear_bytes(&mut self, bytes: &[u8], desk: &mut Desk<'_>) -> Checked {
         let name = self.name();
         let Some(connection) = &mut self.connection else {
             return Ok(());
@@ -29,16 +30,20 @@ impl AmqpClient {
         let mut at = 0;
         loop {
             let parsed = frame::parse(&unread[at..], FRAME_BYTES_MAX);
-            let parsed = parsed.map_err(|error| Violation(format!("{name} reads: {error}")))?;
+            let parsed = parsed.map_err(|error| Violation(error.to_string()))?;
             let Some(frame) = parsed else {
                 break;
             };
             at += frame.size;
-            let heard = connection.hear_frame(frame, desk, &name);
-            heard.map_err(|violation| Violation(format!("{name}: {violation}")))?;
+            connection.hear_frame(frame, desk, &name)?;
         }
         connection.unread = unread.split_off(at);
-        let declared = |due: &Due| matches!(due, Due::Method("queue.declare_ok" | "queue.bind_ok"));
+        let declared = |due: &Due| {
+            matches!(
+                due,
+                Due::Method("queue.declare_ok" | "queue.bind_ok" | "exchange.declare_ok")
+            )
+        };
         self.has_declared |= connection.consuming.channel == Channel::Open
             && !connection.consuming.due.iter().any(declared);
         Ok(())
@@ -69,7 +74,7 @@ impl Connection {
                 desk.trace.line(format!("  {name} hears {}", method.name()));
                 match frame.channel {
                     PUBLISHES => self.hear_of_publishing(method, desk),
-                    _ => self.hear_of_consuming(method),
+                    _ => self.hear_of_consuming(method, desk),
                 }
             }
             Input::Message(message) => {
@@ -114,7 +119,18 @@ impl Connection {
 
     fn hear_of_publishing(&mut self, method: Method<'_>, desk: &mut Desk<'_>) -> Checked {
         match method {
-            Method::BasicAck(ack) => self.hear_confirm(ack.delivery_tag, ack.multiple, desk),
+            Method::BasicAck(ack) => {
+                for id in self.hear_confirm(ack.delivery_tag, ack.multiple)? {
+                    desk.ledger.confirm(id)?;
+                }
+                Ok(())
+            }
+            Method::BasicNack(nack) => {
+                for id in self.hear_confirm(nack.delivery_tag, nack.multiple)? {
+                    desk.ledger.refuse(id, LIMITED)?;
+                }
+                Ok(())
+            }
             method => match self.publishing.due.pop_front() {
                 Some(Due::Method(due)) if due == method.name() => {
                     self.publishing.ready = self.publishing.due.is_empty();
@@ -125,7 +141,8 @@ impl Connection {
         }
     }
 
-    fn hear_confirm(&mut self, tag: u64, multiple: bool, desk: &mut Desk<'_>) -> Checked {
+    /// Messages that are answered by that.
+    fn hear_confirm(&mut self, tag: u64, multiple: bool) -> Checked<Vec<u64>> {
         let publishing = &mut self.publishing;
         if !publishing.unconfirmed.contains_key(&tag) {
             return violated!("a confirm of {tag}, which is not waited for");
@@ -136,16 +153,17 @@ impl Connection {
             .range(first..=tag)
             .map(|(tag, _)| *tag)
             .collect();
-        for tag in tags {
-            let Some(id) = publishing.unconfirmed.remove(&tag) else {
-                continue;
-            };
-            if publishing.returning.contains(&id) {
-                return violated!("{id} is confirmed before it was returned");
-            }
-            desk.ledger.confirm(id)?;
+        let answered = tags
+            .iter()
+            .filter_map(|tag| publishing.unconfirmed.remove(tag));
+        let answered: Vec<u64> = answered.collect();
+        match answered
+            .iter()
+            .find(|id| publishing.returning.contains(*id))
+        {
+            Some(id) => violated!("{id} is confirmed before it was returned"),
+            None => Ok(answered),
         }
-        Ok(())
     }
 
     fn hear_return(&mut self, message: &Message) -> Checked {
@@ -156,10 +174,11 @@ impl Connection {
         }
     }
 
-    fn hear_of_consuming(&mut self, method: Method<'_>) -> Checked {
+    fn hear_of_consuming(&mut self, method: Method<'_>, desk: &mut Desk<'_>) -> Checked {
         let channel = self.consuming.channel;
         match (channel, method) {
             (Channel::Closing, Method::ChannelCloseOk(_)) => {
+                self.leak(desk);
                 self.open_consuming();
                 return Ok(());
             }
@@ -168,6 +187,7 @@ impl Connection {
                     return violated!("a mistake of ours is called {}", close.reply_code);
                 }
                 self.say(CONSUMES, channel::CloseOk {});
+                self.leak(desk);
                 self.open_consuming();
                 return Ok(());
             }
@@ -237,7 +257,12 @@ impl Connection {
             redelivered,
             reader: &(self.life, reader),
         })?;
-        self.consuming.held.insert(tag, (place, id));
+        match place {
+            UNACKED => desk.ledger.settle(place, id),
+            _ => {
+                self.consuming.held.insert(tag, (place, id));
+            }
+        }
         Ok(())
     }
 

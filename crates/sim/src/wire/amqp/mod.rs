@@ -21,11 +21,13 @@ mod say;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use amqp091::ChannelInput;
-use ferry_gateway::testing::Conversation;
+use ferry_gateway::testing::{Conversation, Protocol};
 
+use super::client::Client;
 use super::desk::{Desk, QUEUES};
 use super::ledger::Place;
 use super::pipe::Pipe;
+use crate::Checked;
 
 /// Largest frame that it takes, in bytes: bodies come in several.
 const FRAME_BYTES_MAX: u32 = 4096;
@@ -98,6 +100,8 @@ struct Consuming {
     consumers: BTreeMap<String, Place>,
     /// Consumers that are to end.
     ending: BTreeSet<String>,
+    /// Something may be on its way to it without an acknowledgement.
+    takes_unacked: bool,
     /// Consumers so far.
     named: u64,
 }
@@ -119,7 +123,7 @@ pub(super) struct AmqpClient {
     number: usize,
     connection: Option<Connection>,
     /// Everything was declared once, and that was safe.
-    pub(super) has_declared: bool,
+    has_declared: bool,
 }
 
 impl AmqpClient {
@@ -130,13 +134,18 @@ impl AmqpClient {
             has_declared: false,
         }
     }
+}
 
-    pub(super) fn name(&self) -> String {
+impl Client for AmqpClient {
+    fn protocol(&self) -> Protocol {
+        Protocol::Amqp091
+    }
+
+    fn name(&self) -> String {
         format!("amqp {}", self.number)
     }
 
-    /// Begins with a connection.
-    pub(super) fn connect(&mut self, conversation: Conversation, life: u64, desk: &mut Desk<'_>) {
+    fn connect(&mut self, conversation: Conversation, life: u64, desk: &mut Desk<'_>) {
         let mut pipe = Pipe::new(conversation, desk.random);
         pipe.out().extend_from_slice(&amqp091::handshake::REPLY);
         self.connection = Some(Connection {
@@ -150,41 +159,37 @@ impl AmqpClient {
         });
     }
 
-    pub(super) fn pipe(&mut self) -> Option<&mut Pipe> {
+    fn pipe(&mut self) -> Option<&mut Pipe> {
         self.connection
             .as_mut()
             .map(|connection| &mut connection.pipe)
     }
 
-    /// The number of its connection.
-    pub(super) fn life(&self) -> Option<u64> {
+    fn life(&self) -> Option<u64> {
         self.connection.as_ref().map(|connection| connection.life)
     }
 
-    /// Its connection is lost; gives its end of it.
-    pub(super) fn lose(&mut self) -> Option<Pipe> {
-        self.connection.take().map(|connection| connection.pipe)
+    fn lose(&mut self, desk: &mut Desk<'_>) -> Option<Pipe> {
+        let mut connection = self.connection.take()?;
+        connection.leak(desk);
+        Some(connection.pipe)
     }
 
-    /// Whether it may do as it likes.
-    pub(super) fn is_open(&self) -> bool {
+    fn is_open(&self) -> bool {
         let open = |connection: &Connection| connection.stage == Stage::Open;
         self.connection.as_ref().is_some_and(open)
     }
 
-    /// Why its connection was closed from the other side, if it was.
-    pub(super) fn closed(&self) -> Option<&str> {
+    fn closed(&self) -> Option<&str> {
         self.connection.as_ref()?.closed.as_deref()
     }
 
-    /// Whether it has said goodbye, and has heard it.
-    pub(super) fn is_gone(&self) -> bool {
+    fn is_gone(&self) -> bool {
         let gone = |connection: &Connection| connection.stage == Stage::Gone;
         self.connection.as_ref().is_some_and(gone)
     }
 
-    /// What is due to it and what it owes; none if all is said.
-    pub(super) fn open_ends(&self) -> Option<String> {
+    fn open_ends(&self) -> Option<String> {
         let Some(connection) = &self.connection else {
             return Some("no connection".to_owned());
         };
@@ -212,6 +217,60 @@ impl AmqpClient {
                  due {due:?}, held {held:?}"
             )
         })
+    }
+
+    fn is_ready(&self) -> bool {
+        self.has_declared
+    }
+
+    fn hear(&mut self, bytes: &[u8], desk: &mut Desk<'_>) -> Checked {
+        self.hear_bytes(bytes, desk)
+    }
+
+    fn publish(&mut self, desk: &mut Desk<'_>) {
+        self.publish_some(desk);
+    }
+
+    fn settle(&mut self, desk: &mut Desk<'_>) {
+        if let Some(connection) = self.consuming() {
+            connection.settle(desk);
+        }
+    }
+
+    fn settle_all(&mut self, desk: &mut Desk<'_>) {
+        self.accept_all(desk);
+    }
+
+    fn ask(&mut self, desk: &mut Desk<'_>) {
+        self.get(desk);
+    }
+
+    fn consume(&mut self, desk: &mut Desk<'_>) {
+        let place = desk.random.below(QUEUES as u64) as usize;
+        let prefetch_count = [0, 1, 3, 20][desk.random.below(4) as usize];
+        self.consume_from(place, prefetch_count);
+    }
+
+    fn consume_all(&mut self, _desk: &mut Desk<'_>) {
+        for place in 0..QUEUES {
+            if !self.consumes(place) {
+                self.consume_from(place, 0);
+            }
+        }
+    }
+
+    fn cancel(&mut self, desk: &mut Desk<'_>) {
+        self.end_something(desk);
+    }
+
+    fn say_goodbye(&mut self, desk: &mut Desk<'_>) -> bool {
+        self.close(desk)
+    }
+
+    fn brace(&mut self, desk: &mut Desk<'_>) {
+        if let Some(connection) = &mut self.connection {
+            connection.end_channel(Channel::Closing, desk);
+        }
     }
 }
 

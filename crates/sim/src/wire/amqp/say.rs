@@ -1,21 +1,33 @@
 //! What a client of AMQP says.
 
-use amqp091::method::{basic, channel, confirm, connection, queue};
-use amqp091::{LongStr, Method, ShortStr, frame};
+use amqp091::method::{basic, channel, confirm, connection, exchange, queue};
+use amqp091::table::Table;
+use amqp091::{LongStr, Method, RawTable, ShortStr, frame};
 
 use super::{
     AmqpClient, CONSUMES, Channel, Connection, Consuming, Due, FRAME_BYTES_MAX, PUBLISHES, Stage,
     queue_name,
 };
 use crate::body;
-use crate::wire::desk::{Desk, QUEUES, TOPICS, places_of};
+use crate::wire::desk::{Desk, LIMITED, QUEUES, TOPICS, UNACKED, places_of};
 use crate::wire::ledger::{Place, Sent};
 
 /// Most publishes at a time.
 const BURST_MAX: u64 = 5;
 
+/// Messages that the queue for few has room for.
+const LIMITED_MAX: i32 = 4;
+
+/// An exchange with a binding for one queue, and where everything else goes from there.
+const DETOUR: &str = "wx";
+const OTHERS: &str = "wa";
+
+/// The queue that it has a binding for, and the one that gets everything else.
+const KNOWN: Place = 0;
+const UNKNOWN: Place = 2;
+
 /// Most consumers at a time.
-const CONSUMERS_MAX: usize = 3;
+const CONSUMERS_MAX: usize = 6;
 
 fn short(text: &str) -> ShortStr<'_> {
     ShortStr::clipped(text.as_bytes())
@@ -81,13 +93,51 @@ impl Connection {
         for place in 0..QUEUES {
             self.declare(place);
         }
+        self.declare_detour();
+    }
+
+    /// An exchange that has another one for what it can not route.
+    fn declare_detour(&mut self) {
+        let mut detour = Table::default();
+        detour.push(ShortStr::lit("alternate-exchange"), OTHERS);
+        let detour = detour.to_bytes();
+        for (name, kind, arguments) in [
+            (OTHERS, "fanout", RawTable::EMPTY),
+            (DETOUR, "direct", RawTable::new(&detour)),
+        ] {
+            let declare = exchange::Declare {
+                exchange: short(name),
+                kind: short(kind),
+                durable: true,
+                arguments,
+                ..exchange::Declare::default()
+            };
+            self.ask(declare, Due::Method("exchange.declare_ok"));
+        }
+        for (exchange, place) in [(DETOUR, KNOWN), (OTHERS, UNKNOWN)] {
+            let name = queue_name(place);
+            let bind = queue::Bind {
+                queue: short(&name),
+                exchange: short(exchange),
+                routing_key: short(&name),
+                ..queue::Bind::default()
+            };
+            self.ask(bind, Due::Method("queue.bind_ok"));
+        }
     }
 
     fn declare(&mut self, place: Place) {
         let name = queue_name(place);
+        let mut limits = Table::default();
+        if place == LIMITED {
+            limits.push(ShortStr::lit("x-max-length"), LIMITED_MAX);
+            limits.push(ShortStr::lit("x-overflow"), "reject-publish");
+        }
+        let limits = limits.to_bytes();
         let declare = queue::Declare {
             queue: short(&name),
             durable: true,
+            arguments: RawTable::new(&limits),
             ..queue::Declare::default()
         };
         self.ask(declare, Due::Method("queue.declare_ok"));
@@ -125,7 +175,7 @@ impl Connection {
     }
 
     /// Refuses, accepts or gives back some of what it has.
-    fn settle(&mut self, desk: &mut Desk<'_>) {
+    pub(super) fn settle(&mut self, desk: &mut Desk<'_>) {
         let held: Vec<u64> = self.consuming.held.keys().copied().collect();
         if held.is_empty() {
             return;
@@ -164,12 +214,20 @@ impl Connection {
     }
 
     /// The channel is as good as closed: what it has goes back, what comes is not looked at.
-    fn end_channel(&mut self, how: Channel, desk: &mut Desk<'_>) {
+    pub(super) fn end_channel(&mut self, how: Channel, desk: &mut Desk<'_>) {
         if self.consuming.channel != Channel::Doomed {
             self.consuming.channel = how;
         }
         for (place, id) in std::mem::take(&mut self.consuming.held).into_values() {
             desk.ledger.give_back(place, id);
+        }
+        self.leak(desk);
+    }
+
+    /// What is on its way to it without an acknowledgement may be lost.
+    pub(super) fn leak(&mut self, desk: &mut Desk<'_>) {
+        if self.consuming.takes_unacked {
+            desk.ledger.leak(UNACKED);
         }
     }
 }
@@ -181,13 +239,13 @@ impl AmqpClient {
     }
 
     /// The same, with a channel to consume on.
-    fn consuming(&mut self) -> Option<&mut Connection> {
+    pub(super) fn consuming(&mut self) -> Option<&mut Connection> {
         let connection = self.open()?;
         (connection.consuming.channel == Channel::Open).then_some(connection)
     }
 
     /// Publishes a few messages.
-    pub(in crate::wire) fn publish(&mut self, desk: &mut Desk<'_>) {
+    pub(super) fn publish_some(&mut self, desk: &mut Desk<'_>) {
         let Some(connection) = self.open().filter(|connection| connection.publishing.ready) else {
             return;
         };
@@ -198,6 +256,11 @@ impl AmqpClient {
                 1..=4 => {
                     let topic = desk.random.below(TOPICS as u64) as usize;
                     ("amq.topic", format!("t.{topic}"), places_of(topic))
+                }
+                5 => {
+                    let place = [KNOWN, UNKNOWN, UNKNOWN][desk.random.below(3) as usize];
+                    // The other one has no binding there.
+                    (DETOUR, queue_name(place), vec![place])
                 }
                 _ => {
                     let place = desk.random.below(QUEUES as u64) as usize;
@@ -220,15 +283,8 @@ impl AmqpClient {
         }
     }
 
-    /// Settles something.
-    pub(in crate::wire) fn settle(&mut self, desk: &mut Desk<'_>) {
-        if let Some(connection) = self.consuming() {
-            connection.settle(desk);
-        }
-    }
-
     /// Accepts everything.
-    pub(in crate::wire) fn settle_all(&mut self, desk: &mut Desk<'_>) {
+    pub(super) fn accept_all(&mut self, desk: &mut Desk<'_>) {
         let Some(connection) = self.consuming() else {
             return;
         };
@@ -247,27 +303,22 @@ impl AmqpClient {
     }
 
     /// Asks for a single message.
-    pub(in crate::wire) fn get(&mut self, desk: &mut Desk<'_>) {
+    pub(super) fn get(&mut self, desk: &mut Desk<'_>) {
         let place = desk.random.below(QUEUES as u64) as usize;
         if let Some(connection) = self.consuming() {
             let name = queue_name(place);
             let get = basic::Get {
                 queue: short(&name),
+                no_ack: place == UNACKED,
                 ..basic::Get::default()
             };
             connection.ask(get, Due::Get(place));
+            connection.consuming.takes_unacked |= place == UNACKED;
         }
     }
 
-    /// Begins to consume from a queue, with a limit or without one.
-    pub(in crate::wire) fn consume(&mut self, desk: &mut Desk<'_>) {
-        let place = desk.random.below(QUEUES as u64) as usize;
-        let prefetch_count = [0, 1, 3, 20][desk.random.below(4) as usize];
-        self.consume_from(place, prefetch_count);
-    }
-
     /// Begins to consume from this queue.
-    pub(in crate::wire) fn consume_from(&mut self, place: Place, prefetch_count: u16) {
+    pub(super) fn consume_from(&mut self, place: Place, prefetch_count: u16) {
         let Some(connection) = self.consuming() else {
             return;
         };
@@ -285,20 +336,22 @@ impl AmqpClient {
         let consume = basic::Consume {
             queue: short(&name),
             consumer_tag: short(&tag),
+            no_ack: place == UNACKED,
             ..basic::Consume::default()
         };
         connection.ask(consume, Due::Consume(tag.clone()));
         connection.consuming.consumers.insert(tag, place);
+        connection.consuming.takes_unacked |= place == UNACKED;
     }
 
     /// Whether it consumes from this queue.
-    pub(in crate::wire) fn consumes(&self, place: Place) -> bool {
+    pub(super) fn consumes(&self, place: Place) -> bool {
         let consuming = self.connection.as_ref().map(|one| &one.consuming);
         consuming.is_some_and(|consuming| consuming.consumers.values().any(|of| *of == place))
     }
 
     /// Ends a consumer; or the channel, with a word or by a mistake.
-    pub(in crate::wire) fn cancel(&mut self, desk: &mut Desk<'_>) {
+    pub(super) fn end_something(&mut self, desk: &mut Desk<'_>) {
         let Some(connection) = self.consuming() else {
             return;
         };
@@ -331,23 +384,18 @@ impl AmqpClient {
         }
     }
 
-    /// The other side is about to end it: what it has goes back.
-    pub(in crate::wire) fn brace(&mut self, desk: &mut Desk<'_>) {
-        if let Some(connection) = &mut self.connection {
-            connection.end_channel(Channel::Closing, desk);
-        }
-    }
-
-    /// Says goodbye.
-    pub(in crate::wire) fn say_goodbye(&mut self, desk: &mut Desk<'_>) {
-        if let Some(connection) = self.open() {
-            connection.end_channel(Channel::Closing, desk);
-            let close = connection::Close {
-                reply_code: 200,
-                ..connection::Close::default()
-            };
-            connection.say(0, close);
-            connection.stage = Stage::Leaving;
-        }
+    /// Says goodbye, if it can.
+    pub(super) fn close(&mut self, desk: &mut Desk<'_>) -> bool {
+        let Some(connection) = self.open() else {
+            return false;
+        };
+        connection.end_channel(Channel::Closing, desk);
+        let close = connection::Close {
+            reply_code: 200,
+            ..connection::Close::default()
+        };
+        connection.say(0, close);
+        connection.stage = Stage::Leaving;
+        true
     }
 }

@@ -4,7 +4,8 @@ use mqtt::{Packet, Pubcomp, Publish, Pubrel, Qos, ReasonCode, Version, frame};
 
 use super::say::say;
 use super::{Delivery, MqttClient, RECEIVE_MAX, SUBSCRIBES, Stage};
-use crate::wire::desk::{Desk, SUBSCRIBED, TOPICS, session};
+use crate::wire::client::Client as _;
+use crate::wire::desk::{Desk, SUBSCRIBED, TOPICS, WATCHER, is_shared, session};
 use crate::wire::ledger::Delivered;
 use crate::{Checked, Violation, body, violated};
 
@@ -13,7 +14,7 @@ const PACKET_BYTES_MAX: u32 = 1 << 20;
 
 impl MqttClient {
     /// Reads what has come.
-    pub(in crate::wire) fn hear(&mut self, bytes: &[u8], desk: &mut Desk<'_>) -> Checked {
+    pub(super) fn hear_bytes(&mut self, bytes: &[u8], desk: &mut Desk<'_>) -> Checked {
         let name = self.name();
         let mut unread = match &mut self.connection {
             Some(connection) => std::mem::take(&mut connection.unread),
@@ -22,7 +23,7 @@ impl MqttClient {
         unread.extend_from_slice(bytes);
         let mut at = 0;
         loop {
-            let unreadable = |error: mqtt::DecodeError| Violation(format!("{name} reads: {error}"));
+            let unreadable = |error: mqtt::DecodeError| Violation(error.to_string());
             let Some(frame) = frame(&unread[at..], PACKET_BYTES_MAX).map_err(unreadable)? else {
                 break;
             };
@@ -35,8 +36,7 @@ impl MqttClient {
             let what = packet.packet_type();
             desk.trace
                 .line(format!("  {name} hears {what:?} {number:?}"));
-            let heard = self.hear_packet(&packet, desk);
-            heard.map_err(|violation| Violation(format!("{name}: {violation}")))?;
+            self.hear_packet(&packet, desk)?;
         }
         if let Some(connection) = &mut self.connection {
             connection.unread = unread.split_off(at);
@@ -138,7 +138,10 @@ impl MqttClient {
         let Some(connection) = &mut self.connection else {
             return Ok(());
         };
-        let known = (0..TOPICS).any(|topic| publish.topic == format!("t/{topic}").as_bytes());
+        let known = match self.number == WATCHER {
+            true => publish.topic.starts_with(b"l/"),
+            false => (0..TOPICS).any(|topic| publish.topic == format!("t/{topic}").as_bytes()),
+        };
         if !known || publish.retain {
             return violated!("a message of another topic, or a retained one");
         }
@@ -163,10 +166,14 @@ impl MqttClient {
             place,
             payload: publish.payload,
             life,
-            redelivered: publish.dup,
+            // What comes back to those who share may be new to whom it comes now.
+            redelivered: publish.dup || is_shared(place),
             // Messages keep their order among those of the same QoS.
             reader: &(life, format!("{:?}", publish.qos)),
         })?;
+        if self.number == WATCHER {
+            desk.books.wills.arrive(id, desk.now_ms)?;
+        }
         match publish.qos {
             Qos::AtMostOnce => desk.ledger.consume(place, id),
             Qos::AtLeastOnce => connection.unanswered.push_back(answer(id)),

@@ -13,14 +13,25 @@ mod say;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use ferry_gateway::testing::Conversation;
+use ferry_gateway::testing::{Conversation, Protocol};
 use mqtt::{Qos, Version};
 
-use super::desk::Desk;
+use super::client::Client;
+use super::desk::{Desk, MQTT_CLIENTS};
 use super::pipe::Pipe;
+use crate::Checked;
 
 /// Most deliveries with an acknowledgement that it takes at a time, if it can say so.
 const RECEIVE_MAX: u16 = 5;
+
+/// What each client speaks.
+const VERSIONS: [Version; MQTT_CLIENTS] = [
+    Version::V4,
+    Version::V5,
+    Version::V4,
+    Version::V5,
+    Version::V5,
+];
 
 /// The packet id of its only SUBSCRIBE.
 const SUBSCRIBES: u16 = 999;
@@ -72,7 +83,7 @@ pub(super) struct MqttClient {
     version: Version,
     connection: Option<Connection>,
     /// Its subscription was granted once.
-    pub(super) has_subscribed: bool,
+    has_subscribed: bool,
     /// What was published and is not answered to its end, oldest first.
     flights: VecDeque<Flight>,
     next_packet_id: u16,
@@ -84,7 +95,7 @@ impl MqttClient {
     pub(super) fn new(number: usize) -> MqttClient {
         MqttClient {
             number,
-            version: [Version::V4, Version::V5][number % 2],
+            version: VERSIONS[number],
             connection: None,
             has_subscribed: false,
             flights: VecDeque::new(),
@@ -92,13 +103,18 @@ impl MqttClient {
             received: BTreeMap::new(),
         }
     }
+}
 
-    pub(super) fn name(&self) -> String {
+impl Client for MqttClient {
+    fn protocol(&self) -> Protocol {
+        Protocol::Mqtt
+    }
+
+    fn name(&self) -> String {
         format!("mqtt {}", self.number)
     }
 
-    /// Begins with a connection.
-    pub(super) fn connect(&mut self, conversation: Conversation, life: u64, desk: &mut Desk<'_>) {
+    fn connect(&mut self, conversation: Conversation, life: u64, desk: &mut Desk<'_>) {
         let mut pipe = Pipe::new(conversation, desk.random);
         self.say_connect(pipe.out());
         self.connection = Some(Connection {
@@ -112,35 +128,30 @@ impl MqttClient {
         });
     }
 
-    pub(super) fn pipe(&mut self) -> Option<&mut Pipe> {
+    fn pipe(&mut self) -> Option<&mut Pipe> {
         self.connection
             .as_mut()
             .map(|connection| &mut connection.pipe)
     }
 
-    /// The number of its connection.
-    pub(super) fn life(&self) -> Option<u64> {
+    fn life(&self) -> Option<u64> {
         self.connection.as_ref().map(|connection| connection.life)
     }
 
-    /// Its connection is lost; gives its end of it.
-    pub(super) fn lose(&mut self) -> Option<Pipe> {
+    fn lose(&mut self, _desk: &mut Desk<'_>) -> Option<Pipe> {
         self.connection.take().map(|connection| connection.pipe)
     }
 
-    /// Whether it may do as it likes.
-    pub(super) fn is_open(&self) -> bool {
+    fn is_open(&self) -> bool {
         let open = |connection: &Connection| connection.stage == Stage::Open;
         self.connection.as_ref().is_some_and(open)
     }
 
-    /// Why its connection was closed from the other side, if it was.
-    pub(super) fn closed(&self) -> Option<&str> {
+    fn closed(&self) -> Option<&str> {
         self.connection.as_ref()?.closed.as_deref()
     }
 
-    /// What is due to it and what it owes; none if all is said.
-    pub(super) fn open_ends(&self) -> Option<String> {
+    fn open_ends(&self) -> Option<String> {
         let Some(connection) = &self.connection else {
             return Some("no connection".to_owned());
         };
@@ -167,5 +178,41 @@ impl MqttClient {
                 unanswered.len()
             )
         })
+    }
+
+    fn is_ready(&self) -> bool {
+        self.has_subscribed
+    }
+
+    fn hear(&mut self, bytes: &[u8], desk: &mut Desk<'_>) -> Checked {
+        self.hear_bytes(bytes, desk)
+    }
+
+    fn publish(&mut self, desk: &mut Desk<'_>) {
+        self.publish_one(desk);
+    }
+
+    fn settle(&mut self, desk: &mut Desk<'_>) {
+        let count = 1 + desk.random.below(3);
+        self.answer(count as usize, desk);
+    }
+
+    fn settle_all(&mut self, desk: &mut Desk<'_>) {
+        self.answer(usize::MAX, desk);
+    }
+
+    fn ask(&mut self, _desk: &mut Desk<'_>) {
+        self.ping();
+    }
+
+    fn may_be_taken_over(&self) -> bool {
+        true
+    }
+
+    /// What it shares may go to another one, who hears of it first.
+    fn brace(&mut self, desk: &mut Desk<'_>) {
+        if let Some(life) = self.life() {
+            desk.ledger.lose(life);
+        }
     }
 }

@@ -7,6 +7,7 @@ use mqtt::{
 
 use super::{Connection, Delivery, Flight, MqttClient, RECEIVE_MAX, SUBSCRIBES, Stage};
 use crate::body;
+use crate::wire::client::Client as _;
 use crate::wire::desk::{Desk, SUBSCRIBED, TOPICS, places_of, session};
 use crate::wire::ledger::Sent;
 
@@ -100,7 +101,7 @@ impl MqttClient {
     }
 
     /// Publishes a message.
-    pub(in crate::wire) fn publish(&mut self, desk: &mut Desk<'_>) {
+    pub(super) fn publish_one(&mut self, desk: &mut Desk<'_>) {
         let version = self.version;
         let author = 1_000_000 + self.number as u64;
         let room = self.flights.len() < FLIGHTS_MAX;
@@ -157,18 +158,8 @@ impl MqttClient {
         (connection.stage == Stage::Open).then_some(connection)
     }
 
-    /// Answers some deliveries, the oldest first.
-    pub(in crate::wire) fn settle(&mut self, desk: &mut Desk<'_>) {
-        let count = 1 + desk.random.below(3);
-        self.answer(count as usize, desk);
-    }
-
-    /// Answers all of them.
-    pub(in crate::wire) fn settle_all(&mut self, desk: &mut Desk<'_>) {
-        self.answer(usize::MAX, desk);
-    }
-
-    fn answer(&mut self, count: usize, desk: &mut Desk<'_>) {
+    /// Answers so many deliveries, the oldest first.
+    pub(super) fn answer(&mut self, count: usize, desk: &mut Desk<'_>) {
         let (version, place) = (self.version, session(self.number));
         let Some(connection) = self.open() else {
             return;
@@ -189,7 +180,7 @@ impl MqttClient {
     }
 
     /// Asks for a sign of life.
-    pub(in crate::wire) fn ping(&mut self) {
+    pub(super) fn ping(&mut self) {
         let version = self.version;
         if let Some(connection) = self.open() {
             connection.pings += 1;

@@ -1,0 +1,201 @@
+//! A connection of AMQP 0-9-1 with one channel.
+//!
+//! Invariants
+//! - It says goodbye only once, and nothing after that.
+
+use amqp091::content::{ContentLimits, Input, Message};
+use amqp091::method::{basic, channel, connection};
+use amqp091::{ChannelInput, FrameKind, LongStr, Method, ShortStr, frame};
+use ferry_gateway::testing::Conversation;
+
+use super::Unread;
+use crate::wire::desk::Desk;
+use crate::wire::pipe::Pipe;
+use crate::{Checked, Violation, violated};
+
+/// Largest frame that it takes, in bytes.
+const FRAME_BYTES_MAX: u32 = 4096;
+
+const LIMITS: ContentLimits = ContentLimits {
+    message_bytes_max: 1 << 20,
+    body_bytes_max: 1 << 20,
+};
+
+/// The only channel.
+const CHANNEL: u16 = 1;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Greeting,
+    Tuning,
+    Entering,
+    Open,
+    Leaving,
+    Gone,
+}
+
+/// A connection.
+pub(in crate::wire) struct AmqpLine {
+    pub(in crate::wire) pipe: Pipe,
+    pub(in crate::wire) life: u64,
+    /// What the other side has closed it for.
+    pub(in crate::wire) closed: Option<String>,
+    stage: Stage,
+    unread: Unread,
+    input: ChannelInput,
+}
+
+/// Something that is for the client.
+pub(in crate::wire) enum Heard<'a> {
+    /// The channel may be opened: it has said so already.
+    Opened,
+    Method(Method<'a>),
+    Content(Message),
+}
+
+pub(in crate::wire) fn short(text: &str) -> ShortStr<'_> {
+    ShortStr::clipped(text.as_bytes())
+}
+
+impl AmqpLine {
+    pub(in crate::wire) fn new(conversation: Conversation, life: u64, desk: &mut Desk<'_>) -> Self {
+        let mut pipe = Pipe::new(conversation, desk.random);
+        pipe.out().extend_from_slice(&amqp091::handshake::REPLY);
+        AmqpLine {
+            pipe,
+            life,
+            closed: None,
+            stage: Stage::Greeting,
+            unread: Unread::default(),
+            input: ChannelInput::default(),
+        }
+    }
+
+    pub(in crate::wire) fn is_open(&self) -> bool {
+        self.stage == Stage::Open
+    }
+
+    /// Whether it has said goodbye, and has heard it.
+    pub(in crate::wire) fn is_gone(&self) -> bool {
+        self.stage == Stage::Gone
+    }
+
+    /// Says something on its channel.
+    pub(in crate::wire) fn say<'a>(&mut self, method: impl Into<Method<'a>>) {
+        method.into().write_frame(self.pipe.out(), CHANNEL);
+    }
+
+    /// Publishes a durable message to a queue.
+    pub(in crate::wire) fn publish(&mut self, queue: &str, body: &[u8]) {
+        self.say(basic::Publish {
+            routing_key: short(queue),
+            ..basic::Publish::default()
+        });
+        let out = self.pipe.out();
+        let (properties, class_id) = ([0x10, 0, 2], basic::Publish::CLASS_ID);
+        frame::write_header(out, CHANNEL, class_id, body.len() as u64, &properties);
+        frame::write_body(out, CHANNEL, body, FRAME_BYTES_MAX);
+    }
+
+    /// Says goodbye.
+    pub(in crate::wire) fn say_goodbye(&mut self) {
+        let close = connection::Close {
+            reply_code: 200,
+            ..connection::Close::default()
+        };
+        Method::from(close).write_frame(self.pipe.out(), 0);
+        self.stage = Stage::Leaving;
+    }
+
+    /// All that has come by now; what is read of it is told to `keep`.
+    pub(in crate::wire) fn gather(&mut self, bytes: &[u8]) -> Vec<u8> {
+        self.unread.with(bytes)
+    }
+
+    pub(in crate::wire) fn keep(&mut self, all: Vec<u8>, read: usize) {
+        self.unread.keep(all, read);
+    }
+
+    /// The next that is for the client, behind `at`.
+    pub(in crate::wire) fn next<'a>(
+        &mut self,
+        all: &'a [u8],
+        at: &mut usize,
+    ) -> Checked<Option<Heard<'a>>> {
+        loop {
+            let parsed = frame::parse(&all[*at..], FRAME_BYTES_MAX);
+            let parsed = parsed.map_err(|error| Violation(error.to_string()))?;
+            let Some(frame) = parsed else {
+                return Ok(None);
+            };
+            *at += frame.size;
+            if frame.channel == 0 {
+                if frame.kind != FrameKind::Method {
+                    return violated!("a {:?} on channel 0", frame.kind);
+                }
+                let method = Method::decode(frame.payload);
+                let method = method.map_err(|error| Violation(error.to_string()))?;
+                match self.hear_connection(method)? {
+                    true => return Ok(Some(Heard::Opened)),
+                    false => continue,
+                }
+            }
+            let input = self.input.accept(frame, LIMITS);
+            match input.map_err(|error| Violation(error.to_string()))? {
+                Input::Incomplete => {}
+                Input::Oversized { body_bytes, .. } => {
+                    return violated!("a body of {body_bytes} bytes");
+                }
+                Input::Method(Method::ChannelClose(close)) => {
+                    let text = close.reply_text.as_str_lossy();
+                    return violated!("the channel is closed: {} {text}", close.reply_code);
+                }
+                // What comes behind a goodbye is not looked at.
+                _ if self.stage == Stage::Leaving => {}
+                Input::Method(method) => return Ok(Some(Heard::Method(method))),
+                Input::Message(message) => return Ok(Some(Heard::Content(message))),
+            }
+        }
+    }
+
+    /// Whether it is open by now.
+    fn hear_connection(&mut self, method: Method<'_>) -> Checked<bool> {
+        let mut say = |method: Method<'_>| method.write_frame(self.pipe.out(), 0);
+        match (self.stage, method) {
+            (Stage::Greeting, Method::ConnectionStart(_)) => {
+                say(Method::from(connection::StartOk {
+                    mechanism: ShortStr::lit("EXTERNAL"),
+                    response: LongStr::EMPTY,
+                    locale: ShortStr::lit("en_US"),
+                    ..connection::StartOk::default()
+                }));
+                self.stage = Stage::Tuning;
+            }
+            (Stage::Tuning, Method::ConnectionTune(_)) => {
+                say(Method::from(connection::TuneOk {
+                    channel_max: 10,
+                    frame_max: FRAME_BYTES_MAX,
+                    heartbeat: 0,
+                }));
+                say(Method::from(connection::Open {
+                    virtual_host: ShortStr::lit("/"),
+                    ..connection::Open::default()
+                }));
+                self.stage = Stage::Entering;
+            }
+            (Stage::Entering, Method::ConnectionOpenOk(_)) => {
+                self.stage = Stage::Open;
+                self.say(channel::Open::default());
+                return Ok(true);
+            }
+            (_, Method::ConnectionClose(close)) => {
+                let text = close.reply_text.as_str_lossy();
+                say(Method::from(connection::CloseOk {}));
+                self.closed = Some(format!("{} {text}", close.reply_code));
+            }
+            (Stage::Leaving, Method::ConnectionCloseOk(_)) => self.stage = Stage::Gone,
+            (stage, method) => return violated!("{} while it is {stage:?}", method.name()),
+        }
+        Ok(false)
+    }
+}

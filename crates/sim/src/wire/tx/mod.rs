@@ -1,0 +1,347 @@
+//! A client of AMQP 0-9-1 that does everything in transactions: it publishes to queues that nobody
+//! else publishes to, takes what comes from them, commits and rolls back.
+//!
+//! Invariants
+//! - What is rolled back is held again; what is committed is not, from the commit on.
+//! - Answers come in the order of what they answer; delivery tags are consecutive.
+
+mod book;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use amqp091::Method;
+use amqp091::content::Message;
+use amqp091::method::{basic, queue, tx};
+use ferry_gateway::testing::{Conversation, Protocol};
+
+use self::book::Number;
+pub(super) use self::book::Transactions;
+use super::client::Client;
+use super::desk::Desk;
+use super::line::{AmqpLine, Heard, pipe_of, short};
+use super::pipe::Pipe;
+use crate::{Checked, Violation, body, violated};
+
+/// The queues of transactions.
+pub(super) const QUEUES: [&str; 2] = ["x0", "x1"];
+
+/// Deliveries of a consumer that wait for an answer.
+const PREFETCH: u16 = 8;
+
+/// Most publishes at a time.
+const BURST_MAX: u64 = 3;
+
+/// How often something that was done is committed right away, in percent.
+const COMMIT_PERCENT: u64 = 35;
+
+/// How many transactions are rolled back, in percent.
+const ROLLBACK_PERCENT: u64 = 20;
+
+/// An answer that is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Due {
+    Method(&'static str),
+    Commit(Number),
+}
+
+/// What ends with a connection.
+#[derive(Default)]
+struct State {
+    due: VecDeque<Due>,
+    /// The last delivery tag.
+    tag: u64,
+    /// What is not settled, by delivery tag.
+    held: BTreeMap<u64, u64>,
+    current: Option<Number>,
+    /// What the current transaction has settled.
+    settled: BTreeMap<u64, u64>,
+}
+
+/// A client.
+pub(super) struct TxClient {
+    number: usize,
+    line: Option<AmqpLine>,
+    state: State,
+    has_declared: bool,
+}
+
+impl TxClient {
+    pub(super) fn new(number: usize) -> TxClient {
+        TxClient {
+            number,
+            line: None,
+            state: State::default(),
+            has_declared: false,
+        }
+    }
+
+    fn ask<'a>(&mut self, method: impl Into<Method<'a>>, due: Due) {
+        self.state.due.push_back(due);
+        if let Some(line) = &mut self.line {
+            line.say(method);
+        }
+    }
+
+    /// Everything that must be there, and that it is for.
+    fn settle_in(&mut self) {
+        self.state.due.push_back(Due::Method("channel.open_ok"));
+        self.ask(tx::Select {}, Due::Method("tx.select_ok"));
+        let qos = basic::Qos {
+            prefetch_count: PREFETCH,
+            ..basic::Qos::default()
+        };
+        self.ask(qos, Due::Method("basic.qos_ok"));
+        for name in QUEUES {
+            let declare = queue::Declare {
+                queue: short(name),
+                durable: true,
+                ..queue::Declare::default()
+            };
+            self.ask(declare, Due::Method("queue.declare_ok"));
+            let consume = basic::Consume {
+                queue: short(name),
+                consumer_tag: short(name),
+                ..basic::Consume::default()
+            };
+            self.ask(consume, Due::Method("basic.consume_ok"));
+        }
+    }
+
+    /// The transaction that it is in.
+    fn current(&mut self, desk: &mut Desk<'_>) -> Number {
+        let current = &mut self.state.current;
+        *current.get_or_insert_with(|| desk.books.transactions.begin())
+    }
+
+    /// Acknowledges all of `tags`, in the transaction that it is in.
+    fn take(&mut self, tags: &[u64], multiple: bool, desk: &mut Desk<'_>) {
+        let (Some(newest), number) = (tags.last(), self.current(desk)) else {
+            return;
+        };
+        for tag in tags {
+            if let Some(id) = self.state.held.remove(tag) {
+                desk.books.transactions.take(number, id);
+                desk.trace.line(format!("  {number} takes {id}"));
+                self.state.settled.insert(*tag, id);
+            }
+        }
+        if let Some(line) = &mut self.line {
+            line.say(basic::Ack {
+                delivery_tag: *newest,
+                multiple,
+            });
+        }
+    }
+
+    fn commit(&mut self, desk: &mut Desk<'_>) {
+        if let Some(number) = self.state.current.take() {
+            self.state.settled.clear();
+            desk.books.transactions.say_commit(number);
+            desk.trace.line(format!("  {number} is to be committed"));
+            self.ask(tx::Commit {}, Due::Commit(number));
+        }
+    }
+
+    fn roll_back(&mut self, desk: &mut Desk<'_>) {
+        if let Some(number) = self.state.current.take() {
+            desk.books.transactions.void(number);
+            desk.trace.line(format!("  {number} is rolled back"));
+            let settled = std::mem::take(&mut self.state.settled);
+            self.state.held.extend(settled);
+            self.ask(tx::Rollback {}, Due::Method("tx.rollback_ok"));
+        }
+    }
+
+    fn hear_one(&mut self, heard: Heard<'_>, desk: &mut Desk<'_>) -> Checked {
+        match heard {
+            Heard::Opened => self.settle_in(),
+            Heard::Content(message) => return self.hear_delivery(&message, desk),
+            Heard::Method(method) => match (self.state.due.pop_front(), method.name()) {
+                (Some(Due::Commit(number)), "tx.commit_ok") => {
+                    desk.trace.line(format!("  {number} is committed"));
+                    return desk.books.transactions.done(number);
+                }
+                (Some(Due::Method(due)), name) if due == name => {
+                    self.has_declared |= self.state.due.is_empty();
+                }
+                (due, name) => return violated!("{name} where {due:?} is due"),
+            },
+        }
+        Ok(())
+    }
+
+    fn hear_delivery(&mut self, message: &Message, desk: &mut Desk<'_>) -> Checked {
+        let method = message.method();
+        let deliver = match method.map_err(|error| Violation(error.to_string()))? {
+            Method::BasicDeliver(deliver) => deliver,
+            method => return violated!("{} with a content", method.name()),
+        };
+        let consumer = deliver.consumer_tag.as_bytes();
+        let queue = QUEUES.iter().position(|name| name.as_bytes() == consumer);
+        let (Some(queue), Some(id)) = (queue, body::message_of(&message.body)) else {
+            return violated!("a delivery to {consumer:?} that is not whole, or not wanted");
+        };
+        self.state.tag += 1;
+        let (tag, again) = (deliver.delivery_tag, deliver.redelivered);
+        if tag != self.state.tag {
+            return violated!("delivery tag {tag} after {}", self.state.tag - 1);
+        }
+        desk.trace.line(format!("  tx {} gets {id}", self.number));
+        self.state.held.insert(tag, id);
+        let life = self.life().unwrap_or_default();
+        let transactions = &mut desk.books.transactions;
+        transactions.deliver(id, queue, life, again)
+    }
+}
+
+impl Client for TxClient {
+    fn protocol(&self) -> Protocol {
+        Protocol::Amqp091
+    }
+
+    fn name(&self) -> String {
+        format!("tx {}", self.number)
+    }
+
+    fn connect(&mut self, conversation: Conversation, life: u64, desk: &mut Desk<'_>) {
+        self.line = Some(AmqpLine::new(conversation, life, desk));
+        self.state = State::default();
+    }
+
+    fn pipe(&mut self) -> Option<&mut Pipe> {
+        pipe_of(&mut self.line, |line| &mut line.pipe)
+    }
+
+    fn life(&self) -> Option<u64> {
+        self.line.as_ref().map(|line| line.life)
+    }
+
+    fn lose(&mut self, desk: &mut Desk<'_>) -> Option<Pipe> {
+        self.brace(desk);
+        self.line.take().map(|line| line.pipe)
+    }
+
+    fn is_open(&self) -> bool {
+        self.line.as_ref().is_some_and(AmqpLine::is_open)
+    }
+
+    fn closed(&self) -> Option<&str> {
+        self.line.as_ref()?.closed.as_deref()
+    }
+
+    fn is_gone(&self) -> bool {
+        self.line.as_ref().is_some_and(AmqpLine::is_gone)
+    }
+
+    fn open_ends(&self) -> Option<String> {
+        let State {
+            due, held, current, ..
+        } = &self.state;
+        let all_said = self.is_open() && due.is_empty() && held.is_empty() && current.is_none();
+        (!all_said).then(|| format!("due {due:?}, held {held:?}, in {current:?}"))
+    }
+
+    fn is_ready(&self) -> bool {
+        self.has_declared
+    }
+
+    fn hear(&mut self, bytes: &[u8], desk: &mut Desk<'_>) -> Checked {
+        let Some(mut line) = self.line.take() else {
+            return Ok(());
+        };
+        let (all, mut at) = (line.gather(bytes), 0);
+        loop {
+            let heard = line.next(&all, &mut at)?;
+            self.line = Some(line);
+            let Some(heard) = heard else {
+                break;
+            };
+            self.hear_one(heard, desk)?;
+            line = self.line.take().expect("it was put there");
+        }
+        if let Some(line) = &mut self.line {
+            line.keep(all, at);
+        }
+        Ok(())
+    }
+
+    fn publish(&mut self, desk: &mut Desk<'_>) {
+        if !self.is_open() {
+            return;
+        }
+        let number = self.current(desk);
+        for _ in 0..=desk.random.below(BURST_MAX) {
+            let queue = desk.random.below(QUEUES.len() as u64) as usize;
+            let id = desk.books.transactions.publish(number, queue);
+            desk.trace.line(format!("  {number} publishes {id}"));
+            let body = body::body(id, desk.body_bytes());
+            if let Some(line) = &mut self.line {
+                line.publish(QUEUES[queue], &body);
+            }
+        }
+        if desk.random.chance(COMMIT_PERCENT) {
+            self.commit(desk);
+        }
+    }
+
+    fn settle(&mut self, desk: &mut Desk<'_>) {
+        let held: Vec<u64> = self.state.held.keys().copied().collect();
+        if !self.is_open() || held.is_empty() {
+            return;
+        }
+        let nth = desk.random.below(held.len() as u64) as usize;
+        match desk.random.chance(50) {
+            true => self.take(&held[..=nth], true, desk),
+            false => self.take(&held[nth..=nth], false, desk),
+        }
+        if desk.random.chance(COMMIT_PERCENT) {
+            self.commit(desk);
+        }
+    }
+
+    fn settle_all(&mut self, desk: &mut Desk<'_>) {
+        let held: Vec<u64> = self.state.held.keys().copied().collect();
+        if self.is_open() {
+            if !held.is_empty() {
+                self.take(&held, true, desk);
+            }
+            self.commit(desk);
+        }
+    }
+
+    fn ask(&mut self, desk: &mut Desk<'_>) {
+        if self.is_open() {
+            match desk.random.chance(ROLLBACK_PERCENT) {
+                true => self.roll_back(desk),
+                false => self.commit(desk),
+            }
+        }
+    }
+
+    fn cancel(&mut self, desk: &mut Desk<'_>) {
+        if self.is_open() {
+            self.roll_back(desk);
+        }
+    }
+
+    fn say_goodbye(&mut self, desk: &mut Desk<'_>) -> bool {
+        if !self.is_open() {
+            return false;
+        }
+        self.brace(desk);
+        if let Some(line) = &mut self.line {
+            line.say_goodbye();
+        }
+        true
+    }
+
+    /// What it has not committed is void, and what it has goes back.
+    fn brace(&mut self, desk: &mut Desk<'_>) {
+        let open = self.state.current.take();
+        if let Some(life) = self.life() {
+            desk.books.transactions.lose(life, open);
+        }
+        self.state.settled.clear();
+        self.state.held.clear();
+    }
+}

@@ -117,27 +117,26 @@ struct Open {
 /// All connections.
 #[derive(Default)]
 pub(crate) struct Connections {
-    open: Mutex<HashMap<ConnectionId, Open, foldhash::fast::RandomState>>,
+    /// Each in a box: a table that has just grown is half empty.
+    open: Mutex<HashMap<ConnectionId, Box<Open>, foldhash::fast::RandomState>>,
     next: AtomicU64,
 }
 
 impl Connections {
     pub fn open(&self, info: ConnectionInfo, seats: [Option<Seat>; 2]) -> ConnectionId {
         let id = ConnectionId(self.next.fetch_add(1, Ordering::Relaxed) + 1);
-        self.open.lock().insert(
-            id,
-            Open {
-                info: ConnectionInfo { id, ..info },
-                exclusive: Vec::new(),
-                _seats: seats,
-            },
-        );
+        let open = Box::new(Open {
+            info: ConnectionInfo { id, ..info },
+            exclusive: Vec::new(),
+            _seats: seats,
+        });
+        self.open.lock().insert(id, open);
         id
     }
 
     /// Ends a connection; gives what was known of it, and which queues were its own.
     pub fn close(&self, id: ConnectionId) -> Option<(ConnectionInfo, Vec<Arc<QueueHandle>>)> {
-        let open = self.open.lock().remove(&id)?;
+        let open = *self.open.lock().remove(&id)?;
         Some((open.info, open.exclusive))
     }
 

@@ -19,7 +19,6 @@ impl ferry_admin::WebSockets for Passage {
     }
 
     fn take(&self, request: Request<()>, upgraded: Upgraded) {
-        let gateway = self.0.clone();
         let Upgraded {
             stream,
             tls,
@@ -34,6 +33,6 @@ impl ferry_admin::WebSockets for Passage {
             peer,
             loopback,
         };
-        tokio::spawn(async move { gateway.serve(&request, guest).await });
+        self.0.serve(&request, guest);
     }
 }

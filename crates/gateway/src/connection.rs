@@ -5,17 +5,16 @@
 //! - Everything that one read brings is worked off, submitted and flushed before the next read.
 //! - After a few reads in a row the task steps back, so no client keeps a thread for itself.
 //! - A client that does not read what it is sent is not read from either, past a hard bound.
+//! - A timer is there only while something is waited for: an idle connection is not woken.
 
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use tokio::io::ReadBuf;
 use tokio::net::TcpStream;
-use tokio::time::Sleep;
 
 use crate::arrival::{self, Arrival, Arrived};
 use crate::link::{AnyLink, Link, Wire, event};
@@ -23,6 +22,7 @@ use crate::sealed::Sealed;
 use crate::session::Session;
 use crate::shared::Shared;
 use crate::socket::{ReadHalf, WriteHalf};
+use crate::timer::{Alarm, Timer};
 use crate::websocket::{CloseCode, Deframer, Entered};
 use crate::worker::{self, Worker};
 use crate::{amqp091, json, mqtt};
@@ -57,25 +57,30 @@ pub(crate) struct Entrance {
     pub(crate) tls: bool,
 }
 
-/// Serves one accepted socket to its end.
-pub(crate) async fn serve(
+/// Serves one accepted socket to its end, in a task of its own.
+pub(crate) fn serve(shared: &Arc<Shared>, stream: TcpStream, peer: SocketAddr, entrance: Entrance) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%peer, %error, "no TCP_NODELAY");
+    }
+    match entrance.protocol {
+        Some(protocol) if !entrance.tls && !shared.config.proxy_from.contains(peer.ip()) => {
+            speak_as(shared, Arrived::plainly(stream, peer), protocol);
+        }
+        _ => {
+            tokio::spawn(serve_arriving(Arc::clone(shared), stream, peer, entrance));
+        }
+    }
+}
+
+/// The same for one that has something before the first byte of its protocol. That has a task of
+/// its own, too: what a handshake needs is not for a whole connection's life.
+async fn serve_arriving(
     shared: Arc<Shared>,
     stream: TcpStream,
     peer: SocketAddr,
     entrance: Entrance,
 ) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%peer, %error, "no TCP_NODELAY");
-    }
-    let Entrance { protocol, tls } = entrance;
-    let before = tls || protocol.is_none();
-    let arrived = if before || shared.config.proxy_from.contains(peer.ip()) {
-        // In a box: what a handshake needs is not for a whole connection's life.
-        Box::pin(arrival::arrive(&shared, stream, peer, entrance)).await
-    } else {
-        Ok(Arrived::plainly(stream, peer))
-    };
-    let arrived = match arrived {
+    let arrived = match arrival::arrive(&shared, stream, peer, entrance).await {
         Ok(arrived) => arrived,
         Err(reason) => {
             tracing::info!(%peer, reason, "connection closed before its first byte");
@@ -83,22 +88,21 @@ pub(crate) async fn serve(
         }
     };
     let asked = arrived.entered.as_ref().map(|entered| entered.protocol);
-    if let Some(protocol) = asked.or(protocol) {
-        speak_as(shared, arrived, protocol).await;
+    if let Some(protocol) = asked.or(entrance.protocol) {
+        speak_as(&shared, arrived, protocol);
     }
 }
 
-/// Speaks one of the protocols on a socket that is ready for it.
-pub(crate) async fn speak_as(shared: Arc<Shared>, arrived: Arrived, protocol: Protocol) {
+/// Speaks one of the protocols on a socket that is ready for it, in a task of its own.
+pub(crate) fn speak_as(shared: &Arc<Shared>, arrived: Arrived, protocol: Protocol) {
     match protocol {
-        Protocol::Amqp091 => speak::<amqp091::Session>(shared, arrived).await,
-        Protocol::Mqtt => speak::<mqtt::Session>(shared, arrived).await,
-        Protocol::Json => speak::<json::Session>(shared, arrived).await,
+        Protocol::Amqp091 => speak::<amqp091::Session>(shared, arrived),
+        Protocol::Mqtt => speak::<mqtt::Session>(shared, arrived),
+        Protocol::Json => speak::<json::Session>(shared, arrived),
     }
 }
 
-/// Speaks a protocol on a socket that is ready for it.
-async fn speak<S: Session>(shared: Arc<Shared>, arrived: Arrived) {
+fn speak<S: Session>(shared: &Arc<Shared>, arrived: Arrived) {
     let Arrived {
         stream,
         sealed,
@@ -108,33 +112,13 @@ async fn speak<S: Session>(shared: Arc<Shared>, arrived: Arrived) {
     let (read, write) = stream.into_split();
     let halves = (ReadHalf::Tcp(read), WriteHalf::Tcp(write));
     let now = Instant::now();
-    let mut connection = Connection::<S>::new(&shared, halves, sealed, entered, arrival, now);
-    connection.run().await;
-    connection.say_goodbye(shared.is_stopping()).await;
-    connection.leave();
-}
-
-/// What tells a connection the time, and when it is time.
-pub(crate) trait Timer {
-    /// The time.
-    fn now(&self) -> Instant;
-
-    /// Ready when it is `at`.
-    fn poll_until(&mut self, at: Instant, cx: &mut Context<'_>) -> Poll<()>;
-}
-
-impl Timer for Pin<&mut Sleep> {
-    fn now(&self) -> Instant {
-        Instant::now()
-    }
-
-    fn poll_until(&mut self, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
-        let deadline = tokio::time::Instant::from_std(at);
-        if self.deadline() != deadline {
-            self.as_mut().reset(deadline);
-        }
-        self.as_mut().poll(cx)
-    }
+    let mut connection = Connection::<S>::new(shared, halves, sealed, entered, arrival, now);
+    // What is kept here is the size of the task, and thereby of an idle connection.
+    tokio::spawn(async move {
+        connection.run().await;
+        Box::pin(connection.say_goodbye()).await;
+        connection.leave();
+    });
 }
 
 /// One connection.
@@ -210,17 +194,15 @@ impl<S: Session> Connection<S> {
     }
 
     async fn run(&mut self) {
-        {
-            let timer = tokio::time::sleep(Duration::ZERO);
-            let mut timer = std::pin::pin!(timer);
-            while let Step::Yield = std::future::poll_fn(|cx| self.poll(cx, &mut timer)).await {
-                tokio::task::yield_now().await;
-            }
+        let mut timer = Alarm::default();
+        while let Step::Yield = std::future::poll_fn(|cx| self.poll(cx, &mut timer)).await {
+            tokio::task::yield_now().await;
         }
     }
 
     /// The last words: those of the session, of WebSocket and of TLS.
-    async fn say_goodbye(&mut self, stopping: bool) {
+    async fn say_goodbye(&mut self) {
+        let stopping = self.shared.is_stopping();
         self.drain();
         self.drained().await;
         if let Some(framed) = self.link.framed()
@@ -234,8 +216,7 @@ impl<S: Session> Connection<S> {
             framed.close(code, "");
             self.link.urge();
             self.drained().await;
-            // In a box, as at the beginning.
-            Box::pin(self.hear_out()).await;
+            self.hear_out().await;
         }
         if let Some(sealed) = self.link.sealed()
             && self.link.level() == 0
@@ -360,6 +341,7 @@ impl<S: Session> Connection<S> {
                 return;
             }
         }
+        timer.rest();
     }
 
     fn poll_receive(

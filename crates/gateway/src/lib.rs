@@ -42,6 +42,7 @@ mod shared;
 mod socket;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod timer;
 mod turn;
 mod websocket;
 mod worker;

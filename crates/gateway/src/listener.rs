@@ -36,12 +36,7 @@ pub(crate) async fn accept(listener: TcpListener, entrance: Entrance, shared: Ar
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
-                tokio::spawn(connection::serve(
-                    Arc::clone(&shared),
-                    stream,
-                    peer,
-                    entrance,
-                ));
+                connection::serve(&shared, stream, peer, entrance);
             }
             Err(error) if is_of_the_peer(&error) => {}
             Err(error) => {

@@ -13,7 +13,7 @@ use crate::link::{Link, Wire};
 use crate::shared::Shared;
 
 /// One connection's protocol state, from its first byte to its last.
-pub(crate) trait Session: Send {
+pub(crate) trait Session: Send + 'static {
     /// What it keeps under its link's lock.
     type Wire: Wire;
 

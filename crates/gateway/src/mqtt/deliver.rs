@@ -143,16 +143,17 @@ impl Outlet for SourceOutlet {
     }
 
     fn deliver(&self, delivery: Delivery<'_>) {
-        let broker = self.link.broker();
+        let now = || self.link.broker().now();
         let events = self.link.with(|state| {
-            let before = state.wire.leftovers.is_empty();
-            if !self.no_ack {
-                state.wire.spend_id();
+            let (wire, outbox) = (&mut state.wire, &mut state.outbox);
+            if self.no_ack {
+                // It takes no packet id, and leaves nothing to be settled.
+                wire.deliver(outbox, self.source, &delivery, now);
+                return 0;
             }
-            let now = || broker.now();
-            state
-                .wire
-                .deliver(&mut state.outbox, self.source, &delivery, now);
+            let before = wire.leftovers.is_empty();
+            wire.spend_id();
+            wire.deliver(outbox, self.source, &delivery, now);
             let leaves = before && !state.wire.leftovers.is_empty();
             // What takes no packet id has left room for another consumer.
             let wakes = state.wire.take_id_starved();

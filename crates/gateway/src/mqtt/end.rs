@@ -33,9 +33,9 @@ pub(crate) struct Open {
     /// What it does.
     pub(crate) running: Box<Running>,
     seat: Seat,
-    will: Option<Will>,
+    will: Option<Box<Will>>,
     /// By what the client has logged in, and can do so again; none if by a password alone.
-    method: Option<Method>,
+    method: Option<Box<Method>>,
     /// Whether the client asked for a session that ends with the connection.
     asked_for_none: bool,
     /// Seconds that the session outlives the connection.
@@ -60,8 +60,8 @@ impl Open {
     pub(crate) fn new(
         running: Box<Running>,
         seat: Seat,
-        will: Option<Will>,
-        method: Option<Method>,
+        will: Option<Box<Will>>,
+        method: Option<Box<Method>>,
         of: Times,
     ) -> Open {
         let silence_ms = u64::from(of.keep_alive_s) * 1000 * KEEP_ALIVE_HALVES / 2;
@@ -139,7 +139,7 @@ impl Open {
             }
         }
         let will = self.will.take().filter(|_| end.kind != EndKind::ByClient);
-        let will = will.map(|will| (Author::of(self.common()), will));
+        let will = will.map(|will| (Author::of(self.common()), *will));
         self.running.release(turn);
         if end.kind == EndKind::Refused {
             say_disconnect(self.common(), &end);

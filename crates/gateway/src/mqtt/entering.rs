@@ -46,7 +46,7 @@ pub(crate) struct Entering {
     user: Arc<User>,
     vhost: Arc<Vhost>,
     mechanism: &'static str,
-    method: Option<Method>,
+    method: Option<Box<Method>>,
     client_id: Arc<str>,
     seat: Seat,
     ready: Option<Ready>,
@@ -265,7 +265,8 @@ impl Entering {
             will.keep(&site.shared.broker);
         }
         running.resume(turn);
-        Ok(Open::new(running, seat, hello.will.take(), method, times))
+        let will = hello.will.take().map(Box::new);
+        Ok(Open::new(running, seat, will, method, times))
     }
 
     /// Gives everything back.

@@ -37,9 +37,8 @@ pub(crate) struct Listed<'a> {
 impl Listed<'_> {
     /// The same for the broker.
     pub(crate) fn info(&self, site: &Site<'_>) -> ConnectionInfo {
-        let mut properties = Arguments::new();
-        properties.push("client_id", self.client_id);
-        properties.push("product", "MQTT client");
+        let named = [("client_id", self.client_id), ("product", "MQTT client")];
+        let properties: Arguments = named.into_iter().collect();
         let local = site.link.local_addr();
         ConnectionInfo {
             peer: site.arrival.peer.to_string(),

@@ -32,7 +32,7 @@ pub(crate) struct Who {
     /// The user, once that is decided.
     pub(crate) user: Option<Arc<User>>,
     /// By what it can show it once more.
-    pub(crate) method: Option<Method>,
+    pub(crate) method: Option<Box<Method>>,
 }
 
 /// The log-ins of a connection.
@@ -136,7 +136,7 @@ impl Host for Reception<'_> {
             vhost: named.vhost,
             mechanism: NAME,
             user: None,
-            method: Some(Method::new(first.user().to_owned(), from)),
+            method: Some(Box::new(Method::new(first.user().to_owned(), from))),
         });
         let begun = Exchange::begin(first, &named.user, &self.shared.backends, &from);
         begun.map_err(|error| format!("user {:?}: {error}", named.user))

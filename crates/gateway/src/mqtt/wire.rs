@@ -131,6 +131,21 @@ pub(crate) struct Published {
     pub(crate) dropped: Tally,
 }
 
+/// What is counted of messages under the link's lock.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    /// Publishes that were confirmed.
+    pub(crate) confirm: u64,
+    /// Deliveries that are to be settled.
+    pub(crate) deliver: u64,
+    /// Deliveries that are not.
+    pub(crate) deliver_no_ack: u64,
+    /// Deliveries that may have been made before.
+    pub(crate) redeliver: u64,
+    /// Deliveries that the client has acknowledged.
+    pub(crate) ack: u64,
+}
+
 /// The protocol's part of a link.
 #[derive(Default)]
 pub(crate) struct Wire {
@@ -152,7 +167,7 @@ pub(crate) struct Wire {
     /// What the client has published.
     pub(crate) published: Arc<Published>,
     /// What was counted here.
-    pub(crate) counts: MessageStats,
+    pub(crate) counts: Counts,
 }
 
 impl Link {
@@ -325,7 +340,12 @@ impl link::Wire for Wire {
         MessageStats {
             publish: self.published.publish.get(),
             drop_unroutable: self.published.dropped.get(),
-            ..self.counts
+            confirm: self.counts.confirm,
+            deliver: self.counts.deliver,
+            deliver_no_ack: self.counts.deliver_no_ack,
+            redeliver: self.counts.redeliver,
+            ack: self.counts.ack,
+            ..MessageStats::default()
         }
     }
 }

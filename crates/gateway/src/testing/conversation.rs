@@ -12,10 +12,11 @@ use std::time::Instant;
 
 use super::memory::Memory;
 use crate::arrival::Arrival;
-use crate::connection::{Connection, DRAIN_TIMEOUT, Protocol, Step, Timer};
+use crate::connection::{Connection, DRAIN_TIMEOUT, Protocol, Step};
 use crate::session::Session;
 use crate::shared::Shared;
 use crate::socket::{ReadHalf, WriteHalf};
+use crate::timer::Timer;
 use crate::{amqp091, json, mqtt};
 
 /// Where every client comes from.
@@ -47,6 +48,10 @@ impl Timer for Watch {
         }
         self.due = Some(at);
         Poll::Pending
+    }
+
+    fn rest(&mut self) {
+        self.due = None;
     }
 }
 

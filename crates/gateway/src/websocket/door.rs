@@ -150,8 +150,9 @@ impl WebSockets {
         answer(request).1
     }
 
-    /// Serves a socket to its end whose request was answered with 101.
-    pub async fn serve(&self, request: &Request<()>, guest: Guest) {
+    /// Serves a socket to its end whose request was answered with 101, in a task of its own.
+    /// Within a tokio runtime.
+    pub fn serve(&self, request: &Request<()>, guest: Guest) {
         let (Some(accepted), _) = answer(request) else {
             tracing::debug!(peer = %guest.peer, "a WebSocket that was refused is not served");
             return;
@@ -165,6 +166,6 @@ impl WebSockets {
         };
         arrived.arrival.loopback = guest.loopback;
         arrived.enter(Entered::new(&self.shared, accepted, guest.early));
-        connection::speak_as(Arc::clone(&self.shared), arrived, accepted.protocol).await;
+        connection::speak_as(&self.shared, arrived, accepted.protocol);
     }
 }

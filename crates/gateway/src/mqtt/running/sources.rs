@@ -36,11 +36,18 @@ pub(super) struct Sources {
     pub(super) comes_again: bool,
 }
 
+/// Makes room for one more place, and no more: nearly all sessions have a single one.
+fn make_place<T>(list: &mut Vec<Option<T>>, index: usize) {
+    let missing = (index + 1).saturating_sub(list.len());
+    list.reserve_exact(missing);
+    list.resize_with(list.len() + missing, || None);
+}
+
 impl Sources {
     /// Nothing is attached yet.
     pub(super) fn new(stored: Stored) -> Sources {
         Sources {
-            list: vec![None],
+            list: Vec::new(),
             comes_again: !stored.kept_ids.is_empty(),
             stored: Some(Box::new(stored)),
         }
@@ -107,7 +114,8 @@ impl Sources {
     ) -> Result<u16, End> {
         let mut subscriptions = Subscriptions::default();
         subscriptions.set(shared.subscription.clone());
-        let place = self.list.len();
+        // The first place is kept for the session's own queue, whether it has one or not.
+        let place = self.list.len().max(usize::from(OWN) + 1);
         let place = u16::try_from(place).map_err(|_| {
             let text = "there are too many shared subscriptions";
             End::refused(ReasonCode::QuotaExceeded, text)
@@ -131,9 +139,7 @@ impl Sources {
             no_ack: false,
             keeps_ids: place == OWN,
         };
-        if self.list.len() <= index {
-            self.list.resize_with(index + 1, || None);
-        }
+        make_place(&mut self.list, index);
         self.list[index] = Some(Attached {
             queue,
             consumer: None,
@@ -144,9 +150,7 @@ impl Sources {
             let Some(receiver) = &mut state.wire.receiver else {
                 return;
             };
-            if receiver.sources.len() <= index {
-                receiver.sources.resize_with(index + 1, || None);
-            }
+            make_place(&mut receiver.sources, index);
             receiver.sources[index] = Some(source);
         });
     }

@@ -4,6 +4,7 @@
 //! - A schema refers to itself alone: nothing is fetched, from a network or a disk.
 //! - Patterns are matched in a time linear in the text.
 //! - A body is bounded in size and depth before it is parsed.
+//! - A value of a body is looked at so many times at most (`cost`).
 
 use std::error::Error;
 
@@ -12,6 +13,7 @@ use ferry_core::view::MessageView;
 use jsonschema::{PatternOptions, Retrieve, Uri, Validator};
 use serde_json::Value as Json;
 
+use super::cost;
 use super::keys::{BODY_SCHEMA, BODY_SCHEMAS};
 use super::{Broken, broken, clipped, text};
 use crate::json::arguments_as_json;
@@ -23,7 +25,7 @@ const SCHEMA_BYTES_MAX: usize = 64 << 10;
 /// Largest body that is held against a schema, if no other limit is set.
 const BODY_BYTES_MAX_DEFAULT: u64 = 1 << 20;
 /// How deep a body may nest.
-const BODY_DEPTH_MAX: usize = 32;
+pub(super) const BODY_DEPTH_MAX: usize = 32;
 /// Largest program that a pattern in a schema may become.
 const PROGRAM_BYTES_MAX: usize = 256 << 10;
 /// Longest place in a body that a refusal names, in bytes.
@@ -53,6 +55,7 @@ impl Schema {
         if bytes > SCHEMA_BYTES_MAX {
             return Err(format!("{bytes} bytes are more than {SCHEMA_BYTES_MAX}"));
         }
+        cost::check(&schema)?;
         let patterns = PatternOptions::regex().size_limit(PROGRAM_BYTES_MAX);
         let options = jsonschema::options()
             .with_pattern_options(patterns)

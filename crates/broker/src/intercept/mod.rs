@@ -7,14 +7,16 @@
 //! - A message is refused before anything of it is staged.
 //! - A message that no rule changes keeps its properties byte for byte.
 //! - Rules are read once, when their policy is set. What checking one message costs is bounded by
-//!   its size and by the schema that it is held against.
+//!   its size and by a limit on the schema that it is held against (`cost`).
 //!
 //! Not here: for which exchanges (`policies`), when they are asked (`publisher`), how headers look
 //! on a wire (the formats).
 
 mod body;
+mod cost;
 mod keys;
 mod kind;
+mod parts;
 mod require;
 #[cfg(test)]
 mod tests;

@@ -13,6 +13,19 @@ const KEYS: [&str; 5] = ["a", "b", "a.b", "#", ""];
 const KINDS: [&str; 5] = ["direct", "fanout", "topic", "headers", "x-nobody"];
 const TAGS: [&str; 3] = ["c", "d", ""];
 
+const REPLIES: &str = "amq.rabbitmq.reply-to";
+
+/// Headers that mean something, and one that does not.
+const HEADERS: [&str; 7] = [
+    "CC",
+    "BCC",
+    "x-delay",
+    "x-deliver-at",
+    "x-gather-count",
+    "x-gather-timeout",
+    "a",
+];
+
 /// Arguments that queues and consumers have.
 const ARGUMENTS: [&str; 8] = [
     "x-max-length",
@@ -42,11 +55,12 @@ fn check_heard(heard: &[u8]) {
 
 fn say(tape: &mut Tape<'_>, out: &mut Vec<u8>) {
     let number = tape.one_of(&[1, 1, 1, 2, 0]);
-    match tape.below(4) {
+    match tape.below(5) {
         0 => say_publish(tape, number, out),
         1 => say_queue(tape, number, out),
         2 => say_basic(tape, number, out),
-        _ => say_channel(tape, number, out),
+        3 => say_channel(tape, number, out),
+        _ => say_exchange(tape, number, out),
     }
 }
 
@@ -80,15 +94,46 @@ fn say_publish(tape: &mut Tape<'_>, number: u16, out: &mut Vec<u8>) {
         255 => u64::MAX,
         _ => size as u64,
     };
-    // Delivery mode, priority and expiration, each as a client writes them.
-    let properties: &[u8] = match tape.below(4) {
-        0 => &[0, 0],
-        1 => &[0x10, 0, 2],
-        2 => &[0x18, 0, 2, 9],
-        _ => &[0x01, 0, 1, b'5'],
-    };
-    frame::write_header(out, number, 60, announced, properties);
+    let properties = properties(tape);
+    frame::write_header(out, number, 60, announced, &properties);
     frame::write_body(out, number, &vec![tape.byte(); size], 4_096);
+}
+
+/// Delivery mode, priority, expiration, headers and an address for replies, each as a client
+/// writes them.
+fn properties(tape: &mut Tape<'_>) -> Vec<u8> {
+    match tape.below(7) {
+        0 => vec![0, 0],
+        1 => vec![0x10, 0, 2],
+        2 => vec![0x18, 0, 2, 9],
+        3 => vec![0x01, 0, 1, b'5'],
+        4 => [&[0x22, 0][..], &headers(tape), &short(REPLIES)].concat(),
+        5 => [&[0x02, 0][..], &short(tape.one_of(&QUEUES))].concat(),
+        _ => [&[0x30, 0][..], &headers(tape), &[2]].concat(),
+    }
+}
+
+fn short(text: &str) -> Vec<u8> {
+    [&[text.len() as u8], text.as_bytes()].concat()
+}
+
+fn headers(tape: &mut Tape<'_>) -> Vec<u8> {
+    let mut table = Table::new();
+    for _ in 0..tape.below(4) {
+        let name = tape.one_of(&HEADERS);
+        let value = match tape.below(4) {
+            0 => Value::from(tape.one_of(&KEYS)),
+            1 => Value::I64(i64::from(tape.byte()) - 8),
+            2 => Value::Bool(tape.flag()),
+            _ => {
+                let keys = [tape.one_of(&KEYS), tape.one_of(&QUEUES)];
+                Value::from(keys.map(Value::from).to_vec())
+            }
+        };
+        table.push(ShortStr::lit(name), value);
+    }
+    let table = table.to_bytes();
+    [&(table.len() as u32).to_be_bytes(), table.as_slice()].concat()
 }
 
 fn say_queue(tape: &mut Tape<'_>, number: u16, out: &mut Vec<u8>) {
@@ -151,6 +196,50 @@ fn say_queue(tape: &mut Tape<'_>, number: u16, out: &mut Vec<u8>) {
             no_wait: bit(4),
             arguments,
             ..exchange::Declare::default()
+        }
+        .into(),
+    };
+    method.write_frame(out, number);
+}
+
+fn say_exchange(tape: &mut Tape<'_>, number: u16, out: &mut Vec<u8>) {
+    let name = ShortStr::lit(tape.one_of(&EXCHANGES));
+    let source = ShortStr::lit(tape.one_of(&EXCHANGES));
+    let routing_key = ShortStr::lit(tape.one_of(&KEYS));
+    let table = arguments(tape);
+    let (arguments, bits) = (RawTable::new(&table), tape.byte());
+    let bit = |at: u8| bits >> at & 1 == 1;
+    let method: Method<'_> = match tape.below(4) {
+        0 => exchange::Delete {
+            exchange: name,
+            if_unused: bit(0),
+            no_wait: bit(1),
+            ..exchange::Delete::default()
+        }
+        .into(),
+        1 => exchange::Bind {
+            destination: name,
+            source,
+            routing_key,
+            no_wait: bit(0),
+            arguments,
+            ..exchange::Bind::default()
+        }
+        .into(),
+        2 => exchange::Unbind {
+            destination: name,
+            source,
+            routing_key,
+            no_wait: bit(0),
+            arguments,
+            ..exchange::Unbind::default()
+        }
+        .into(),
+        // Answers come to this consumer.
+        _ => basic::Consume {
+            queue: ShortStr::lit(REPLIES),
+            no_ack: bit(0),
+            ..basic::Consume::default()
         }
         .into(),
     };

@@ -129,3 +129,61 @@ fn what_a_body_can_cost_is_bounded() {
         assert!(is_told(&found, why), "{definition} {body:.40}: {found}");
     }
 }
+
+/// A chain of definitions of which each refers twice to the next.
+fn doubling(keyword: &str, definitions: usize) -> String {
+    let chain: Vec<_> = (0..definitions)
+        .map(|at| {
+            let next = format!("{{\"$ref\":\"#/$defs/d{}\"}}", at + 1);
+            format!("\"d{at}\":{{\"{keyword}\":[{next},{next}]}}")
+        })
+        .collect();
+    let (chain, end) = (chain.join(","), format!("\"d{definitions}\":{{}}"));
+    format!("{{\"$ref\":\"#/$defs/d0\",\"$defs\":{{{chain},{end}}}}}")
+}
+
+/// Whether a schema may be set.
+const COSTS: &str = r##"
+yes | {"allOf":[{"items":{"$ref":"#"}}]}
+no | {"allOf":[{"items":{"$ref":"#"}},{"items":{"$ref":"#"}}]}
+no | {"items":{"$ref":"#"},"contains":{"$ref":"#"}}
+no | {"prefixItems":[{"$ref":"#"}],"contains":{"$ref":"#"}}
+yes | {"prefixItems":[{"$ref":"#"},{"$ref":"#"}],"items":{"$ref":"#"}}
+yes | {"properties":{"left":{"$ref":"#"},"right":{"$ref":"#"}},"additionalProperties":{"$ref":"#"}}
+no | {"properties":{"left":{"$ref":"#"}},"patternProperties":{"^l":{"$ref":"#"}}}
+no | {"additionalProperties":{"$ref":"#"},"patternProperties":{"^l":{"$ref":"#"}}}
+yes | {"oneOf":[{"properties":{"add":{"$ref":"#"}}},{"properties":{"neg":{"$ref":"#"}}}]}
+no | {"oneOf":[{"properties":{"of":{"$ref":"#"}}},{"properties":{"of":{"$ref":"#"}}}]}
+no | {"anyOf":[{"properties":{"of":{"$ref":"#"}}},{"additionalProperties":{"$ref":"#"}}]}
+no | {"if":{"items":{"$ref":"#"}},"then":{"items":{"$ref":"#"}}}
+no | {"not":{"items":{"$ref":"#"}},"items":{"$ref":"#"}}
+no | {"dependentSchemas":{"a":{"items":{"$ref":"#"}}},"items":{"$ref":"#"}}
+no | {"properties":{"a":{"$ref":"#"}},"unevaluatedProperties":{"anyOf":[{"$ref":"#"},{"$ref":"#"}]}}
+yes | {"properties":{"of":{"anyOf":[{"$ref":"#"},{"items":{"$ref":"#"}}]}}}
+no | {"$anchor":"tree","allOf":[{"items":{"$ref":"#tree"}},{"items":{"$ref":"#tree"}}]}
+no | {"$dynamicAnchor":"t","items":{"$dynamicRef":"#t"},"contains":{"$dynamicRef":"#t"}}
+no | {"$ref":"#/~0%20c","~ c":{"items":{"$ref":"#/~0%20c"},"contains":{"$ref":"#/~0%20c"}}}
+yes | {"properties":{"$ref":{"type":"string"},"$id":{"type":"string"}}}
+yes | {"enum":[{"$ref":"#/nowhere"}],"const":{"$anchor":"x"}}
+"##;
+
+#[test]
+fn what_a_schema_can_cost_is_bounded_when_it_is_set() {
+    let told = |schema: &str| rules(&format!("{{\"body-schema\":{schema}}}")).err();
+    for [fits, schema] in rows(COSTS) {
+        let why = told(schema);
+        assert_eq!(why.is_none(), fits == "yes", "{schema}: {why:?}");
+        assert!(why.is_none_or(|why| why.contains("1000 times")), "{schema}");
+    }
+    for keyword in ["allOf", "anyOf", "oneOf"] {
+        assert_eq!(told(&doubling(keyword, 7)), None);
+        let why = told(&doubling(keyword, 24)).expect("2^24 are too many");
+        assert!(why.contains("1000 times"), "{why}");
+    }
+    for elsewhere in [
+        r#"{"$ref":"https://json-schema.org/draft/2020-12/schema"}"#,
+        r#"{"$defs":{"a":{"$id":"other"}},"$ref":"other"}"#,
+    ] {
+        assert!(told(elsewhere).is_some(), "{elsewhere}");
+    }
+}

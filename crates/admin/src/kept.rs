@@ -21,28 +21,22 @@ const FRESH_COUNT_MAX: u64 = 2000;
 const FRESH_VHOSTS_MAX: usize = 64;
 const SUMS_AGE_MAX: Duration = Duration::from_secs(1);
 
-/// Queues of one virtual host, in order of their names.
+/// Queues of one virtual host.
 pub(crate) type Queues = Arc<[Arc<QueueHandle>]>;
 
 /// How many queues were declared and deleted so far.
 type Changes = (u64, u64);
 
-/// The lists of queues.
+/// The lists of queues, in order of their names.
 #[derive(Default)]
 pub(crate) struct QueueLists(Mutex<HashMap<String, (Changes, Queues)>>);
 
 impl QueueLists {
     pub fn of(&self, broker: &Broker, vhost: &Vhost) -> Queues {
         // Before the list: a change in between makes this list an old one, never a wrong one.
-        let metrics = broker.metrics();
-        let changes = (
-            metrics.queues_declared.load(Ordering::Acquire),
-            metrics.queues_deleted.load(Ordering::Acquire),
-        );
-        if let Some((then, queues)) = self.0.lock().get(vhost.name())
-            && *then == changes
-        {
-            return Arc::clone(queues);
+        let changes = changes_of(broker);
+        if let Some(queues) = self.kept(vhost, changes) {
+            return queues;
         }
         let queues: Queues = vhost.queues().into();
         let mut lists = self.0.lock();
@@ -50,6 +44,26 @@ impl QueueLists {
         lists.insert(vhost.name().to_owned(), (changes, Arc::clone(&queues)));
         queues
     }
+
+    /// The same for who looks at all of them: nothing is sorted for that.
+    pub fn in_any_order(&self, broker: &Broker, vhost: &Vhost) -> Queues {
+        let kept = self.kept(vhost, changes_of(broker));
+        kept.unwrap_or_else(|| vhost.queues_in_any_order().into())
+    }
+
+    fn kept(&self, vhost: &Vhost, changes: Changes) -> Option<Queues> {
+        let lists = self.0.lock();
+        let (then, queues) = lists.get(vhost.name())?;
+        (*then == changes).then(|| Arc::clone(queues))
+    }
+}
+
+fn changes_of(broker: &Broker) -> Changes {
+    let metrics = broker.metrics();
+    (
+        metrics.queues_declared.load(Ordering::Acquire),
+        metrics.queues_deleted.load(Ordering::Acquire),
+    )
 }
 
 /// What all queues hold, and what virtual hosts have counted, in order of their names.
@@ -75,7 +89,7 @@ impl KeptSums {
         let mut sums = Sums::default();
         let connections = shared.broker.connections();
         for vhost in shared.broker.vhosts() {
-            let queues = shared.queues_of(&vhost);
+            let queues = shared.all_queues_of(&vhost);
             queues.iter().for_each(|queue| sums.totals.add(queue));
             let counted = vhost.sums(&queues, &connections);
             sums.vhosts.push((vhost, counted));

@@ -142,6 +142,11 @@ impl Shared {
         self.queues.of(&self.broker, vhost)
     }
 
+    /// The same in any order, and sooner.
+    pub fn all_queues_of(&self, vhost: &Vhost) -> Arc<[Arc<QueueHandle>]> {
+        self.queues.in_any_order(&self.broker, vhost)
+    }
+
     /// What virtual hosts have counted and hold.
     pub fn sums(&self) -> Arc<Sums> {
         self.sums.get(self)

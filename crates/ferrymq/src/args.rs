@@ -52,7 +52,7 @@ User guest with password guest may log in from this machine only.";
 #[command(
     name = "ferrymq",
     version,
-    about = "A durable message broker for the clients of RabbitMQ and Mosquitto: AMQP 0-9-1, MQTT and HTTP.",
+    about = "A durable message broker that speaks AMQP 0-9-1, as RabbitMQ does, MQTT and HTTP.",
     after_help = EXAMPLES,
     args_conflicts_with_subcommands = true
 )]

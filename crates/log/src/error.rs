@@ -44,6 +44,19 @@ pub enum LogError {
         /// What is wrong there.
         what: String,
     },
+    /// The disk could not read a part of a segment. Nothing says that what is there is damaged.
+    #[error(
+        "segment {segment} can not be read at offset {offset}: {source}{}",
+        advice(source)
+    )]
+    Unreadable {
+        /// Number of the segment.
+        segment: u32,
+        /// Where in the segment's file.
+        offset: u32,
+        /// The system's error.
+        source: io::Error,
+    },
     /// A segment that recovery needs is not there.
     #[error("segment {segment} is missing; `ferrymq repair` replaces and reports it")]
     SegmentMissing {
@@ -85,7 +98,7 @@ pub enum LogError {
         cause: String,
     },
     /// The disk refused an operation.
-    #[error("{operation} `{file}`: {source}")]
+    #[error("{operation} `{file}`: {source}{}", advice(source))]
     Io {
         /// What was being done.
         operation: &'static str,
@@ -113,7 +126,7 @@ impl LogError {
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// The bytes there are not the record that was written.
-    #[error("the record at {position} is damaged")]
+    #[error("the record at {position} is damaged; `ferrymq repair` sets it aside")]
     Damaged {
         /// The position asked for.
         position: Position,
@@ -125,13 +138,24 @@ pub enum ReadError {
         position: Position,
     },
     /// The disk could not read.
-    #[error("reading the record at {position}: {source}")]
+    #[error("reading the record at {position}: {source}{}", advice(source))]
     Io {
         /// The position asked for.
         position: Position,
         /// The system's error.
         source: io::Error,
     },
+}
+
+/// What to do about an error that may be the disk's own and may pass.
+fn advice(error: &io::Error) -> &'static str {
+    match error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) {
+        true => {
+            "; look at the disk first, in the kernel's log and with `smartctl`: \
+             `ferrymq repair` is for damage, and this may pass"
+        }
+        false => "",
+    }
 }
 
 /// True for errors that go away when somebody frees space.

@@ -316,7 +316,11 @@ impl<'a> Opening<'a> {
         let mut scan = Scan::new(window, number, segment.head.salt, from);
         let good = loop {
             let at = scan.at;
-            let unreadable = |error| corrupt(number, at, format!("it can not be read: {error}"));
+            let unreadable = |source| LogError::Unreadable {
+                segment: number,
+                offset: at as u32,
+                source,
+            };
             match scan.step().map_err(unreadable)? {
                 Step::Record {
                     position,

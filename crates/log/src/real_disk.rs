@@ -41,7 +41,8 @@ impl RealDisk {
             .create(true)
             .truncate(false)
             .open(directory.join(LOCK_NAME));
-        let lock = lock.map_err(&fail)?;
+        let lock_name = directory.join(LOCK_NAME).display().to_string();
+        let lock = lock.map_err(LogError::io("opening", &lock_name))?;
         match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(RealDisk {
                 directory: directory.to_owned(),
@@ -51,7 +52,7 @@ impl RealDisk {
             Err(Errno::WOULDBLOCK) => Err(LogError::InUse {
                 directory: name.clone(),
             }),
-            Err(errno) => Err(fail(errno.into())),
+            Err(errno) => Err(LogError::io("locking", &lock_name)(errno.into())),
         }
     }
 }
@@ -168,6 +169,16 @@ mod tests {
         );
         drop(first);
         RealDisk::open(directory.path()).unwrap();
+    }
+
+    #[test]
+    fn a_lock_that_can_not_be_opened_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let lock = directory.path().join(LOCK_NAME);
+        std::fs::create_dir(&lock).unwrap();
+        let error = RealDisk::open(directory.path()).unwrap_err().to_string();
+        let named = format!("opening `{}`: ", lock.display());
+        assert!(error.starts_with(&named), "{error}");
     }
 
     #[test]

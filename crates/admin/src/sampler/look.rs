@@ -46,7 +46,7 @@ pub(super) fn look(shared: &Shared, round: &mut Round) {
         node.1 += sums.unsettled;
         node.2 += sums.stats;
         round.take(Key::Vhost(vhost.name().into()), of_vhost(sums));
-        for queue in shared.queues_of(vhost).iter() {
+        for queue in shared.all_queues_of(vhost).iter() {
             look_at_queue(queue, round);
         }
         look_at_exchanges(vhost, round);

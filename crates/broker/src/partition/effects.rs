@@ -324,6 +324,6 @@ fn damaged(cx: &StateContext<'_>, queue: &QueueHandle, error: &ReadError) {
     tracing::error!(
         queue = queue.name(),
         vhost = queue.vhost(),
-        "a message can not be read back and is held: {error}; run `ferrymq repair`"
+        "a message can not be read back and is held: {error}"
     );
 }

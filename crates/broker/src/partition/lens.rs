@@ -37,7 +37,7 @@ impl Lens for BodyLens<'_> {
             }
         });
         if let Err(error) = read {
-            tracing::error!("a message can not be looked into: {error}; run `ferrymq repair`");
+            tracing::error!("a message can not be looked into: {error}");
         }
     }
 }

@@ -5,12 +5,11 @@ use ferry_core::arguments::Arguments;
 
 use super::batch::BatchBody;
 use super::headers;
-use super::incoming::{DELAY, DELIVER_AT};
 use crate::api::ferry::extract::from_json;
 use crate::api::ferry::properties::{PropertiesJson, payload_bytes};
 
 /// Lines of `name: value`. Properties that are read of them can be written as headers, and are the
-/// same when they are read again, but for what tells the broker what to do with the message.
+/// same when they are read again, but for what tells the broker how to keep the message.
 pub(in crate::api) fn check_headers(bytes: &[u8]) {
     let mut head = HeaderMap::new();
     for line in bytes.split(|byte| *byte == b'\n').take(64) {
@@ -28,11 +27,6 @@ pub(in crate::api) fn check_headers(bytes: &[u8]) {
         return;
     };
     read.delivery_mode = None;
-    if let Some(own) = &mut read.headers {
-        own.remove(DELAY);
-        own.remove(DELIVER_AT);
-    }
-    read.headers = read.headers.filter(|own| !own.is_empty());
     let mut written = HeaderMap::new();
     headers::write(&read, &mut written);
     let Ok(again) = headers::read(&written) else {

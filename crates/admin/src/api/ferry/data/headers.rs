@@ -6,11 +6,13 @@
 //! | `Reply-To`, `Expiration` | the one of that name |
 //! | `Priority`, `Type`, `App-Id`, `User-Id`, `Timestamp`, `Delivery-Mode` | the one of that name |
 //! | `X-Header-NAME` | the header `name` as text; HTTP has no case, so it is lower case |
-//! | `X-Delay`, `X-Deliver-At` | the header of that name, as a number |
+//! | `X-Delay`, `X-Deliver-At` | the header of that name, as an integer |
 //!
 //! Invariants
+//! - What is written is taken again.
 //! - What comes twice or is no valid value is refused by name.
-//! - What of a message HTTP can not carry (a table, a line break) is left out on its way back.
+//! - What of a message HTTP can not carry (a table, a line break, a delay that is no integer) is
+//!   left out on its way back.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use ferry_broker::Properties;
@@ -52,9 +54,9 @@ pub(super) fn read(headers: &HeaderMap) -> Result<Properties, Problem> {
         own.push(own_name, value.as_str());
     }
     for name in [DELAY, DELIVER_AT] {
-        if let Some(value) = number::<u64>(headers, name)? {
-            let fits = i64::try_from(value).map_err(|_| no_number(name))?;
-            own.push(name, fits);
+        // A delay that is over is negative.
+        if let Some(value) = number::<i64>(headers, name)? {
+            own.push(name, value);
         }
     }
     if !own.is_empty() {
@@ -84,8 +86,9 @@ fn number<T: std::str::FromStr>(headers: &HeaderMap, name: &str) -> Result<Optio
     let Some(text) = text(headers, name)? else {
         return Ok(None);
     };
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    let number = text.parse().ok().filter(|_| digits);
+    // Not with a plus.
+    let begins = text.starts_with(|first: char| first == '-' || first.is_ascii_digit());
+    let number = text.parse().ok().filter(|_| begins);
     number.map(Some).ok_or_else(|| no_number(name))
 }
 
@@ -116,11 +119,18 @@ pub(super) fn write(properties: &Properties, out: &mut HeaderMap) {
         properties.timestamp.map(|number| number.to_string()),
     );
     for (name, value) in properties.headers.iter().flat_map(Arguments::iter) {
-        put(
-            &format!("{HEADER_PREFIX}{}", name.to_ascii_lowercase()),
-            shown(value),
-        );
+        let name = name.to_ascii_lowercase();
+        match name == DELAY || name == DELIVER_AT {
+            true => put(&name, integer(value)),
+            false => put(&format!("{HEADER_PREFIX}{name}"), shown(value)),
+        }
     }
+}
+
+/// A number that is taken again, as text.
+fn integer(value: &Value) -> Option<String> {
+    let integer = i64::try_from(value.as_integer()?).ok()?;
+    Some(integer.to_string())
 }
 
 /// A value as text, if it has one.
@@ -155,6 +165,8 @@ mod tests {
             ("priority", "5"),
             ("type", "order"),
             ("x-header-tenant", "é"),
+            ("x-delay", "-5000"),
+            ("x-deliver-at", "1800000000000"),
         ];
         let properties = read(&headers(&list)).unwrap();
         assert_eq!(properties.priority, Some(5));
@@ -170,6 +182,7 @@ mod tests {
                 "{name}"
             );
         }
+        assert_eq!(read(&back).unwrap(), properties);
     }
 
     #[test]
@@ -188,6 +201,8 @@ mod tests {
             (&[("priority", "+5")], "priority"),
             (&[("timestamp", "-1")], "timestamp"),
             (&[("x-delay", "soon")], "x-delay"),
+            (&[("x-delay", "+5")], "x-delay"),
+            (&[("x-delay", "-")], "x-delay"),
             (&[("x-deliver-at", "99999999999999999999")], "x-deliver-at"),
             (&[("x-header-x-delay", "5")], "x-header-x-delay"),
             (&[("type", "a"), ("type", "b")], "type"),
@@ -207,6 +222,8 @@ mod tests {
             ("line", Value::from("a\nb")),
             ("t", Value::Table(Arguments::new())),
             ("bad name", Value::from("x")),
+            (DELAY, Value::from("soon")),
+            (DELIVER_AT, Value::F64(1.5)),
             ("n", Value::I8(-3)),
         ]);
         let properties = Properties {

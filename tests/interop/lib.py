@@ -12,6 +12,7 @@ Environment: FERRYMQ (path to the binary), INTEROP_CACHE (default: `.cache` besi
 INTEROP_PORTS (default 5900-5999), RABBITMQ4_ROOT.
 """
 
+import collections
 import json
 import os
 import pathlib
@@ -71,16 +72,22 @@ def binary():
     sys.exit("no ferrymq binary: build one or set FERRYMQ")
 
 
+# The ports given last: who has one does not listen on it yet.
+GIVEN = collections.deque(maxlen=20)
+
+
 def free_port(first=None, last=None, skip=()):
     """A loopback port nobody listens on, from INTEROP_PORTS (default 5900-5999)."""
     low, high = os.environ.get("INTEROP_PORTS", "5900-5999").split("-")
-    ports = [port for port in range(first or int(low), (last or int(high)) + 1) if port not in skip]
+    ports = [port for port in range(first or int(low), (last or int(high)) + 1)
+             if port not in skip and port not in GIVEN]
     start = secrets.randbelow(len(ports))
     for port in ports[start:] + ports[:start]:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", port))
+                GIVEN.append(port)
                 return port
             except OSError:
                 continue
@@ -237,9 +244,12 @@ class Broker:
         return False
 
     def _zombie(self):
-        """Killed, but its parent (another process) has not collected it yet."""
+        """Killed, but its parent (another process) has not collected it yet. Its first thread may be
+        dead while others still hold its files."""
+        process = pathlib.Path(f"/proc/{self.pid}")
         try:
-            return "\nState:\tZ" in pathlib.Path(f"/proc/{self.pid}/status").read_text()
+            threads = len(list((process / "task").iterdir()))
+            return threads == 1 and "\nState:\tZ" in (process / "status").read_text()
         except OSError:
             return True
 

@@ -25,6 +25,7 @@ pub mod check;
 pub mod clock;
 pub mod faults;
 pub mod format;
+mod life;
 pub mod model;
 pub mod operation;
 pub mod outlet;

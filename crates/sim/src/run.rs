@@ -4,10 +4,11 @@
 //! - A failure carries everything that is needed to see it again.
 
 use crate::check;
+use crate::life::live;
 use crate::scenes;
-use crate::sessions;
+use crate::sessions::Sessions;
 use crate::trace::Trace;
-use crate::wire;
+use crate::wire::Wires;
 use crate::workload::Workload;
 use crate::world::World;
 
@@ -65,10 +66,10 @@ pub fn run_seed(
     verbose: bool,
 ) -> Result<Outcome, Failure> {
     if workload.is_of_sessions() {
-        return sessions::run_seed(seed, steps, workload, verbose);
+        return live::<Sessions>(seed, steps, workload, verbose);
     }
     if workload.is_of_wires() {
-        return wire::run_seed(seed, steps, workload, verbose);
+        return live::<Wires>(seed, steps, workload, verbose);
     }
     if workload.is_scene() {
         return scenes::run_seed(seed, steps, workload, verbose);

@@ -31,7 +31,9 @@ use ferry_broker::Promise;
 
 pub(crate) use stage::{Node, Post, Stage};
 
+use self::play::Play;
 use crate::Checked;
+use crate::life::live;
 use crate::run::{Failure, Outcome};
 use crate::workload::Workload;
 
@@ -72,14 +74,14 @@ pub(crate) fn run_seed(
     verbose: bool,
 ) -> Result<Outcome, Failure> {
     let run = match workload.name {
-        "fifo" => play::run_seed::<fifo::Fifo>,
-        "kinds" => play::run_seed::<kinds::Kinds>,
-        "passports" => play::run_seed::<passports::Passports>,
-        "gather" => play::run_seed::<gather::Gather>,
-        "limits" => play::run_seed::<seats::Seats>,
-        "rates" => play::run_seed::<rates::Rates>,
-        "once" => play::run_seed::<once::Once>,
-        "expiry" => play::run_seed::<expiry::Expiry>,
+        "fifo" => live::<Play<fifo::Fifo>>,
+        "kinds" => live::<Play<kinds::Kinds>>,
+        "passports" => live::<Play<passports::Passports>>,
+        "gather" => live::<Play<gather::Gather>>,
+        "limits" => live::<Play<seats::Seats>>,
+        "rates" => live::<Play<rates::Rates>>,
+        "once" => live::<Play<once::Once>>,
+        "expiry" => live::<Play<expiry::Expiry>>,
         other => panic!("a workload of scenes has a scene: {other}"),
     };
     run(seed, steps, workload, verbose)

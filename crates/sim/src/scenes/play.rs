@@ -14,10 +14,10 @@ use ferry_log::{LogError, Position};
 
 use super::{Node, Scene, Stage};
 use crate::clock::VirtualClock;
-use crate::run::{Failure, Outcome};
+use crate::life::Life;
 use crate::tear::cut;
 use crate::trace::Trace;
-use crate::workload::{Operation, Workload};
+use crate::workload::Operation;
 use crate::world::open;
 use crate::{Checked, Violation, violated};
 
@@ -51,43 +51,11 @@ struct Past<K> {
     whole_below: Position,
 }
 
-struct Play<S: Scene> {
+pub(super) struct Play<S: Scene> {
     stage: Stage,
     scene: S,
     past: Past<S::Kept>,
     restarts: u64,
-}
-
-/// Runs a seed.
-pub(super) fn run_seed<S: Scene>(
-    seed: u64,
-    steps: u64,
-    workload: Workload,
-    verbose: bool,
-) -> Result<Outcome, Failure> {
-    let fail = |step: u64, error: Violation, tail: String| Failure {
-        seed,
-        workload: workload.name,
-        step,
-        steps,
-        what: error.0,
-        tail,
-    };
-    let stage = Stage::new(seed, verbose).map_err(|error| fail(0, error, String::new()))?;
-    let mut play = Play::<S>::new(stage).map_err(|error| fail(0, error, String::new()))?;
-    for step in 1..=steps {
-        let operation = workload.draw(&mut play.stage.random);
-        play.stage.trace.line(format!("step {step} {operation:?}"));
-        let done = play.operate(operation).and_then(|()| play.end_step());
-        done.map_err(|error| fail(step, error, play.stage.trace.tail()))?;
-    }
-    let ended = play.end();
-    ended.map_err(|error| fail(steps, error, play.stage.trace.tail()))?;
-    Ok(Outcome {
-        hash: play.stage.trace.hash(),
-        published: play.stage.next_message - 1,
-        restarts: play.restarts,
-    })
 }
 
 impl Stage {
@@ -156,8 +124,9 @@ impl Stage {
     }
 }
 
-impl<S: Scene> Play<S> {
-    fn new(mut stage: Stage) -> Checked<Play<S>> {
+impl<S: Scene> Life for Play<S> {
+    fn new(seed: u64, verbose: bool) -> Checked<Play<S>> {
+        let mut stage = Stage::new(seed, verbose)?;
         let scene = S::open(&mut stage)?;
         let safe = stage.broker.commit_log();
         safe.map_err(|error| Violation(format!("the first commit: {error}")))?;
@@ -168,6 +137,10 @@ impl<S: Scene> Play<S> {
             past,
             restarts: 0,
         })
+    }
+
+    fn random(&mut self) -> &mut Random {
+        &mut self.stage.random
     }
 
     fn operate(&mut self, operation: Operation) -> Checked {
@@ -190,17 +163,6 @@ impl<S: Scene> Play<S> {
         }
     }
 
-    fn act(&mut self) -> Checked {
-        let promise = self.scene.act(&mut self.stage)?;
-        self.past.add(&self.stage.broker, self.scene.kept());
-        // Who waits for nothing was promised nothing.
-        if promise != Promise::Now {
-            let state = self.past.states.len() - 1;
-            self.past.waiting.push((state, promise));
-        }
-        Ok(())
-    }
-
     fn end_step(&mut self) -> Checked {
         if let Some(cause) = self.stage.broker.failed() {
             self.stage.excuse("the log failed", cause)?;
@@ -210,6 +172,47 @@ impl<S: Scene> Play<S> {
         self.scene.check(&mut self.stage)?;
         self.past.add(&self.stage.broker, self.scene.kept());
         self.past.poll(&self.stage.broker);
+        Ok(())
+    }
+
+    /// All is well, and goes on.
+    fn end(&mut self) -> Checked {
+        self.stage.trace.line("the end".to_owned());
+        self.stage.heal();
+        self.end_step()?;
+        for _ in 0..LAST_ACTS {
+            self.act()?;
+            self.commit()?;
+            self.end_step()?;
+            if !self.past.waiting.is_empty() {
+                return violated!("a well disk keeps no promise: {:?}", self.past.waiting);
+            }
+        }
+        self.restart()
+    }
+
+    fn trace(&mut self) -> &mut Trace {
+        &mut self.stage.trace
+    }
+
+    fn published(&self) -> u64 {
+        self.stage.next_message - 1
+    }
+
+    fn restarts(&self) -> u64 {
+        self.restarts
+    }
+}
+
+impl<S: Scene> Play<S> {
+    fn act(&mut self) -> Checked {
+        let promise = self.scene.act(&mut self.stage)?;
+        self.past.add(&self.stage.broker, self.scene.kept());
+        // Who waits for nothing was promised nothing.
+        if promise != Promise::Now {
+            let state = self.past.states.len() - 1;
+            self.past.waiting.push((state, promise));
+        }
         Ok(())
     }
 
@@ -306,22 +309,6 @@ impl<S: Scene> Play<S> {
         self.scene.resume(stage, found)?;
         self.past = Past::begin(&stage.broker, self.scene.kept());
         Ok(())
-    }
-
-    /// All is well, and goes on.
-    fn end(&mut self) -> Checked {
-        self.stage.trace.line("the end".to_owned());
-        self.stage.heal();
-        self.end_step()?;
-        for _ in 0..LAST_ACTS {
-            self.act()?;
-            self.commit()?;
-            self.end_step()?;
-            if !self.past.waiting.is_empty() {
-                return violated!("a well disk keeps no promise: {:?}", self.past.waiting);
-            }
-        }
-        self.restart()
     }
 }
 

@@ -22,9 +22,9 @@ use ferry_log::Position;
 use ferry_log::testing::{FaultyDisk, Random};
 
 use crate::clock::VirtualClock;
-use crate::run::{Failure, Outcome};
+use crate::life::Life;
 use crate::trace::Trace;
-use crate::workload::{Operation, Workload};
+use crate::workload::Operation;
 use crate::world::open;
 use crate::{Checked, Violation, violated};
 use client::Client;
@@ -49,7 +49,7 @@ struct Session {
 }
 
 /// Everything.
-struct Sessions {
+pub(crate) struct Sessions {
     random: Random,
     disk: FaultyDisk,
     clock: Arc<VirtualClock>,
@@ -69,38 +69,7 @@ struct Sessions {
     restarts: u64,
 }
 
-/// Runs a seed.
-pub fn run_seed(
-    seed: u64,
-    steps: u64,
-    workload: Workload,
-    verbose: bool,
-) -> Result<Outcome, Failure> {
-    let fail = |step: u64, error: Violation, tail: String| Failure {
-        seed,
-        workload: workload.name,
-        step,
-        steps,
-        what: error.0,
-        tail,
-    };
-    let mut world = Sessions::new(seed, verbose).map_err(|error| fail(0, error, String::new()))?;
-    for step in 1..=steps {
-        let operation = workload.draw(&mut world.random);
-        world.trace.line(format!("step {step} {operation:?}"));
-        let done = world.operate(operation).and_then(|()| world.end_step());
-        done.map_err(|error| fail(step, error, world.trace.tail()))?;
-    }
-    let ended = world.end();
-    ended.map_err(|error| fail(steps, error, world.trace.tail()))?;
-    Ok(Outcome {
-        hash: world.trace.hash(),
-        published: world.next_message - 1,
-        restarts: world.restarts,
-    })
-}
-
-impl Sessions {
+impl Life for Sessions {
     fn new(seed: u64, verbose: bool) -> Checked<Sessions> {
         let mut random = Random::new(seed ^ 0x5e55);
         let disk = FaultyDisk::new(random.any());
@@ -131,6 +100,10 @@ impl Sessions {
         Ok(world)
     }
 
+    fn random(&mut self) -> &mut Random {
+        &mut self.random
+    }
+
     fn operate(&mut self, operation: Operation) -> Checked {
         match operation {
             Operation::Burst => self.publish(),
@@ -147,6 +120,56 @@ impl Sessions {
         }
     }
 
+    fn end_step(&mut self) -> Checked {
+        if let Some(cause) = self.broker.failed() {
+            self.excuse("the log failed", cause)?;
+            return self.crash();
+        }
+        self.broker.tick();
+        self.take_deliveries()?;
+        for door in &mut self.doors {
+            door.flush(&self.broker);
+        }
+        self.check_seen()
+    }
+
+    /// Everything is said that is left to say; then everybody has everything, once.
+    fn end(&mut self) -> Checked {
+        self.trace.line("the end".to_owned());
+        self.heal();
+        self.end_step()?;
+        self.restart()?;
+        for _ in 0..ROUNDS_MAX {
+            let quiet = self.doors.iter().all(Door::is_quiet)
+                && self.clients.iter().all(Client::is_quiet)
+                && self.model.iter().all(|session| session.messages.is_empty());
+            if quiet {
+                return self.check_end();
+            }
+            for client in 0..CLIENTS {
+                self.arrive(client)?;
+                self.answer(client)?;
+            }
+            self.commit()?;
+            self.end_step()?;
+        }
+        violated!("there is no end of it")
+    }
+
+    fn trace(&mut self) -> &mut Trace {
+        &mut self.trace
+    }
+
+    fn published(&self) -> u64 {
+        self.next_message - 1
+    }
+
+    fn restarts(&self) -> u64 {
+        self.restarts
+    }
+}
+
+impl Sessions {
     /// A client has a message for everybody.
     fn publish(&mut self) -> Checked {
         let client = self.random.below(CLIENTS as u64) as usize;
@@ -189,19 +212,6 @@ impl Sessions {
         Ok(())
     }
 
-    fn end_step(&mut self) -> Checked {
-        if let Some(cause) = self.broker.failed() {
-            self.excuse("the log failed", cause)?;
-            return self.crash();
-        }
-        self.broker.tick();
-        self.take_deliveries()?;
-        for door in &mut self.doors {
-            door.flush(&self.broker);
-        }
-        self.check_seen()
-    }
-
     /// What can be seen of every queue is what was asked for.
     fn check_seen(&self) -> Checked {
         for (door, session) in self.doors.iter().zip(&self.model) {
@@ -217,29 +227,6 @@ impl Sessions {
             }
         }
         Ok(())
-    }
-
-    /// Everything is said that is left to say; then everybody has everything, once.
-    fn end(&mut self) -> Checked {
-        self.trace.line("the end".to_owned());
-        self.heal();
-        self.end_step()?;
-        self.restart()?;
-        for _ in 0..ROUNDS_MAX {
-            let quiet = self.doors.iter().all(Door::is_quiet)
-                && self.clients.iter().all(Client::is_quiet)
-                && self.model.iter().all(|session| session.messages.is_empty());
-            if quiet {
-                return self.check_end();
-            }
-            for client in 0..CLIENTS {
-                self.arrive(client)?;
-                self.answer(client)?;
-            }
-            self.commit()?;
-            self.end_step()?;
-        }
-        violated!("there is no end of it")
     }
 
     fn check_end(&mut self) -> Checked {

@@ -8,6 +8,7 @@ use ferry_core::queue::QueueKind;
 
 use super::Wires;
 use super::desk::{AMQP_CLIENTS, QUEUES};
+use crate::life::Life;
 use crate::{Checked, violated};
 
 /// Longer than everything that waits for its time.
@@ -21,7 +22,7 @@ const ROUNDS_MAX: usize = 3_000;
 
 impl Wires {
     /// Everybody comes, and declares and subscribes.
-    pub(super) fn begin(&mut self) -> Checked {
+    pub(super) fn get_ready(&mut self) -> Checked {
         for _ in 0..ROUNDS_MAX {
             if self.clients.iter().all(|client| client.is_ready()) {
                 return Ok(());
@@ -83,7 +84,7 @@ impl Wires {
     }
 
     /// Everything that was promised comes; then nothing is left.
-    pub(super) fn end(&mut self) -> Checked {
+    pub(super) fn finish(&mut self) -> Checked {
         self.trace.line("the end".to_owned());
         self.heal()?;
         self.end_step()?;

@@ -52,9 +52,9 @@ use self::stream::StreamClient;
 use self::tx::TxClient;
 use self::will::WillClient;
 use crate::clock::VirtualClock;
-use crate::run::{Failure, Outcome};
+use crate::life::Life;
 use crate::trace::Trace;
-use crate::workload::{Operation, Workload};
+use crate::workload::Operation;
 use crate::{Checked, Violation, violated};
 
 /// The user that everybody is.
@@ -79,7 +79,7 @@ const TALKERS_PERCENT: u64 = 60;
 const LATE_PERCENT: u64 = 20;
 
 /// Everything.
-struct Wires {
+pub(crate) struct Wires {
     random: Random,
     disk: FaultyDisk,
     clock: Arc<VirtualClock>,
@@ -98,39 +98,6 @@ struct Wires {
     ending: bool,
     next_life: u64,
     restarts: u64,
-}
-
-/// Runs a seed.
-pub fn run_seed(
-    seed: u64,
-    steps: u64,
-    workload: Workload,
-    verbose: bool,
-) -> Result<Outcome, Failure> {
-    let fail = |step: u64, error: Violation, tail: String| Failure {
-        seed,
-        workload: workload.name,
-        step,
-        steps,
-        what: error.0,
-        tail,
-    };
-    let mut world = Wires::new(seed, verbose).map_err(|error| fail(0, error, String::new()))?;
-    let begun = world.begin();
-    begun.map_err(|error| fail(0, error, world.trace.tail()))?;
-    for step in 1..=steps {
-        let operation = workload.draw(&mut world.random);
-        world.trace.line(format!("step {step} {operation:?}"));
-        let done = world.operate(operation).and_then(|()| world.end_step());
-        done.map_err(|error| fail(step, error, world.trace.tail()))?;
-    }
-    let ended = world.end();
-    ended.map_err(|error| fail(steps, error, world.trace.tail()))?;
-    Ok(Outcome {
-        hash: world.trace.hash(),
-        published: world.ledger.count(),
-        restarts: world.restarts,
-    })
 }
 
 /// All clients.
@@ -154,7 +121,7 @@ fn everybody() -> Vec<Box<dyn Client>> {
     all
 }
 
-impl Wires {
+impl Life for Wires {
     fn new(seed: u64, verbose: bool) -> Checked<Wires> {
         let mut random = Random::new(seed ^ 0x0031_13e5);
         let disk = FaultyDisk::new(random.any());
@@ -179,6 +146,14 @@ impl Wires {
             next_life: 1,
             restarts: 0,
         })
+    }
+
+    fn begin(&mut self) -> Checked {
+        self.get_ready()
+    }
+
+    fn random(&mut self) -> &mut Random {
+        &mut self.random
     }
 
     fn operate(&mut self, operation: Operation) -> Checked {
@@ -206,6 +181,39 @@ impl Wires {
         Ok(())
     }
 
+    /// What follows each operation.
+    fn end_step(&mut self) -> Checked {
+        self.broker.tick();
+        self.turns(true)?;
+        self.look_for_failure();
+        self.note_worked_off();
+        if self.ghosts.is_empty() {
+            self.ledger.seal();
+        }
+        if self.broker.failed().is_some() {
+            return self.after_failure();
+        }
+        Ok(())
+    }
+
+    fn end(&mut self) -> Checked {
+        self.finish()
+    }
+
+    fn trace(&mut self) -> &mut Trace {
+        &mut self.trace
+    }
+
+    fn published(&self) -> u64 {
+        self.ledger.count()
+    }
+
+    fn restarts(&self) -> u64 {
+        self.restarts
+    }
+}
+
+impl Wires {
     fn anybody(&mut self) -> usize {
         self.random.below(self.clients.len() as u64) as usize
     }
@@ -386,20 +394,5 @@ impl Wires {
                 self.ledger.work_off(life, end);
             }
         }
-    }
-
-    /// What follows each operation.
-    fn end_step(&mut self) -> Checked {
-        self.broker.tick();
-        self.turns(true)?;
-        self.look_for_failure();
-        self.note_worked_off();
-        if self.ghosts.is_empty() {
-            self.ledger.seal();
-        }
-        if self.broker.failed().is_some() {
-            return self.after_failure();
-        }
-        Ok(())
     }
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod checks;
+mod exchanges;
 // Each test uses one of the limits.
 #[allow(dead_code, unsafe_code)]
 #[path = "../../../../fuzz/src/memory.rs"]
@@ -30,6 +31,19 @@ const NUMBERS: [&[u8]; 5] = [
     &[0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x01],
     &[0xFE, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x01],
 ];
+
+#[test]
+fn exchanges_route_as_a_list_does() {
+    let changes: [&[u8]; 4] = [
+        b"\0\x09\x01\0",
+        b"\x01\x0A\x06\0",
+        b"\x02\x01\0\x15",
+        b"\x08\x01\x01\0",
+    ];
+    run("core_exchanges", 200, &changes, |bytes| {
+        bounded(Memory::MACHINE, bytes, exchanges::check_exchanges);
+    });
+}
 
 #[test]
 fn any_facts_are_read_or_refused() {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use common::{HandClock, Node, Sink};
+use ferry_broker::{Browse, MoveTo};
 
 /// A node after a clean stop, so that nothing reads old bodies at the start, and bit rot in one.
 fn rotten() -> Node {
@@ -75,6 +76,29 @@ fn what_could_not_be_read_for_somebody_who_settles_nothing_is_kept() {
         sink.bodies()
     });
     assert_eq!((got, consumed), (1, 1));
+}
+
+#[test]
+fn an_operator_is_told_why_a_message_can_not_be_moved_and_may_try_again() {
+    let mut node = Node::new();
+    for name in ["q", "t"] {
+        node.declare(name, &[]);
+    }
+    node.publish("q", &["one"]);
+    node.broker.close().unwrap();
+    let node = node.killed(2);
+    let queue = node.queue("q");
+    let page = node.broker.browse(&queue, &Browse::default()).unwrap();
+    let to = MoveTo::Queue("t".to_owned());
+    let move_it = || {
+        let moved = &page.messages[0].name;
+        node.broker.move_message(&queue, moved, &to, "somebody")
+    };
+    node.disk.fail_read(1);
+    let told = move_it().unwrap_err().to_string();
+    assert!(told.contains("look at the disk first"), "{told}");
+    move_it().unwrap();
+    assert_eq!((node.ready("q"), node.ready("t")), (0, 1));
 }
 
 #[test]

@@ -222,8 +222,10 @@ impl Broker {
         let cx = self.context();
         let queue = &departure.queue;
         let lease = departure.lease?;
-        self.partition(queue)
-            .call(&cx, |state| state.leased_body(&cx, queue.place(), lease))
+        let body = self
+            .partition(queue)
+            .call(&cx, |state| state.leased_body(&cx, queue.place(), lease));
+        body?.ok()
     }
 
     /// Takes up again what was stuck when the broker stopped.

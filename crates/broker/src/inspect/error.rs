@@ -3,7 +3,7 @@
 //! Invariants
 //! - A refused call has changed nothing, unless the log has failed: then the node stops.
 
-use ferry_log::LogError;
+use ferry_log::{LogError, ReadError};
 
 use crate::QueueHandle;
 
@@ -54,8 +54,8 @@ pub enum OperateError {
     #[error("queue '{0}' is full")]
     Refused(String),
     /// Its body can not be read back.
-    #[error("the message can not be read back; run `ferrymq repair`")]
-    Unreadable,
+    #[error("the message can not be read back: {0}")]
+    Unreadable(ReadError),
     /// No door has registered the format of its properties.
     #[error("the message is of format {0}, which nobody knows")]
     UnknownFormat(u8),

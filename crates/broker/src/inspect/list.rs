@@ -12,7 +12,7 @@ use ferry_core::Millis;
 use ferry_core::arguments::Arguments;
 use ferry_core::message::Message;
 use ferry_core::queue::{BodyRef, DeadLetterReason, Entry, Held, LeaseId, LeaseInfo, Queue, Spot};
-use ferry_log::{ReadError, Reader};
+use ferry_log::Reader;
 
 use super::filter::Filter;
 use super::reference::MessageRef;
@@ -219,7 +219,7 @@ impl Broker {
                 });
                 match listed {
                     Ok(listed) => page.messages.extend(listed),
-                    Err(OperateError::Unreadable) => page.unreadable += 1,
+                    Err(OperateError::Unreadable(_)) => page.unreadable += 1,
                     Err(_it_left_meanwhile) => {}
                 }
             }
@@ -243,28 +243,23 @@ impl Broker {
         found: &Found,
         each: impl FnOnce(&Entry, Message<'_>) -> R,
     ) -> Result<R, OperateError> {
+        let mut result = None;
         let mut each = Some(each);
-        let mut read = |entry: &Entry| -> Result<Option<R>, ReadError> {
-            let mut result = None;
+        let mut read = |entry: &Entry| {
             with_body(reader, &[], &BodyRef::from(&entry.body), |message| {
                 result = each.take().map(|each| each(entry, message));
-            })?;
-            Ok(result)
+            })
         };
-        let first = read(&found.entry);
-        if let Ok(Some(result)) = first {
-            return Ok(result);
+        if let Err(error) = read(&found.entry) {
+            let cx = self.context();
+            let partition = self.partition(queue);
+            let entry = partition.call(&cx, |state| state.named(self.run, queue, &found.name))?;
+            if entry.position() == found.entry.position() {
+                return Err(OperateError::Unreadable(error));
+            }
+            read(&entry).map_err(OperateError::Unreadable)?;
         }
-        let cx = self.context();
-        let partition = self.partition(queue);
-        let entry = partition.call(&cx, |state| state.named(self.run, queue, &found.name))?;
-        if entry.position() == found.entry.position() {
-            return Err(OperateError::Unreadable);
-        }
-        match read(&entry) {
-            Ok(Some(result)) => Ok(result),
-            _ => Err(OperateError::Unreadable),
-        }
+        Ok(result.expect("what was read was handed on"))
     }
 
     pub(super) fn listed(

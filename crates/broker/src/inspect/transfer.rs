@@ -74,11 +74,12 @@ impl Broker {
         let cx = self.context();
         self.partition(queue).call(&cx, |state| {
             let lease = state.borrow(&cx, self.run, queue, name)?;
-            match state.leased_body(&cx, queue.place(), lease) {
-                Some(stored) => Ok(Borrowed { lease, stored }),
-                None => {
+            let stored = state.leased_body(&cx, queue.place(), lease);
+            match stored.ok_or(OperateError::NotFound)? {
+                Ok(stored) => Ok(Borrowed { lease, stored }),
+                Err(error) => {
                     state.settle_borrowed(&cx, queue, lease, Outcome::Release);
-                    Err(OperateError::Unreadable)
+                    Err(OperateError::Unreadable(error))
                 }
             }
         })

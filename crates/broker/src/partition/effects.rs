@@ -173,13 +173,13 @@ impl State {
         target.map_or(ConnectionId::NOBODY, |target| target.outlet.connection())
     }
 
-    /// The stored form of a leased message.
+    /// The stored form of a leased message; none if nobody has that lease.
     pub fn leased_body(
         &mut self,
         cx: &StateContext<'_>,
         place: QueuePlace,
         lease: LeaseId,
-    ) -> Option<Vec<u8>> {
+    ) -> Option<Result<Vec<u8>, ReadError>> {
         let body = BodyRef::from(&self.queue(place)?.leased(lease)?.body);
         let key = self.find(place)?;
         let State { queues, reader, .. } = self;
@@ -187,13 +187,8 @@ impl State {
         let whole = with_body(reader, &[], &body, |found| {
             message.extend_from_slice(found.bytes());
         });
-        match whole {
-            Ok(()) => Some(message),
-            Err(error) => {
-                damaged(cx, &queues[key].handle, &error);
-                None
-            }
-        }
+        let whole = whole.inspect_err(|error| damaged(cx, &queues[key].handle, error));
+        Some(whole.map(|()| message))
     }
 
     /// Takes one message and hands it to `deliver`.

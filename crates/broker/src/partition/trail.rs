@@ -45,7 +45,7 @@ impl State {
         if !queue.has_passport() {
             return;
         }
-        if let Some(stored) = self.leased_body(cx, queue.place(), lease) {
+        if let Some(Ok(stored)) = self.leased_body(cx, queue.place(), lease) {
             let message = Message::parse(&stored).expect("what a queue had is a message");
             let event = Event::Cancelled { by: by.to_owned() };
             cx.passports

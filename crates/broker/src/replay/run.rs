@@ -109,7 +109,7 @@ impl Broker {
             filter.matches(self, &Standing::Ready, &message)
         });
         // What can not be read is tried, so that the job tells of it.
-        matches.unwrap_or_else(|error| matches!(error, OperateError::Unreadable))
+        matches.unwrap_or_else(|error| matches!(error, OperateError::Unreadable(_)))
     }
 
     /// Replays one message and counts it. An error is the end of the job.

@@ -200,16 +200,14 @@ impl Retained {
             if held.expired(broker.now()) {
                 return None;
             }
-            let (message, is_there) = broker.on_partition(&queue, |state, cx| {
-                let place = queue.place();
-                let core = state.queue(place);
-                let is_there = core.is_some_and(|core| core.leased(held.lease.0).is_some());
-                (state.leased_body(cx, place, held.lease.0), is_there)
+            let body = broker.on_partition(&queue, |state, cx| {
+                state.leased_body(cx, queue.place(), held.lease.0)
             });
+            let is_there = body.is_some();
             let is_its = |bytes: &Vec<u8>| {
                 Message::parse(bytes).is_ok_and(|message| message.routing_key() == key)
             };
-            if let Some(message) = message.filter(is_its) {
+            if let Some(message) = body.and_then(Result::ok).filter(is_its) {
                 return Some(message);
             }
             if is_there {

@@ -145,7 +145,7 @@ impl From<OperateError> for Problem {
             OperateError::UnknownFormat(_) => Problem::conflict("unknown_format", reason),
             OperateError::OutOfRange { .. } => Problem::bad(reason),
             OperateError::TooMany { .. } => Problem::later("too_many", reason, ALARM_RETRY_MS),
-            OperateError::Unreadable | OperateError::Log(_) => Problem::internal(reason),
+            OperateError::Unreadable(_) | OperateError::Log(_) => Problem::internal(reason),
         }
     }
 }

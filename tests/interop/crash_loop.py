@@ -125,10 +125,10 @@ class Ledger:
 
     def delivered(self, body):
         """Checks one delivery; the caller acks it and adds the key to `acked`."""
-        if len(body) < 16 or zlib.crc32(body[:-4]) != struct.unpack(">I", body[-4:])[0]:
+        key = key_of(body)
+        if key is None:
             self.corrupt += 1
             return None
-        key = struct.unpack(">IQ", body[:12])
         producer, number = key
         if key in self.life_seen:
             self.duplicate += 1
@@ -145,6 +145,13 @@ def message(producer, number, random_bytes):
     """A body that proves itself."""
     head = struct.pack(">IQ", producer, number) + random_bytes
     return head + struct.pack(">I", zlib.crc32(head))
+
+
+def key_of(body):
+    """(producer, number) of a body, or none if it is not whole."""
+    if len(body) < 16 or zlib.crc32(body[:-4]) != struct.unpack(">I", body[-4:])[0]:
+        return None
+    return struct.unpack(">IQ", body[:12])
 
 
 def produce(port, producer, numbers, ledger, stop, seed):

@@ -175,7 +175,11 @@ fn assert_fields(ours: &Method<'_>, theirs: &AMQPClass) {
             let ours = [a.passive, a.durable, a.exclusive, a.auto_delete, a.no_wait];
             let theirs = [b.passive, b.durable, b.exclusive, b.auto_delete, b.nowait];
             assert_eq!(ours, theirs);
-            assert_same(&table(a.arguments), &b.arguments);
+            match a.arguments.validate() {
+                Ok(()) => assert_same(&table(a.arguments), &b.arguments),
+                // Ours are looked at when they are needed.
+                Err(error) => assert!(only_there(error), "only they read {theirs:?}"),
+            }
         }
         (Method::QueueBind(a), AMQPClass::Queue(queue::AMQPMethod::Bind(b))) => {
             is(a.queue, &b.queue);

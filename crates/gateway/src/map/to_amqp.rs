@@ -164,12 +164,13 @@ struct Headers {
 }
 
 impl Headers {
-    /// Adds a header if its name is new; counts it if there is no room.
+    /// Adds a header if its name is new and free; counts it if there is no room.
     fn put(&mut self, name: &[u8], value: Value) {
         let Some(short) = ShortStr::new(name) else {
             return;
         };
-        if self.names.contains(name) {
+        // The count of what is left out is written at the end.
+        if name == LEFT_OUT.as_bytes() || self.names.contains(name) {
             return;
         }
         self.scratch.clear();

@@ -101,6 +101,10 @@ fn is_lenient_there(packet_type: PacketType, version: Version, kind: ErrorKind) 
         ErrorKind::BadReason(_) => {
             matches!(packet_type, PacketType::Disconnect | PacketType::Auth)
         }
+        // SUBSCRIBE may have one Subscription Identifier (section 3.8.2.1.2); they read any number.
+        ErrorKind::PropertyTwice(PropertyId::SubscriptionIdentifier) => {
+            packet_type == PacketType::Subscribe
+        }
         ErrorKind::PropertyNotAllowed(id) => matches!(
             (packet_type, id),
             (PacketType::Publish, PropertyId::SubscriptionIdentifier)

@@ -3,39 +3,20 @@
 
     bench/scale/backlog.py [--messages 10000000] [--limit-mib 1280]
 
-The limit is a memory cgroup (version 1, root); without that controller it says so and runs
-without. Publish rates at the start and at the end are those of its first and its last tenth, from
-a count taken ten times a second. Every message must come back. Prints a table.
+The limit is a memory cgroup (`backlogs.py`). Publish rates at the start and at the end are those of
+its first and its last tenth, from a count taken ten times a second. Every message must come back.
+Prints a table.
 """
 
 import argparse
-import os
-import pathlib
-import shlex
-import sys
 import threading
 import time
 import urllib.error
 
+from backlogs import close, fill_and_drain, limited
 from node import Node, rows_of
 
-MEMORY = pathlib.Path("/sys/fs/cgroup/memory")
-# The end of its process, not of its listeners: then another one may have the data.
-STOP = "pid=$(cat {pid}); kill $pid; while readlink /proc/$pid/exe; do sleep 0.01; done > /dev/null"
 RECEIVED = b"rabbitmq_global_messages_received_total"
-
-
-def limited(mib):
-    """A cgroup with that limit, or none where there can be none."""
-    group = MEMORY / "ferrymq-scale"
-    try:
-        group.mkdir(exist_ok=True)
-        (group / "memory.limit_in_bytes").write_text(str(mib << 20))
-    except OSError as error:
-        print(f"no memory cgroup, so no limit: {error}", file=sys.stderr)
-        return None
-    os.environ["SCALE_CGROUP"] = str(group)
-    return group
 
 
 class Watch(threading.Thread):
@@ -77,11 +58,7 @@ def main():
         broker.start()
         watch = Watch(broker)
         watch.start()
-        start = " ".join(shlex.quote(word) for word in broker.command())
-        log = shlex.quote(str(broker.folder / "log"))
-        stop = STOP.format(pid=shlex.quote(str(broker.folder / "pid")))
-        figures = broker.bench("backlog", "--messages", args.messages, "--limit", 300,
-                               "--start-cmd", f"{start} >> {log} 2>&1", "--stop-cmd", stop)
+        figures = fill_and_drain(broker, args.messages)
         watch.ended.set()
         tenth = args.messages / 10
         first = watch.rate(tenth * 0.1, tenth)
@@ -104,12 +81,7 @@ def main():
                          f"{args.limit_mib} MiB"))
         rows_of(f"Backlog of {args.messages:,} messages of 128 B", rows)
     finally:
-        # The node that was started last is no child of ours.
-        os.system(STOP.format(pid=shlex.quote(str(broker.folder / "pid"))) + " 2> /dev/null")
-        broker.close()
-        if group:
-            time.sleep(1)
-            group.rmdir()
+        close(broker, group)
 
 
 main()

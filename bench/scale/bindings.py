@@ -4,7 +4,7 @@
     bench/scale/bindings.py [--bindings 100000]
 
 The cost of a match alone, with its percentiles, is measured by
-`cargo test --release -p ferry-core routing::tests::measure -- --ignored --nocapture`.
+`bench micro routes`.
 Prints a table.
 """
 

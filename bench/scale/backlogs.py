@@ -1,0 +1,46 @@
+"""A node in a memory cgroup that is filled, stopped, started and drained.
+
+The limit is a memory cgroup (version 1, root); without that controller it says so and runs without.
+"""
+
+import os
+import pathlib
+import shlex
+import sys
+import time
+
+MEMORY = pathlib.Path("/sys/fs/cgroup/memory")
+# The end of its process, not of its listeners: then another one may have the data.
+STOP = "pid=$(cat {pid}); kill $pid; while readlink /proc/$pid/exe; do sleep 0.01; done > /dev/null"
+
+
+def limited(mib):
+    """A cgroup for nodes to come, with that limit, or none where there can be none."""
+    group = MEMORY / "ferrymq-scale"
+    try:
+        group.mkdir(exist_ok=True)
+        (group / "memory.limit_in_bytes").write_text(str(mib << 20))
+    except OSError as error:
+        print(f"no memory cgroup, so no limit: {error}", file=sys.stderr)
+        return None
+    os.environ["SCALE_CGROUP"] = str(group)
+    return group
+
+
+def fill_and_drain(broker, messages):
+    """So many persistent messages of 128 B in and, after a restart, out again: what `bench` tells."""
+    start = " ".join(shlex.quote(word) for word in broker.command())
+    log = shlex.quote(str(broker.folder / "log"))
+    stop = STOP.format(pid=shlex.quote(str(broker.folder / "pid")))
+    return broker.bench("backlog", "--messages", messages, "--limit", 300,
+                        "--start-cmd", f"{start} >> {log} 2>&1", "--stop-cmd", stop)
+
+
+def close(broker, group):
+    """Leaves neither the node nor its cgroup behind."""
+    # The node that was started last is no child of ours.
+    os.system(STOP.format(pid=shlex.quote(str(broker.folder / "pid"))) + " 2> /dev/null")
+    broker.close()
+    if group:
+        time.sleep(1)
+        group.rmdir()

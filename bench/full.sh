@@ -3,8 +3,8 @@
 # all scenarios in turns with the relay and the disk as the machine's limits, and writes
 # bench/results/RESULT.md (default: today), RESULT.jsonl and RESULT/*.svg.
 #   full.sh [RESULT [OPTION...]]     OPTION: any of `bench suite`, behind those given here
-# Needs Debian or a relative of it, and root or sudo if a peer is missing. About 25 minutes; with
-# `--rounds 2` below 20.
+# Needs Debian or a relative of it, and root or sudo if a peer is missing. About half an hour; with
+# `--rounds 2` below 25 minutes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -32,5 +32,6 @@ result=${1:-$(date +%F)}
 shift || true
 dir=${BENCH_DIR:-$PWD/target/bench}
 mkdir -p "$dir"
-bench/run.sh "$result" ferrymq rabbitmq nats redis-always ferrymq-mqtt mosquitto relay -- \
+bench/run.sh "$result" ferrymq rabbitmq nats redis-always ferrymq-mqtt mosquitto relay \
+  relay-log -- \
   --scenario all --disk "$dir" --rounds 3 --secs 2 --warmup 0.5 --settle 3 --messages 500000 "$@"

@@ -4,7 +4,8 @@
 #   peers.sh stop NAME     ends what `start` started, by the pid that it left, and waits for the end
 #   peers.sh target NAME   the broker as bench wants it named
 #   peers.sh names         all names
-# relay passes bytes on without a look: what the machine allows.
+# relay passes bytes on without a look: what the machine allows. relay-log also syncs and confirms
+# them: what a broker allows that does nothing else.
 # ferrymq is target/release/ferrymq, and BENCH_FERRYMQ_ARGS go behind its own; the peers are programs of
 # the packages rabbitmq-server mosquitto nats-server redis-server, whose services need not run.
 # Data and pids are below BENCH_DIR (default: target/bench); a start keeps the data that is there.
@@ -28,6 +29,7 @@ target() {
   mosquitto-nodelay) echo "$1=mqtt@127.0.0.1:$((first + 21))" ;;
   nats) echo "$1=nats@127.0.0.1:$((first + 30))" ;;
   relay) echo "$1=raw@127.0.0.1:$((first + 35))" ;;
+  relay-log) echo "$1=raw-log@127.0.0.1:$((first + 36))" ;;
   redis) echo "$1=redis@127.0.0.1:$((first + 40))" ;;
   redis-everysec) echo "$1=redis@127.0.0.1:$((first + 41))" ;;
   redis-always) echo "$1=redis@127.0.0.1:$((first + 42))" ;;
@@ -92,6 +94,7 @@ start() { # NAME
   redis) start_redis "$port" '' ;;
   redis-*) start_redis "$port" "${1#redis-}" ;;
   relay) exec "$root/target/release/bench" relay --port "$port" ;;
+  relay-log) exec "$root/target/release/bench" relay --port "$port" --log . ;;
   esac
 }
 
@@ -120,6 +123,6 @@ case ${1:-} in
 start | stop | target) "$1" "${2:?a name is wanted}" ;;
 names)
   echo ferrymq ferrymq-mqtt rabbitmq mosquitto mosquitto-nodelay nats redis redis-everysec \
-    redis-always relay ;;
-*) sed -n '2,11s/^# \{0,1\}//p' "$0" ;;
+    redis-always relay relay-log ;;
+*) sed -n '2,12s/^# \{0,1\}//p' "$0" ;;
 esac

@@ -21,6 +21,7 @@ const VALUES: &[&str] = &[
     "durable",
     "inflight",
     "limit",
+    "log",
     "messages",
     "openers",
     "out",

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use crate::Res;
 use crate::hist::Hist;
+use crate::procfs;
 use crate::scenario::Load;
 use crate::stats::Figures;
 use crate::sys::{now_ns, seconds_since};
@@ -120,8 +121,10 @@ impl Drop for Scratch {
 /// Measures the disk below `folder` for about so many seconds.
 pub fn measure(folder: &Path, seconds: f64) -> Res<Figures> {
     let mut scratch = Scratch::make(folder)?;
+    let cpu = procfs::machine_cpu();
     let (small_s, small) = scratch.append(&[b'x'; SMALL_BYTES], seconds / 2.0)?;
     let (large_s, large) = scratch.append(&vec![b'x'; LARGE_BYTES], seconds / 2.0)?;
+    let steal_pct = procfs::machine_cpu().steal_pct_since(&cpu);
     let mut figures = Figures::default();
     figures.put("syncs_s", small.samples as f64 / small_s);
     figures.put("sync_p50_ms", ms(small.quantile(0.5)));
@@ -132,6 +135,7 @@ pub fn measure(folder: &Path, seconds: f64) -> Res<Figures> {
     figures.put("mb_s", bytes / large_s / 1e6);
     figures.put("large_sync_p50_ms", ms(large.quantile(0.5)));
     figures.put("large_sync_p99_ms", ms(large.quantile(0.99)));
+    figures.put("sync_steal_pct", steal_pct);
     Ok(figures)
 }
 
@@ -145,8 +149,10 @@ pub fn ideal_log(folder: &Path, pace: Pace) -> Res<Figures> {
     if pace.rate_per_s <= 0.0 || bytes > LOG_BYTES_MAX as f64 {
         return Err(format!("a log of {pace:?} is not made"));
     }
+    let cpu = procfs::machine_cpu();
     let logged = Scratch::make(folder)?.log(pace, &vec![b'x'; bytes as usize]);
     let (times, syncs) = logged.map_err(|error| error.to_string())?;
+    let steal_pct = procfs::machine_cpu().steal_pct_since(&cpu);
     let mut figures = Figures::default();
     figures.put("ideal_rate_per_s", pace.rate_per_s);
     figures.put("ideal_bytes_each", pace.bytes_each as f64);
@@ -159,6 +165,7 @@ pub fn ideal_log(folder: &Path, pace: Pace) -> Res<Figures> {
     ] {
         figures.put(name, ms(times.quantile(share)));
     }
+    figures.put("ideal_steal_pct", steal_pct);
     Ok(figures)
 }
 

@@ -33,6 +33,7 @@ mod svg;
 mod sys;
 mod target;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use args::Args;
@@ -50,20 +51,22 @@ const HELP: &str = "bench: puts the same load on any broker and says what it cos
   bench backlog | conns | queues | startup TARGET...        T6, T8 or MI, T9, T12
   bench replay | sessions | storm | retained | subscriptions TARGET...   SR, MC or MCp, MS, MR, MW
   bench wait TARGET...                        until each answers a handshake
-  bench relay --port P [--threads 1|2]        a target for proto raw: the machine's ceiling
+  bench relay --port P [--threads 1|2]        a target for proto raw: the machine's ceiling; with
+                                              --log DIR for raw-log: it syncs and confirms (T7p)
   bench disk [--disk DIR] [--secs 10]         what the disk below a folder allows, also for a log
                                               of --rate messages a second of --size bytes
   bench micro [routes] [filter] [levels]      parts of our broker by themselves
   bench selftest                              what the generator costs per message, and whether a
                                               sink that stalls shows in the percentiles
 
-TARGET  name=proto@host:port[,key=value]...   proto: amqp mqtt nats redis raw
+TARGET  name=proto@host:port[,key=value]...   proto: amqp mqtt nats redis raw raw-log
         keys: user pass vhost, pid=N+N (processes to charge; else who listens on the port),
         ports=P+P (further nodes), setup_port (declare there), qtype, shards, durableq=1, replicas,
         version=3.1.1|5 (mqtt)
 results --out FILE.md (a page beside the JSON lines, and charts in a folder FILE), --verbose (every
         round), --perf (context switches, read and write calls per message)
 length  --secs --warmup --rounds --quiet-wait S (for a quiet machine) --no-retry
+        (rounds of T7 and T7p are four times as long, and three at least)
 load    --size --rate --producers --consumers --queues --bindings --confirm --prefetch --inflight
         --rates N,N... (T7r) --qos --durable 0|1 --ack auto|each|multi:N
 other   --messages (T6) --connections (T8, MI, MC, MCp, MS) --openers N (opened at
@@ -91,7 +94,10 @@ fn dispatch(args: &Args) -> Res<()> {
         Some("disk") => cmd::disk(args),
         Some("micro") => cmd::micro(args),
         Some("selftest") => cmd::selftest(args),
-        Some("relay") => relay::run(args.value("port", 5890)?, args.value("threads", 1)?),
+        Some("relay") => {
+            let log = args.text("log").map(Path::new);
+            relay::run(args.value("port", 5890)?, args.value("threads", 1)?, log)
+        }
         None | Some("help") => {
             println!("{HELP}");
             for scenario in SCENARIOS {

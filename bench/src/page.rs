@@ -5,6 +5,7 @@
 //! - What failed and what was disturbed is on the page, not only in the log.
 
 mod columns;
+mod rounds;
 
 use std::fmt::Write as _;
 
@@ -41,6 +42,7 @@ pub fn render(title: &str, machine: &Machine, report: &Report, charts: &[Chart])
     page.push('\n');
     contestants(&mut page, report);
     page.push_str(READING);
+    rounds::quietness(&mut page, report);
     bars(&mut page, report);
     for chart in charts {
         push(&mut page, &format!("![{}]({})\n", chart.title, chart.link));
@@ -56,6 +58,7 @@ pub fn render(title: &str, machine: &Machine, report: &Report, charts: &[Chart])
             &format!("{}: {}", scenario.name, scenario.title),
             &rows,
         );
+        rounds::table(&mut page, scenario.name, report);
     }
     let others: Vec<&Record> = report
         .records

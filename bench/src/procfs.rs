@@ -217,6 +217,14 @@ pub struct MachineCpu {
     pub total: f64,
 }
 
+impl MachineCpu {
+    /// The share of all time that was taken since an earlier look, in per cent.
+    pub fn steal_pct_since(&self, begin: &MachineCpu) -> f64 {
+        let total = (self.total - begin.total).max(0.01);
+        100.0 * (self.steal - begin.steal) / total
+    }
+}
+
 /// The machine's CPU time; zeros if `/proc/stat` can not be read.
 pub fn machine_cpu() -> MachineCpu {
     let text = fs::read_to_string("/proc/stat").unwrap_or_default();
@@ -313,6 +321,8 @@ mod tests {
         assert!((got.steal - 0.9).abs() < 1e-9, "{got:?}");
         assert!((got.total - 13.0).abs() < 1e-9, "{got:?}");
         assert_eq!(parse_machine_cpu("cpu 1 2", 100.0), None);
+        assert!((got.steal_pct_since(&MachineCpu::default()) - 90.0 / 13.0).abs() < 1e-9);
+        assert_eq!(got.steal_pct_since(&got), 0.0, "no time has passed");
     }
 
     #[test]

@@ -227,6 +227,11 @@ impl Report {
             .map_or(&[], |rounds| &rounds.runs)
     }
 
+    /// The figures of all rounds of all targets.
+    pub fn all_rounds(&self) -> impl Iterator<Item = &Figures> {
+        self.rounds.iter().flat_map(|rounds| &rounds.runs)
+    }
+
     /// The result of a target in a scenario, if it was measured.
     pub fn of_target(&self, scenario: &str, target: &str) -> Option<&Record> {
         self.records

@@ -6,7 +6,7 @@
 
 mod list;
 
-pub use list::{Kind, SCENARIOS, Scenario, find};
+pub use list::{Kind, SCENARIOS, Scenario, find, is_of_latency};
 
 use crate::Res;
 use crate::args::Args;
@@ -48,6 +48,7 @@ pub fn supports(proto: Proto, name: &str) -> bool {
             name,
             "T1" | "T2" | "T3" | "T3s" | "T4" | "T4p" | "T7" | "T7p" | "T7r"
         ),
+        Proto::RawLog => name == "T7p",
     }
 }
 
@@ -150,6 +151,10 @@ impl Load {
             load.confirm_window = 0;
             load.ack = Ack::Auto;
             load.durable = false;
+        }
+        if proto == Proto::RawLog {
+            // confirms, and nothing else
+            load.ack = Ack::Auto;
         }
         Ok(load)
     }
@@ -362,6 +367,9 @@ mod tests {
         assert!(Load::of("T5", Proto::Raw).is_err());
         let relayed = Load::of("T3", Proto::Raw).expect("the bytes alone");
         assert_eq!((relayed.size_bytes, relayed.confirm_window), (1024, 0));
+        assert!(Load::of("T7", Proto::RawLog).is_err());
+        let logged = Load::of("T7p", Proto::RawLog).expect("what it is for");
+        assert!(logged.durable && logged.confirm_window > 0 && logged.ack == Ack::Auto);
     }
 
     #[test]

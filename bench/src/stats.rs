@@ -66,10 +66,16 @@ pub struct Ratio {
 
 /// `over / under` of the figure `name`, round by round; rounds that lack it on a side are left out.
 pub fn ratio(over: &[Figures], under: &[Figures], name: &str) -> Option<Ratio> {
+    ratio_of((over, name), (under, name))
+}
+
+/// The same of a figure that has another name on either side.
+pub fn ratio_of(over: (&[Figures], &str), under: (&[Figures], &str)) -> Option<Ratio> {
     let ratios: Vec<f64> = over
+        .0
         .iter()
-        .zip(under)
-        .filter_map(|(a, b)| Some(a.get(name)? / b.get(name)?))
+        .zip(under.0)
+        .filter_map(|(a, b)| Some(a.get(over.1)? / b.get(under.1)?))
         .filter(|ratio| ratio.is_finite())
         .collect();
     Some(Ratio {

@@ -28,6 +28,8 @@ pub enum Proto {
     Redis,
     /// Messages without any framing, for the relay.
     Raw,
+    /// The same with confirms, for the relay with a log.
+    RawLog,
 }
 
 impl Proto {
@@ -39,6 +41,7 @@ impl Proto {
             Proto::Nats => "nats",
             Proto::Redis => "redis",
             Proto::Raw => "raw",
+            Proto::RawLog => "raw-log",
         }
     }
 }
@@ -53,6 +56,7 @@ impl FromStr for Proto {
             Proto::Nats,
             Proto::Redis,
             Proto::Raw,
+            Proto::RawLog,
         ]
         .into_iter()
         .find(|proto| proto.name() == name)

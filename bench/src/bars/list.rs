@@ -11,6 +11,7 @@ const RABBITMQ: &str = "rabbitmq";
 const NATS: &str = "nats";
 const MOSQUITTO: &str = "mosquitto";
 const RELAY: &str = "relay";
+const RELAY_LOG: &str = "relay-log";
 
 /// Brokers that bars are held against; they are never ours.
 pub const PEERS: &[&str] = &[RABBITMQ, NATS, MOSQUITTO, "mosquitto-nodelay"];
@@ -26,6 +27,16 @@ pub const BARS: &[Bar] = &[
     of_nats("T5", 1.5),
     amqp("T7", "p50, over the relay's", share(RELAY, "p50_ms", 1.5)),
     amqp("T7", "p99, over the relay's", share(RELAY, "p99_ms", 1.5)),
+    amqp(
+        "T7p",
+        "p50 of a confirm, over that of a relay with a log",
+        share(RELAY_LOG, "confirm_p50_ms", 1.5),
+    ),
+    amqp(
+        "T7p",
+        "p99 of a confirm, over that of a relay with a log",
+        share(RELAY_LOG, "confirm_p99_ms", 2.0),
+    ),
     amqp(
         "T7p",
         "p99 of a confirm, over that of one sync",

@@ -25,6 +25,9 @@ const RATE: &str = "msgs_s";
 const ROUNDS: usize = 5;
 const ROUND_S: f64 = 4.0;
 const ROUND_WARMUP_S: f64 = 1.0;
+/// A scenario of latency takes so many times as long, and has at least so many rounds.
+const LATENCY_LENGTHS: f64 = 4.0;
+const LATENCY_ROUNDS_MIN: usize = 3;
 /// How long the disk is looked at in a round, and its name among the targets.
 const DISK_S: f64 = 1.0;
 pub const DISK: &str = "disk";
@@ -136,7 +139,7 @@ pub fn rounds(
     let rounds = match rate_per_s {
         // a sweep shows a shape, and has many runs as it is
         Some(_) => 1,
-        None => args.value("rounds", ROUNDS)?.max(1),
+        None => args.value("rounds", ROUNDS)?.max(rounds_min(scenario)),
     };
     let options = Options {
         kernel_work: args.on("perf"),
@@ -192,6 +195,14 @@ pub fn rounds(
     Ok(runs)
 }
 
+fn rounds_min(scenario: &str) -> usize {
+    if scenario::is_of_latency(scenario) {
+        LATENCY_ROUNDS_MIN
+    } else {
+        1
+    }
+}
+
 /// What the disk allows: also, of an open loop, for a log of the same messages.
 fn on_disk(folder: &Path, load: &Load) -> Res<Figures> {
     let mut figures = disk::measure(folder, DISK_S)?;
@@ -213,6 +224,9 @@ fn loads_of(
         load.seconds = ROUND_S;
         load.warmup_s = ROUND_WARMUP_S;
         load = load.with(args)?;
+        if scenario::is_of_latency(scenario) {
+            load.seconds *= LATENCY_LENGTHS;
+        }
         load.rate_per_s = rate_per_s.unwrap_or(load.rate_per_s);
         Ok(load)
     };
@@ -286,6 +300,23 @@ mod tests {
         assert_eq!(turn_order(0, 3), [0, 1, 2]);
         assert_eq!(turn_order(1, 3), [2, 1, 0]);
         assert_eq!(turn_order(2, 3), [0, 1, 2]);
+    }
+
+    #[test]
+    fn scenarios_of_latency_take_longer_and_have_three_rounds() {
+        let words = "suite --secs 2".split(' ').map(String::from);
+        let args = Args::parse(words).expect("known flags");
+        let target = Target::parse("ours=amqp@127.0.0.1:1").expect("well formed");
+        for (scenario, seconds, rounds) in [
+            ("T1", 2.0, 1),
+            ("T7", 8.0, 3),
+            ("T7p", 8.0, 3),
+            ("T7r", 2.0, 1),
+        ] {
+            let loads = loads_of(&[&target], scenario, None, &args).expect("it can do all");
+            assert_eq!(loads[0].seconds, seconds, "{scenario}");
+            assert_eq!(rounds_min(scenario), rounds, "{scenario}");
+        }
     }
 
     #[test]

@@ -3,8 +3,9 @@
 use std::net::TcpListener;
 
 use super::*;
+use crate::proto;
+use crate::relay::{self, Log};
 use crate::target::{Proto, Target};
-use crate::{proto, relay};
 
 #[derive(Default)]
 struct Calls {
@@ -31,16 +32,20 @@ impl Watch for Calls {
 fn through_relay(change: impl FnOnce(&mut Load)) -> Res<Outcome> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
     let port = listener.local_addr().expect("bound").port();
-    std::thread::spawn(move || relay::serve(&listener, 1));
+    std::thread::spawn(move || relay::serve(&listener, 1, None));
     let target = Target::parse(&format!("relay=raw@127.0.0.1:{port}"))?;
     let mut load = Load::of("T1", Proto::Raw)?;
     load.warmup_s = 0.0;
     load.seconds = 0.2;
     change(&mut load);
-    let mut conns = proto::open_consumers(&target, &load)?;
-    conns.extend(proto::open_producers(&target, &load)?);
+    outcome_of(&target, &load)
+}
+
+fn outcome_of(target: &Target, load: &Load) -> Res<Outcome> {
+    let mut conns = proto::open_consumers(target, load)?;
+    conns.extend(proto::open_producers(target, load)?);
     let mut calls = Calls::default();
-    let outcome = run(&load, &mut conns, &mut calls)?;
+    let outcome = run(load, &mut conns, &mut calls)?;
     assert_eq!((calls.begun, calls.ended), (1, 1));
     assert!(calls.ticks > 0);
     Ok(outcome)
@@ -93,6 +98,37 @@ fn a_counted_run_ends_at_its_counts() {
         assert_eq!((outcome.published, outcome.delivered), (5000, 5000));
         assert!(outcome.first_delivery_ms.is_some());
     }
+}
+
+#[test]
+fn a_relay_with_a_log_confirms_each_message_and_has_them_all_in_its_file() {
+    let folder = std::env::temp_dir().join(format!("bench-relay-test-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder of its own");
+    for (threads, pairs) in [(1, 1), (2, 3)] {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+        let port = listener.local_addr().expect("bound").port();
+        let log = Log::start(&folder).expect("it can be written");
+        std::thread::spawn(move || relay::serve(&listener, threads, Some(&log)));
+        let target = Target::parse(&format!("relay-log=raw-log@127.0.0.1:{port}"));
+        let target = target.expect("well formed");
+        let mut load = Load::of("T7p", Proto::RawLog).expect("what it is for");
+        (load.producers, load.consumers) = (pairs, pairs);
+        load.warmup_s = 0.0;
+        (load.publish_count, load.drain_count) = (2000, 2000);
+        let outcome = outcome_of(&target, &load).expect("the relay is there");
+        assert_eq!((outcome.delivered, outcome.confirmed), (2000, 2000));
+        assert!(outcome.confirm_latency.samples >= 2000);
+        let file = std::fs::read(folder.join("relay-log")).expect("it can be read");
+        let (logged, rest) = file.split_at(2000 * load.size_bytes);
+        // as many bytes as were sent, and none behind them
+        assert!(
+            logged
+                .chunks(load.size_bytes)
+                .all(|m| m.iter().any(|byte| *byte != 0))
+        );
+        assert!(rest.iter().all(|byte| *byte == 0));
+    }
+    std::fs::remove_dir_all(&folder).expect("it is there");
 }
 
 #[test]

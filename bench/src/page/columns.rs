@@ -31,6 +31,7 @@ const RUN: &[Column] = &[
     ("refused", "nacked"),
     ("generator us/msg", "generator_cpu_us_per_message"),
     ("other cores", "other_cores"),
+    ("steal %", "steal_pct"),
     ("rounds", "rounds"),
 ];
 
@@ -154,6 +155,7 @@ const DISK: &[Column] = &[
     ("MB/s, 1 MiB a sync", "mb_s"),
     ("p50 ms of those", "large_sync_p50_ms"),
     ("p99 ms of those", "large_sync_p99_ms"),
+    ("steal %", "sync_steal_pct"),
 ];
 
 const IDEAL_LOG: &[Column] = &[
@@ -164,6 +166,7 @@ const IDEAL_LOG: &[Column] = &[
     ("p99 ms", "ideal_p99_ms"),
     ("p99.9 ms", "ideal_p999_ms"),
     ("max ms", "ideal_max_ms"),
+    ("steal %", "ideal_steal_pct"),
 ];
 
 const MICRO: &[Column] = &[

@@ -28,7 +28,7 @@ pub fn setup(target: &Target, load: &Load) -> Res<()> {
         Proto::Amqp => amqp::setup(target, load),
         Proto::Nats => nats::setup(target, load),
         Proto::Redis => redis::setup(target, load),
-        Proto::Mqtt | Proto::Raw => Ok(()),
+        Proto::Mqtt | Proto::Raw | Proto::RawLog => Ok(()),
     }
 }
 
@@ -39,7 +39,7 @@ pub fn cleanup(target: &Target, load: &Load) {
         Proto::Nats => nats::cleanup(target, load),
         Proto::Redis => redis::cleanup(target, load),
         Proto::Mqtt => mqtt::cleanup(target, load),
-        Proto::Raw => Ok(()),
+        Proto::Raw | Proto::RawLog => Ok(()),
     };
     if let Err(error) = done {
         eprintln!("clean-up of {} at {}: {error}", load.scenario, target.name);
@@ -58,7 +58,7 @@ pub fn open_consumers(target: &Target, load: &Load) -> Res<Vec<Conn>> {
         Proto::Mqtt => mqtt::consumer(target, load, index),
         Proto::Nats => nats::consumer(target, load, index),
         Proto::Redis => redis::consumer(target, load, index),
-        Proto::Raw => raw::consumer(target, load),
+        Proto::Raw | Proto::RawLog => raw::consumer(target, load),
     };
     let opened = openers::all(load.consumers, threads(load.consumers), open)?;
     let conn = |(socket, codec)| Conn::new(socket, codec, false, load.consumers);
@@ -72,7 +72,7 @@ pub fn open_producers(target: &Target, load: &Load) -> Res<Vec<Conn>> {
         Proto::Mqtt => mqtt::producer(target, load, index),
         Proto::Nats => nats::producer(target, load, index),
         Proto::Redis => redis::producer(target, load, index),
-        Proto::Raw => raw::producer(target, load),
+        Proto::Raw | Proto::RawLog => raw::producer(target, load),
     };
     (0..load.producers)
         .map(|index| {
@@ -91,7 +91,7 @@ pub fn idle(target: &Target, index: usize) -> Res<TcpStream> {
         }
         Proto::Nats => Ok(nats::connect(target)?.0),
         Proto::Redis => redis::connect(target),
-        Proto::Raw => target.connect(),
+        Proto::Raw | Proto::RawLog => target.connect(),
     }
 }
 
@@ -102,7 +102,7 @@ pub fn version(target: &Target) -> Option<String> {
         Proto::Nats => Some(nats::connect(target).ok()?.1),
         Proto::Redis => redis::version(target).ok(),
         Proto::Mqtt => mqtt::version(target),
-        Proto::Raw => None,
+        Proto::Raw | Proto::RawLog => None,
     }
 }
 

@@ -149,6 +149,12 @@ const fn other(name: &'static str, kind: Kind, title: &'static str) -> Scenario 
     Scenario { name, kind, title }
 }
 
+/// Is it the slowest messages that count? In two seconds at 5,000/s a single stop of 20 ms is the
+/// 99th percentile: such a scenario takes longer, and has more rounds.
+pub fn is_of_latency(name: &str) -> bool {
+    matches!(name, "T7" | "T7p")
+}
+
 /// The scenario of this name.
 pub fn find(name: &str) -> Res<&'static Scenario> {
     let known = || format!("there is no scenario `{name}`");

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Staged bytes whose space is kept for the next burst.
-const STAGED_BYTES_KEPT: usize = 1 << 20;
+const STAGED_BYTES_KEPT: usize = 2 << 20;
 
 struct DirectReply {
     outlet: Arc<dyn Outlet>,
@@ -120,9 +120,6 @@ impl Burst {
         self.staged.shrink_to(STAGED_BYTES_KEPT);
         for partition in self.touched.drain(..) {
             self.parts[usize::from(partition)].clear();
-        }
-        if self.bodies.log_bytes() > STAGED_BYTES_KEPT {
-            self.bodies = LogBatch::new();
         }
         self.bodies.clear();
         (self.body_refs, self.body_bytes) = (0, 0);

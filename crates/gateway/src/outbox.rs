@@ -13,9 +13,9 @@ use std::cell::RefCell;
 use std::io;
 
 /// Buffers that a thread keeps for reuse.
-const POOLED_BUFFERS_MAX: usize = 16;
+const POOLED_BUFFERS_MAX: usize = 8;
 /// The largest buffer that is worth keeping, in bytes.
-const POOLED_BUFFER_BYTES_MAX: usize = 1 << 20;
+const POOLED_BUFFER_BYTES_MAX: usize = 2 << 20;
 /// The smallest buffer that is worth keeping, in bytes.
 const POOLED_BUFFER_BYTES_MIN: usize = 4 << 10;
 

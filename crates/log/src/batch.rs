@@ -10,8 +10,8 @@ use crate::record::{self, HEAD_BYTES, KIND_RESERVED_MIN};
 /// Limit of one batch, heads included.
 pub const BATCH_BYTES_MAX: u32 = 2 << 30;
 
-/// Capacity that [`Batch::clear`] keeps for the next use.
-const KEPT_BYTES_MAX: usize = 256 << 10;
+/// Capacity that [`Batch::clear`] keeps for the next use: more than one read of a socket brings.
+const KEPT_BYTES_MAX: usize = 2 << 20;
 
 /// Records that are appended together or not at all.
 #[derive(Debug, Default)]
@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn a_cleared_batch_gives_big_buffers_back() {
         let mut batch = Batch::new();
-        batch.push(1, 0, &[&vec![0; 1 << 20]]);
+        batch.push(1, 0, &[&vec![0; 3 << 20]]);
         batch.clear();
         assert!(batch.bytes.capacity() <= KEPT_BYTES_MAX);
     }

@@ -97,6 +97,8 @@ pub(crate) struct Tail {
     /// The durable position that the last commit record claims.
     claimed: Position,
     spare: Vec<Vec<u8>>,
+    /// What commits have lately written at most, in bytes; small ones make it forget.
+    recent_bytes: u64,
 }
 
 /// How the log ended before this process.
@@ -127,6 +129,7 @@ impl Tail {
             data_end: old.data_end,
             claimed: old.claimed,
             spare: Vec::new(),
+            recent_bytes: 0,
         }
     }
 
@@ -241,7 +244,8 @@ impl Tail {
 
     /// What was taken is in the file.
     pub fn release(&mut self, taken: Taken) {
-        let kept_bytes = IDLE_BUFFER_BYTES.max(2 * taken.bytes as usize);
+        self.recent_bytes = taken.bytes.max(self.recent_bytes / 4 * 3);
+        let kept_bytes = IDLE_BUFFER_BYTES.max(2 * self.recent_bytes as usize);
         drop(taken);
         let runs = std::mem::take(&mut self.writing).runs;
         for mut run in Arc::try_unwrap(runs).unwrap_or_default() {
@@ -250,7 +254,7 @@ impl Tail {
                 self.spare.push(run.bytes);
             }
         }
-        // Buffers of a burst go when a small commit shows that it is over.
+        // Buffers of a burst go when small commits show that it is over.
         self.spare
             .iter_mut()
             .for_each(|bytes| bytes.shrink_to(kept_bytes));
@@ -333,9 +337,9 @@ mod tests {
     }
 
     #[test]
-    fn buffers_of_a_burst_are_given_back_by_a_small_commit() {
+    fn buffers_of_a_burst_are_given_back_by_small_commits() {
         let mut tail = tail();
-        for burst in [20_000, 1] {
+        for burst in std::iter::once(20_000).chain([1; 16]) {
             for _ in 0..burst {
                 append(&mut tail, 100, Pending::Write);
             }

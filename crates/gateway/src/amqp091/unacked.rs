@@ -14,6 +14,8 @@ use std::collections::VecDeque;
 
 /// Tombstones that are tolerated before the ring is packed.
 const TOMBSTONES_FREE: usize = 64;
+/// Room that an empty ring keeps: some 10 KiB of a channel that has been at work.
+const ENTRIES_KEPT: usize = 256;
 
 /// Ring of unsettled deliveries.
 #[derive(Debug)]
@@ -112,8 +114,8 @@ impl<E> Unacked<E> {
         if self.ring.len() - self.live > self.live + TOMBSTONES_FREE {
             self.ring.retain(|(_, entry)| entry.is_some());
         }
-        if self.ring.is_empty() && self.ring.capacity() > TOMBSTONES_FREE {
-            self.ring = VecDeque::new();
+        if self.ring.is_empty() {
+            self.ring.shrink_to(ENTRIES_KEPT);
         }
     }
 }

@@ -126,7 +126,7 @@ fn an_import_that_is_refused_has_changed_nothing() {
     let node = Node::new();
     let end = node.broker.log().end();
     let bad_argument = || Arguments::from_iter([("x-max-length", "x")]);
-    let spoils: [(Spoil, &str); 9] = [
+    let spoils: [(Spoil, &str); 11] = [
         (|all| all.vhosts.clear(), "Please create virtual host \"v\""),
         (
             |all| all.users.clear(),
@@ -135,6 +135,15 @@ fn an_import_that_is_refused_has_changed_nothing() {
         (
             |all| all.permissions[0].read = "(".to_owned(),
             "is not a regular expression",
+        ),
+        // A variable is one in topic permissions alone.
+        (
+            |all| all.permissions[0].write = "0+^{username}".to_owned(),
+            "'0+^{username}' is not a regular expression",
+        ),
+        (
+            |all| all.permissions[0].write = "a".repeat(5000),
+            "it is longer than 4096 bytes",
         ),
         (
             |all| all.vhost_limits[0].1[0].1 = Value::I64(1),

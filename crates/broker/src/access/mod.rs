@@ -38,6 +38,7 @@ pub use grants::{Grants, Resource};
 pub use inclusion::filter_is_within;
 pub use login::{Credentials, Login, PasswordCheck};
 use parking_lot::{Mutex, MutexGuard, RwLock};
+pub(crate) use pattern::{Pattern, TopicPattern};
 pub use scram::ScramVerifier;
 pub use scram_login::ScramLogin;
 pub(crate) use start::RecoveredAccess;
@@ -46,7 +47,6 @@ pub use user::{AccessRefused, Right, User};
 use crate::definitions::{self, Definition};
 use crate::{Broker, LimitsOf, Promise};
 use login::Logins;
-use pattern::{Pattern, TopicPattern};
 
 /// The user that is there from the beginning, and may come from this machine only.
 const GUEST: &str = "guest";

@@ -8,21 +8,14 @@ use std::sync::Arc;
 
 use ferry_core::limits::NAME_BYTES_MAX;
 use ferry_core::routing::{Destination, Exchange, QueueId, Topology};
-use regex::bytes::RegexBuilder;
 
 use super::{Import, ImportError, ImportedBinding};
+use crate::access::{Pattern, TopicPattern};
 use crate::policies::{POLICIES_MAX, Rule, Tier};
 use crate::{
     AccessError, Broker, ConnectionId, DefinitionError, ErrorKind, LimitError, LimitName, LimitsOf,
     ParameterError, Policy, PolicyError, QueueSpec, Vhost, VhostSpec, limits,
 };
-
-/// Names that stand for something else in a pattern.
-const VARIABLES: [&str; 3] = ["{username}", "{vhost}", "{client_id}"];
-/// Largest program that a pattern of a permission may become.
-const PROGRAM_BYTES_MAX: usize = 256 << 10;
-/// How deep groups in such a pattern may nest.
-const PATTERN_DEPTH_MAX: u32 = 32;
 
 /// Checks everything.
 pub(super) fn check(broker: &Broker, import: &Import) -> Result<(), ImportError> {
@@ -143,7 +136,7 @@ fn check_permissions(import: &Import, names: &Names<'_>) -> Result<(), ImportErr
         names.vhost(&one.vhost)?;
         names.user(&one.user, what)?;
         for pattern in [&one.configure, &one.write, &one.read] {
-            check_pattern(pattern, what)?;
+            Pattern::new(pattern).map_err(|why| refused_pattern(what(), pattern, why))?;
         }
     }
     for one in &import.topic_permissions {
@@ -156,30 +149,16 @@ fn check_permissions(import: &Import, names: &Names<'_>) -> Result<(), ImportErr
         names.vhost(&one.vhost)?;
         names.user(&one.user, what)?;
         for pattern in [&one.write, &one.read] {
-            check_pattern(pattern, what)?;
+            TopicPattern::new(pattern, &one.user, &one.vhost)
+                .map_err(|why| refused_pattern(what(), pattern, why))?;
         }
     }
     Ok(())
 }
 
-fn check_pattern(pattern: &str, what: impl FnOnce() -> String) -> Result<(), ImportError> {
-    // What stands for a variable of a topic permission is text.
-    let filled = VARIABLES
-        .iter()
-        .fold(pattern.to_owned(), |text, name| text.replace(name, "x"));
-    let mut builder = RegexBuilder::new(&filled);
-    builder
-        .unicode(false)
-        .size_limit(PROGRAM_BYTES_MAX)
-        .nest_limit(PATTERN_DEPTH_MAX);
-    builder
-        .build()
-        .map(drop)
-        .map_err(|error| ImportError::Pattern {
-            what: what(),
-            pattern: pattern.to_owned(),
-            why: error.to_string(),
-        })
+fn refused_pattern(what: String, pattern: &str, why: String) -> ImportError {
+    let pattern = pattern.to_owned();
+    ImportError::Pattern { what, pattern, why }
 }
 
 fn check_policies(

@@ -93,9 +93,10 @@ fn is_lenient_there(packet_type: PacketType, version: Version, kind: ErrorKind) 
         ErrorKind::Truncated => packet_type == PacketType::Publish && version == Version::V5,
         // Nor do they ask for a topic or an alias of it.
         ErrorKind::PropertyMissing(PropertyId::TopicAlias) => packet_type == PacketType::Publish,
-        // An AUTH or a CONNACK of theirs may leave out the method.
+        // An AUTH, a CONNACK or a CONNECT of theirs may leave out the method.
         ErrorKind::PropertyMissing(PropertyId::AuthenticationMethod) => {
-            matches!(packet_type, PacketType::Auth | PacketType::Connack)
+            let named = [PacketType::Auth, PacketType::Connack, PacketType::Connect];
+            named.contains(&packet_type)
         }
         // Their packets have no side: what only the other may send is accepted.
         ErrorKind::BadReason(_) => {

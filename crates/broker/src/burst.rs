@@ -16,6 +16,7 @@ use ferry_log::{Batch as LogBatch, LogError, Need, Position};
 use crate::definitions::{KIND_BODY, STREAM_BODIES, live_bytes};
 use crate::gather::{GATHER_PREFIX, Gathering};
 use crate::guard::Guarded;
+use crate::notes::Pledged;
 use crate::partition::{Batch, Command};
 use crate::passport::Noted;
 use crate::stats::Flow;
@@ -65,6 +66,8 @@ pub struct Burst {
     pub(crate) wants_ticket: bool,
     /// It is written as one record.
     pub(crate) atomic: bool,
+    /// Notes that go with a publish.
+    pub(crate) pledged: Vec<Pledged>,
     /// What the publisher has to wait for.
     hold: Option<Hold>,
     /// What is to be counted at its exchanges.
@@ -128,6 +131,7 @@ impl Burst {
         self.guarded.clear();
         self.noted.clear();
         self.gatherings.clear();
+        self.pledged.clear();
         self.flow.clear();
         (self.confirms, self.left_out, self.identified) = (false, false, false);
         (self.wants_ticket, self.atomic) = (false, false);

@@ -198,7 +198,8 @@ impl Broker {
         let (mut promise, undecided) = self.record(burst, facts, guarded)?;
         let refused = self.apply_recorded(burst, &fresh, rejected);
         fresh.forget(rejected);
-        if undecided {
+        // Who is told of a refusal must not see the message after a crash.
+        if undecided || refused > 0 {
             promise = self.write_transaction(&Facts::default(), Need::Sync)?;
         }
         Ok((promise, refused))

@@ -3,6 +3,8 @@
 //! Invariants
 //! - Nothing of an atomic burst is seen after a crash, or all of it.
 //! - A ticket that was wanted covers the notes and tags of its burst as it covers publishes.
+//! - A note that goes with a publish is gone if a queue refuses that: the record that says that the
+//!   message is gone says so, too, as it was written down with the note.
 //!
 //! A note is set by one at a time: where two bursts set the same note of a queue at the same time,
 //! and one of them is atomic, the broker and its log may disagree on who was the last.
@@ -10,10 +12,31 @@
 //! Not here: what a queue makes of them (`ferry_core::queue`), how a burst is one record
 //! (`transaction`).
 
+use ferry_core::facts::Change;
 use ferry_core::limits::NOTE_KEYS;
 
-use crate::partition::{Command, SetNote, SetTag};
-use crate::{Broker, Burst, Lease, QueueHandle};
+use crate::partition::{Command, QueuePlace, SetNote, SetTag};
+use crate::{Broker, Burst, ConfirmTag, Lease, QueueHandle};
+
+/// A note that goes with a publish.
+pub(crate) struct Pledged {
+    with: ConfirmTag,
+    partition: u16,
+    queue: QueuePlace,
+    key: u32,
+}
+
+impl Pledged {
+    /// Whether its publish is among those that were refused.
+    pub(crate) fn is_void(&self, refused: &[ConfirmTag]) -> bool {
+        refused.contains(&self.with)
+    }
+
+    /// What is to be written of one that is void.
+    pub(crate) fn taken_back(&self) -> Change {
+        Change::Noted(self.queue.id, self.key, false)
+    }
+}
 
 impl Burst {
     /// Has a queue remember a number below [`NOTE_KEYS`], or forget it.
@@ -26,6 +49,19 @@ impl Burst {
         };
         let place = queue.place();
         self.add(queue.partition, Command::Note { queue: place, note });
+    }
+
+    /// Has a durable queue remember a number with the publish of that tag, in one record; if that
+    /// is refused it does not.
+    pub fn note_with(&mut self, queue: &QueueHandle, key: u32, with: ConfirmTag) {
+        self.note(queue, key, true);
+        self.make_atomic();
+        self.pledged.push(Pledged {
+            with,
+            partition: queue.partition,
+            queue: queue.place(),
+            key,
+        });
     }
 
     /// Has a message keep a number as long as it is in its queue: whoever gets it later is told.
@@ -59,6 +95,20 @@ impl Burst {
 }
 
 impl Broker {
+    /// Has queues forget notes of refused publishes, which is written down already.
+    pub(crate) fn take_back(&self, pledged: &[Pledged], refused: &[ConfirmTag]) {
+        let cx = self.context();
+        for one in pledged.iter().filter(|one| one.is_void(refused)) {
+            let note = SetNote {
+                key: one.key,
+                on: false,
+                recorded: true,
+            };
+            self.partitions[usize::from(one.partition)]
+                .call(&cx, |state| state.set_note(&cx, one.queue, note));
+        }
+    }
+
     /// The tags of the messages in a queue, in their order; none if the queue is gone.
     pub fn tags(&self, queue: &QueueHandle) -> Vec<u32> {
         self.on_partition(queue, |state, _| {

@@ -81,13 +81,19 @@ impl Broker {
         rejected: &mut Vec<ConfirmTag>,
     ) -> usize {
         let mut refused = 0;
+        let pledged = std::mem::take(&mut burst.pledged);
         self.on_each_part(burst, |state, cx, part| {
             let before = rejected.len();
             refused += state.apply_all(cx, part.staged, part.commands.drain(..), rejected);
             fresh
                 .forgotten(&rejected[before..])
                 .for_each(|change| state.note(change));
+            let void = pledged
+                .iter()
+                .filter(|one| one.is_void(&rejected[before..]));
+            void.for_each(|one| state.note(one.taken_back()));
         });
+        self.take_back(&pledged, rejected);
         refused
     }
 

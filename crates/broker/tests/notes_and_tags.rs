@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicU64;
 
 use common::doors::{self, Door, Post, drain, take};
 use common::{HandClock, Node, Seen, Sink};
-use ferry_broker::{NOTE_KEYS, Outcome, Promise, QueueSpec, Ticket};
+use ferry_broker::{ConfirmTag, NOTE_KEYS, Outcome, Promise, QueueSpec, Ticket};
 use ferry_core::arguments::Arguments;
 
 const IN: u32 = 0;
@@ -237,6 +237,32 @@ fn an_atomic_burst_tells_who_was_refused() {
     let refused: Vec<u64> = ticket.rejected().iter().map(|tag| tag.tag).collect();
     assert_eq!((refused, node.ready("other")), (vec![1], 1));
     assert_eq!(notes(&node, "session"), [5], "the door takes it back");
+}
+
+#[test]
+fn a_note_that_goes_with_a_publish_goes_with_its_refusal() {
+    let (node, mut door) = node();
+    node.declare("full", &doors::refusing(0));
+    let start = end(&node);
+    for (queue, tag) in [("full", 1), ("other", 2)] {
+        door.stage(&node, &Post::new("", queue, "m"));
+        let with = ConfirmTag { channel: 1, tag };
+        let key = IN | tag as u32;
+        door.burst.note_with(&node.queue("session"), key, with);
+    }
+    let ticket = submit(&node, &mut door);
+    let refused: Vec<u64> = ticket.rejected().iter().map(|tag| tag.tag).collect();
+    assert_eq!((refused, notes(&node, "session")), (vec![1], vec![2]));
+    let told = offset(ticket.resolved().unwrap());
+    let mut seen = [0, 0];
+    each_cut(&node, start, |node, cut| {
+        let is_noted = notes(&node, "session").contains(&(IN | 1));
+        let is_there = !drain(&node, "full").is_empty();
+        assert_eq!(is_noted, is_there, "{cut} of {told}");
+        assert!(!is_there || cut < told, "{cut} of {told}: it was refused");
+        seen[usize::from(is_there)] += 1;
+    });
+    assert!(seen[0] > 10 && seen[1] > 0, "{seen:?}");
 }
 
 #[test]

@@ -202,19 +202,9 @@ impl<S: Session> Connection<S> {
 
     /// The last words: those of the session, of WebSocket and of TLS.
     async fn say_goodbye(&mut self) {
-        let stopping = self.shared.is_stopping();
         self.drain();
         self.drained().await;
-        if let Some(framed) = self.link.framed()
-            && self.link.level() == 0
-        {
-            let code = if stopping {
-                CloseCode::Away
-            } else {
-                CloseCode::Normal
-            };
-            framed.close(code, "");
-            self.link.urge();
+        if self.close_frames() {
             self.drained().await;
             self.hear_out().await;
         }
@@ -225,6 +215,20 @@ impl<S: Session> Connection<S> {
             self.link.urge();
             self.drained().await;
         }
+    }
+
+    /// The last words of WebSocket, once those of the session have left; whether there are any.
+    pub(crate) fn close_frames(&self) -> bool {
+        let Some(framed) = self.link.framed().filter(|_| self.link.level() == 0) else {
+            return false;
+        };
+        let code = match self.shared.is_stopping() {
+            true => CloseCode::Away,
+            false => CloseCode::Normal,
+        };
+        framed.close(code, "");
+        self.link.urge();
+        true
     }
 
     /// Bytes of an incomplete frame.

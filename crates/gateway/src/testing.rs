@@ -14,7 +14,7 @@
 //! - No runtime, no thread and no clock: what would be done aside, or later, waits in the agenda of
 //!   this thread until [`House::advance`].
 //!
-//! Not here: TLS, WebSocket, PROXY headers (the door's own tests).
+//! Not here: TLS, PROXY headers, the request for a WebSocket (the door's own tests).
 
 mod agenda;
 mod conversation;
@@ -31,6 +31,7 @@ pub(crate) use self::memory::Memory;
 use crate::GatewayConfig;
 pub use crate::connection::Protocol;
 use crate::shared::Shared;
+use crate::websocket::Entered;
 
 /// A gateway without listeners. There is one at a time in a thread.
 pub struct House {
@@ -54,7 +55,14 @@ impl House {
     /// A client connects from this machine, as `user` by its certificate if one is named.
     #[must_use]
     pub fn connect(&self, protocol: Protocol, user: Option<&str>) -> Conversation {
-        Conversation::new(&self.shared, protocol, user, self.now)
+        Conversation::new(&self.shared, protocol, user, None, self.now)
+    }
+
+    /// The same by a WebSocket: a page of this machine, whose request was granted.
+    #[must_use]
+    pub fn connect_page(&self, protocol: Protocol, user: Option<&str>) -> Conversation {
+        let entered = Entered::granted(&self.shared, protocol);
+        Conversation::new(&self.shared, protocol, user, Some(entered), self.now)
     }
 
     /// Time passes, and what was planned for it is done. Who is connected hears of it by

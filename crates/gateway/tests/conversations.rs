@@ -73,6 +73,73 @@ fn bytes_mean_the_same_however_they_are_cut() {
     }
 }
 
+/// What a client of MQTT 5 says whose session is kept for a second.
+fn short_stay() -> Vec<u8> {
+    let (mut out, mut block) = (Vec::new(), Vec::new());
+    let properties = mqtt::write_properties(&mut block, |writer| {
+        writer.session_expiry(1);
+    });
+    let connect = mqtt::Connect {
+        version: mqtt::Version::V5,
+        clean_start: false,
+        keep_alive_seconds: 0,
+        client_id: "short",
+        properties,
+        will: None,
+        user_name: None,
+        password: None,
+    };
+    let written = mqtt::Packet::Connect(connect).write(&mut out, mqtt::Version::V5);
+    written.unwrap();
+    out
+}
+
+#[test]
+fn a_session_does_not_expire_while_its_beginning_is_made_safe() {
+    let mut node = Node::new();
+    let mut client = node.connect(Protocol::Mqtt);
+    client.send(&short_stay());
+    node.settle([&mut client]);
+    assert!(all_of(&client).is_empty(), "nothing is safe yet");
+    node.advance(2_000);
+    node.broker.commit_log().unwrap();
+    node.settle([&mut client]);
+    client.send(b"\x82\x07\x00\x01\x00\x00\x01t\x01");
+    node.settle([&mut client]);
+    node.broker.commit_log().unwrap();
+    node.settle([&mut client]);
+    let told = all_of(&client);
+    assert!(told.ends_with(b"\x90\x04\x00\x01\x00\x01"), "{told:?}");
+}
+
+#[test]
+fn who_goes_before_it_is_let_in_has_its_session_kept_as_long_as_it_asked() {
+    for (is_stopped, time_ms, count) in [
+        (false, 999, 1),
+        (false, 1_000, 0),
+        (true, 999, 1),
+        (true, 1_000, 0),
+    ] {
+        let mut node = Node::new();
+        let mut client = node.connect(Protocol::Mqtt);
+        client.send(&short_stay());
+        node.settle([&mut client]);
+        match is_stopped {
+            true => node.house.stop(),
+            false => client.reset(),
+        }
+        node.settle([&mut client]);
+        node.broker.commit_log().unwrap();
+        node.settle([&mut client]);
+        node.advance(time_ms);
+        let queues = node.broker.vhost("/").unwrap().queues();
+        let kept = queues
+            .iter()
+            .filter(|queue| queue.name().ends_with("short"));
+        assert_eq!(kept.count(), count, "{is_stopped}, after {time_ms} ms");
+    }
+}
+
 #[test]
 fn what_a_lost_client_had_comes_to_the_next() {
     for (way, lose) in [

@@ -9,7 +9,7 @@ const SEEDS: u64 = 12;
 const STEPS: u64 = 200;
 
 #[test]
-fn clients_of_both_protocols_get_what_was_promised() {
+fn clients_of_all_protocols_get_what_was_promised() {
     for seed in 0..SEEDS {
         if let Err(failure) = run_seed(seed, STEPS, Workload::WIRE, false) {
             panic!("{failure}");

@@ -35,7 +35,7 @@ fn kept_by(queue: &Queue) -> Option<SyncPolicy> {
 
 impl State {
     /// Has a queue remember a number, or forget it.
-    pub(super) fn set_note(&mut self, cx: &StateContext<'_>, place: QueuePlace, note: SetNote) {
+    pub(crate) fn set_note(&mut self, cx: &StateContext<'_>, place: QueuePlace, note: SetNote) {
         let set = |queue: &mut Queue, context: &mut Context<'_>| {
             queue.set_note(note.key, note.on, note.recorded, context);
             kept_by(queue)

@@ -34,7 +34,7 @@ use super::subscriptions::Subscription;
 /// Longest expiry of a queue, in seconds: ten years.
 const EXPIRY_S_MAX: u32 = 10 * 365 * 24 * 3600;
 
-/// What a session lasts at least while its client comes back to it, in seconds.
+/// What a session lasts at least while its client comes to it, in seconds.
 const RESUME_S_MIN: u32 = 60;
 
 /// Longest part of a name that is taken from a client as it is, in bytes.
@@ -224,7 +224,8 @@ fn cover(common: &Common, queue: &QueueHandle, notes: &[Note]) -> Promise {
         .unwrap_or(Promise::Now)
 }
 
-/// Makes the queue of a session.
+/// Makes the queue of a session. Until its client is told and consumes from it, which waits for the
+/// disk, nobody uses it.
 pub(crate) fn make(common: &Common, expiry_s: u32) -> Result<(Arc<QueueHandle>, Promise), End> {
     let lasts = expiry_s > 0;
     let name = queue_name(&common.client_id);
@@ -234,7 +235,7 @@ pub(crate) fn make(common: &Common, expiry_s: u32) -> Result<(Arc<QueueHandle>, 
         name,
         lasts,
         !lasts,
-        expires_ms(expiry_s).filter(|_| lasts),
+        expires_ms(expiry_s.max(RESUME_S_MIN)).filter(|_| lasts),
     )
 }
 

@@ -17,6 +17,7 @@ use crate::session::Session;
 use crate::shared::Shared;
 use crate::socket::{ReadHalf, WriteHalf};
 use crate::timer::Timer;
+use crate::websocket::Entered;
 use crate::{amqp091, json, mqtt};
 
 /// Where every client comes from.
@@ -60,6 +61,7 @@ trait Spoken {
     fn poll(&mut self, cx: &mut Context<'_>, watch: &mut Watch) -> Poll<Step>;
     fn poll_drained(&mut self, cx: &mut Context<'_>) -> Poll<()>;
     fn drain(&self);
+    fn close_frames(&self) -> bool;
     fn leave(&self);
     fn keeps(&self) -> usize;
 }
@@ -75,6 +77,10 @@ impl<S: Session> Spoken for Connection<S> {
 
     fn drain(&self) {
         Connection::drain(self);
+    }
+
+    fn close_frames(&self) -> bool {
+        Connection::close_frames(self)
     }
 
     fn leave(&self) {
@@ -102,6 +108,8 @@ pub struct Conversation {
     waker: Waker,
     due: Option<Instant>,
     stage: Stage,
+    /// Whether the last words of a WebSocket were said.
+    farewell: bool,
 }
 
 impl Conversation {
@@ -109,13 +117,17 @@ impl Conversation {
         shared: &Arc<Shared>,
         protocol: Protocol,
         user: Option<&str>,
+        entered: Option<Entered>,
         now: Instant,
     ) -> Conversation {
+        let entered = entered.map(Box::new);
         let socket = Arc::new(Memory::default());
         let connection: Box<dyn Spoken> = match protocol {
-            Protocol::Amqp091 => Box::new(open::<amqp091::Session>(shared, &socket, user, now)),
-            Protocol::Mqtt => Box::new(open::<mqtt::Session>(shared, &socket, user, now)),
-            Protocol::Json => Box::new(open::<json::Session>(shared, &socket, user, now)),
+            Protocol::Amqp091 => Box::new(open::<amqp091::Session>(
+                shared, &socket, user, entered, now,
+            )),
+            Protocol::Mqtt => Box::new(open::<mqtt::Session>(shared, &socket, user, entered, now)),
+            Protocol::Json => Box::new(open::<json::Session>(shared, &socket, user, entered, now)),
         };
         let bell = Arc::new(Bell(AtomicBool::new(true)));
         Conversation {
@@ -125,6 +137,7 @@ impl Conversation {
             bell,
             due: None,
             stage: Stage::Open,
+            farewell: false,
         }
     }
 
@@ -194,7 +207,13 @@ impl Conversation {
         }
         if let Stage::Draining(until) = self.stage {
             let cx = &mut Context::from_waker(&self.waker);
-            if self.connection.poll_drained(cx).is_ready() || until <= now {
+            let mut is_drained = self.connection.poll_drained(cx).is_ready();
+            if is_drained && !self.farewell {
+                self.farewell = true;
+                is_drained =
+                    !self.connection.close_frames() || self.connection.poll_drained(cx).is_ready();
+            }
+            if is_drained || until <= now {
                 self.connection.leave();
                 self.stage = Stage::Over;
             }
@@ -221,6 +240,7 @@ fn open<S: Session>(
     shared: &Arc<Shared>,
     socket: &Arc<Memory>,
     user: Option<&str>,
+    entered: Option<Box<Entered>>,
     now: Instant,
 ) -> Connection<S> {
     let halves = (
@@ -234,5 +254,5 @@ fn open<S: Session>(
         external: user.is_some(),
         certified: user.map(str::to_owned),
     };
-    Connection::new(shared, halves, None, None, arrival, now)
+    Connection::new(shared, halves, None, entered, arrival, now)
 }

@@ -17,6 +17,8 @@ use tungstenite::handshake::server::write_response;
 use tungstenite::http::header::{self, HeaderValue};
 use tungstenite::http::{Request, Response, StatusCode, Version};
 
+#[cfg(feature = "testing")]
+use super::request::Origin;
 use super::request::{Accepted, answer};
 use super::{Content, Deframer, Framed};
 use crate::arrival::{Arrival, Arrived};
@@ -53,6 +55,16 @@ impl Entered {
             deframer: Box::new(Deframer::new(content, early)),
             accepted,
         }
+    }
+
+    /// For a page of this machine whose request was granted.
+    #[cfg(feature = "testing")]
+    pub(crate) fn granted(shared: &Shared, protocol: Protocol) -> Entered {
+        let origin = Origin {
+            is_local: true,
+            is_own: true,
+        };
+        Entered::new(shared, Accepted { protocol, origin }, Vec::new())
     }
 
     /// Takes from who came by a page of elsewhere what the page has without asking.

@@ -13,6 +13,7 @@ use super::found::{Candidate, Was};
 pub use super::found::{Ending, Found, FoundMessage, FoundQueue, State};
 use super::instance::{Instance, Stuck, Waiting};
 use super::queue::QueueModel;
+use super::window::{Fate, Known};
 use super::{Model, Named, Reason, Step};
 use crate::{Checked, violated};
 
@@ -101,7 +102,10 @@ impl Model {
         let tries_end = rules.iter().filter_map(|rules| rules.tries_end()).min();
         let tried = |c: Candidate| (Candidate { tries_end, ..c }, None);
         let mut candidates: Vec<_> = candidates(model).into_iter().map(tried).collect();
-        for (index, found) in messages.iter().enumerate() {
+        // Of two copies of a message, who died may be one of them alone: it chooses first.
+        let mut order: Vec<(usize, &FoundMessage)> = messages.iter().enumerate().collect();
+        order.sort_by_key(|(_, found)| !matches!(found.state, State::Stuck(_)));
+        for (index, found) in order {
             let (message, deaths) = self.identify(&found.seen)?;
             let same = |(_, (c, _)): &(usize, &(Candidate, Option<usize>))| {
                 c.found.is_none() && c.instance.message == message && c.instance.deaths == deaths
@@ -186,14 +190,15 @@ impl Model {
         let present = candidates.iter().filter(|(_, index)| index.is_some());
         let present: BTreeSet<u64> = present.map(|(c, _)| c.instance.number).collect();
         let gone: BTreeSet<u64> = model.gone.iter().map(|gone| gone.instance.number).collect();
-        let lost = |known: &super::window::Known| {
-            let number = known.number;
-            known.durable && !present.contains(&number) && !gone.contains(&number)
+        let fate = |known: &Known| match known.number {
+            _ if ending.keeps(known.step) => Fate::Kept,
+            number if present.contains(&number) => Fate::Kept,
+            number if gone.contains(&number) => Fate::Unsure,
+            _ if known.durable => Fate::Lost,
+            _ => Fate::Kept,
         };
         let mut window = std::mem::take(&mut model.window);
-        window.adopt(&found.ids, self.went_back, |known| {
-            !ending.keeps(known.step) && lost(known)
-        });
+        window.adopt(&found.ids, self.went_back, fate);
         model.window = window;
         model.ready.clear();
         model.delayed.clear();

@@ -27,6 +27,17 @@ pub struct Known {
     pub again: bool,
 }
 
+/// Whether the message that an id came with was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It was.
+    Kept,
+    /// It was not.
+    Lost,
+    /// It is not there; it may have come and gone, or never have come.
+    Unsure,
+}
+
 /// What a queue has seen.
 #[derive(Debug, Clone, Default)]
 pub struct Window {
@@ -118,9 +129,10 @@ impl Window {
         self.pushed_out.retain(|(_, step)| *step > safe);
     }
 
-    /// After a restart: goes on with the ids that were found. If the clock went back it is not
-    /// known since when each of them counts.
-    pub fn adopt(&mut self, found: &BTreeSet<u64>, vague: bool, lost: impl Fn(&Known) -> bool) {
+    /// After a restart: goes on with the ids that were found. Of each that is known `fate` says
+    /// whether its message is there. If the clock went back it is not known since when each of
+    /// them counts.
+    pub fn adopt(&mut self, found: &BTreeSet<u64>, vague: bool, fate: impl Fn(&Known) -> Fate) {
         let pushed_out = std::mem::take(&mut self.pushed_out);
         let back = pushed_out.into_iter().map(|(known, _)| known);
         let here: BTreeSet<u64> = self.entries.iter().map(|known| known.id).collect();
@@ -128,12 +140,15 @@ impl Window {
             .extend(back.filter(|known| !here.contains(&known.id)));
         self.entries.sort_by_key(|known| known.order);
         // What was too old may be all that was found of an id that came again.
-        let again = |known: &&Known| known.again && known.step > 0 && !known.durable;
+        let again = |known: &&Known| {
+            let unsure = !known.durable || fate(known) == Fate::Unsure;
+            known.again && known.step > 0 && unsure
+        };
         let unsure = self.entries.iter().filter(again).map(|known| known.id);
         self.vague.extend(unsure);
         let vague_ids = &self.vague;
         self.entries.retain(|known| {
-            let old = known.again && lost(known) || vague_ids.contains(&known.id);
+            let old = known.again && fate(known) == Fate::Lost || vague_ids.contains(&known.id);
             found.contains(&known.id) && !old
         });
         for known in &mut self.entries {

@@ -1,8 +1,9 @@
 //! A client, whatever it speaks and whatever it is there to show.
 
-use ferry_gateway::testing::{Conversation, Protocol};
+use ferry_gateway::testing::Protocol;
 
 use super::desk::Desk;
+use super::line::MaybeLine;
 use super::pipe::Pipe;
 use crate::Checked;
 
@@ -13,15 +14,26 @@ pub(super) trait Client {
     fn name(&self) -> String;
 
     /// Begins with a connection.
-    fn connect(&mut self, conversation: Conversation, life: u64, desk: &mut Desk<'_>);
+    fn connect(&mut self, pipe: Pipe, life: u64, desk: &mut Desk<'_>);
 
-    fn pipe(&mut self) -> Option<&mut Pipe>;
+    /// Its connection, if it has one.
+    fn line(&self) -> &dyn MaybeLine;
+
+    fn line_mut(&mut self) -> &mut dyn MaybeLine;
+
+    fn pipe(&mut self) -> Option<&mut Pipe> {
+        self.line_mut().line_mut().map(|line| line.pipe())
+    }
 
     /// The number of its connection.
-    fn life(&self) -> Option<u64>;
+    fn life(&self) -> Option<u64> {
+        self.line().line().map(|line| line.life())
+    }
 
     /// Its connection is lost, without a word unless it has said one; gives its end of it.
-    fn lose(&mut self, desk: &mut Desk<'_>) -> Option<Pipe>;
+    fn lose(&mut self, _desk: &mut Desk<'_>) -> Option<Pipe> {
+        self.line_mut().let_go()
+    }
 
     /// It forgets its connection, whose other end does not know of that.
     fn forget(&mut self, desk: &mut Desk<'_>) -> Option<Pipe> {
@@ -29,14 +41,18 @@ pub(super) trait Client {
     }
 
     /// Whether it may do as it likes.
-    fn is_open(&self) -> bool;
+    fn is_open(&self) -> bool {
+        self.line().line().is_some_and(|line| line.is_open())
+    }
 
     /// Why its connection was closed from the other side, if it was.
-    fn closed(&self) -> Option<&str>;
+    fn closed(&self) -> Option<&str> {
+        self.line().line()?.closed()
+    }
 
     /// Whether it has said goodbye, and has heard it.
     fn is_gone(&self) -> bool {
-        false
+        self.line().line().is_some_and(|line| line.is_gone())
     }
 
     /// What is due to it and what it owes; none if all is said.
@@ -83,7 +99,15 @@ pub(super) trait Client {
     fn brace(&mut self, _desk: &mut Desk<'_>) {}
 
     /// The node was down.
-    fn go_down(&mut self) {}
+    fn go_down(&mut self, _desk: &mut Desk<'_>) {}
+
+    /// A step is over; `alone` is who is there without a connection of any time before.
+    fn look_at_clock(&mut self, _alone: bool, _desk: &mut Desk<'_>) {}
+
+    /// Whether it does not come now, where it might.
+    fn stays_away(&self, _desk: &mut Desk<'_>) -> bool {
+        false
+    }
 
     /// The end is near: from now on it leaves nothing behind.
     fn retire(&mut self, _desk: &mut Desk<'_>) {}

@@ -21,6 +21,9 @@ pub(super) const UNACKED: Place = 3;
 /// The one that has room for few, and refuses what is more.
 pub(super) const LIMITED: Place = 4;
 
+/// The topic that is bound to it.
+pub(super) const LIMITED_TOPIC: &str = "f/0";
+
 /// Topics: `t/0` and `t/1`, each bound to the queue of its number.
 pub(super) const TOPICS: usize = 2;
 
@@ -48,6 +51,9 @@ const BODY_BYTES: u64 = 600;
 
 /// Most bytes of the others.
 const LONG_BODY_BYTES: u64 = 12_000;
+
+/// How often a client that goes settles something in the same breath, and once more, in percent.
+pub(super) const LAST_WORDS_PERCENT: u64 = 60;
 
 /// What is known of what the ledger does not have.
 #[derive(Default)]
@@ -80,6 +86,11 @@ impl Desk<'_> {
 /// The place of a session; those who share something have one together.
 pub(super) fn session(client: usize) -> Place {
     QUEUES + client.min(SHARERS)
+}
+
+/// The place of a session that expires.
+pub(super) fn lodging(lodger: usize) -> Place {
+    session(SHARERS) + 1 + lodger
 }
 
 /// Whether a place is of several sessions.

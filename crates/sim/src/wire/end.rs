@@ -60,8 +60,7 @@ impl Wires {
             for client in 0..self.clients.len() {
                 self.act(client, |client, desk| client.settle_all(desk));
             }
-            let mut clients = self.clients.iter();
-            if clients.all(|client| client.open_ends().is_none()) && self.have_sessions_all() {
+            if self.is_all_said() && self.have_sessions_all() {
                 return self.check_calm();
             }
         }
@@ -80,7 +79,7 @@ impl Wires {
     fn have_sessions_all(&self) -> bool {
         let left = self.left();
         let mut names = left.iter().map(|(name, ..)| name);
-        names.all(|name| !name.starts_with("mqtt"))
+        names.all(|name| !name.starts_with("mqtt") && !name.starts_with("json"))
     }
 
     /// Everything that was promised comes; then nothing is left.
@@ -114,9 +113,17 @@ impl Wires {
         violated!("there is no end of it: {:?}, {ends:?}", self.left())
     }
 
-    fn is_drained(&self) -> bool {
-        let mut clients = self.clients.iter();
-        self.left().is_empty() && clients.all(|client| client.open_ends().is_none())
+    fn is_drained(&mut self) -> bool {
+        self.left().is_empty() && self.is_all_said()
+    }
+
+    /// Whether nobody owes anything to anybody.
+    fn is_all_said(&mut self) -> bool {
+        let mut clients = self.clients.iter_mut();
+        clients.all(|client| {
+            let is_answered = client.pipe().is_none_or(|pipe| pipe.is_answered());
+            is_answered && client.open_ends().is_none()
+        })
     }
 
     /// Queues with messages, and how many.

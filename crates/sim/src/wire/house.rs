@@ -8,13 +8,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ferry_broker::{Broker, Clock as _, ConnectionId, Delivery, Options, SyncPolicy};
+use ferry_broker::{Account, Broker, Clock as _, ConnectionId, Delivery, Options, SyncPolicy};
 use ferry_gateway::testing::House;
 use ferry_gateway::{GatewayConfig, MqttConfig};
 use ferry_log::testing::{Crash, Fault, FaultyDisk};
 use ferry_log::{LogError, Position};
 
-use super::{Wires, retained, tx};
+use super::{USER, Wires, retained, tx};
 use crate::body::message_of;
 use crate::clock::VirtualClock;
 use crate::{Checked, Violation, violated};
@@ -27,6 +27,14 @@ const MEMORY_HIGH_BYTES: u64 = 256 << 10;
 
 /// Most that passes at once, in milliseconds.
 const TIME_MS_MAX: u64 = 6_000;
+
+/// The password of the user that everybody is, and its hash: one that costs next to nothing, with
+/// what SCRAM needs, so that it stays as it is.
+pub(super) const PASSWORD: &str = "wire";
+const PASSWORD_HASH: &str = "$argon2id$v=19$m=8,t=1,p=1$ZmVycnkgc2ltdWxhdGlvbg$\
+    r/PXfeJVyNgd2uDbnCSHgZ0C1rWvAPedvbd2kLMLaQs \
+    $scram-sha-256$i=4096$ZmVycnk$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA$\
+    AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 /// Opens a broker on `disk`.
 fn open_broker(
@@ -74,6 +82,19 @@ pub(super) fn open(
 }
 
 impl Wires {
+    /// Gives everybody a password.
+    pub(super) fn let_in_users(&mut self) -> Checked {
+        let account = Account {
+            name: USER.into(),
+            password_hash: Some(PASSWORD_HASH.to_owned()),
+            tags: Vec::new(),
+        };
+        match self.broker.set_user(account) {
+            Ok(_) => self.commit(),
+            Err(error) => violated!("no password can be set: {error}"),
+        }
+    }
+
     /// Whether an error of the disk is nothing to wonder at.
     fn excuse(&self, what: &str, error: impl std::fmt::Display) -> Checked {
         match self.fault_armed || self.disk_limited {
@@ -102,6 +123,7 @@ impl Wires {
     pub(super) fn pass(&mut self, time_ms: u64) {
         self.clock.advance(time_ms);
         self.house.advance(Duration::from_millis(time_ms));
+        self.broker.tick();
     }
 
     /// The disk will have no room soon.
@@ -208,7 +230,7 @@ impl Wires {
                 self.listen(client, true)?;
             }
             drop(self.lose(client));
-            self.clients[client].go_down();
+            self.act(client, |client, desk| client.go_down(desk));
         }
         match by_force {
             true => self.books.wills.fail(),

@@ -13,7 +13,7 @@
 //! - A copy that may be there twice, because its publisher had to send it again, is only asked
 //!   whether it ever came.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ferry_log::Position;
 
@@ -39,6 +39,8 @@ pub(super) struct Sent {
     pub(super) assured: bool,
     /// It is there once, however often it was sent.
     pub(super) once: bool,
+    /// The topic that everybody watches who watches it.
+    pub(super) topic: Option<usize>,
 }
 
 impl Sent {
@@ -49,6 +51,7 @@ impl Sent {
             persistent: true,
             assured: true,
             once: true,
+            topic: None,
         }
     }
 }
@@ -99,8 +102,8 @@ pub(super) struct Ledger {
     copies: BTreeMap<(Place, u64), Copy>,
     /// The last first delivery of an author's messages to a reader.
     last: BTreeMap<(Place, Author, Reader), u64>,
-    /// A place from which things may go to somebody who is gone.
-    leaks: Option<Place>,
+    /// Places from which things may go to somebody who is gone, or that may be gone themselves.
+    leaks: BTreeSet<Place>,
 }
 
 impl Ledger {
@@ -117,7 +120,7 @@ impl Ledger {
                 state: State::Owed,
                 served: false,
                 seen: false,
-                excused: self.leaks == Some(*place),
+                excused: self.leaks.contains(place),
             };
             self.copies.insert((*place, id), copy);
         }
@@ -159,12 +162,40 @@ impl Ledger {
             return violated!("{id} is refused, which is for {places:?}");
         }
         match self.copies.get_mut(&(by, id)) {
-            Some(copy) if copy.state == State::Owed && !copy.seen => {
+            // What came before a crash may have been lost in it, and been sent again.
+            Some(copy) if [State::Owed, State::Unsure].contains(&copy.state) && !copy.seen => {
                 copy.state = State::Gone;
                 Ok(())
             }
             _ => violated!("{id} is refused, and has been delivered"),
         }
+    }
+
+    /// It was not taken at all, which nobody may have seen.
+    pub(super) fn withdraw(&mut self, id: u64) -> Checked {
+        for ((_, of), copy) in &mut self.copies {
+            if *of == id && (copy.state != State::Owed || copy.seen) {
+                return violated!("{id} was not taken, and has been delivered");
+            }
+            if *of == id {
+                copy.state = State::Gone;
+            }
+        }
+        Ok(())
+    }
+
+    /// Of a message of that topic: who has published it, and whether it comes once.
+    pub(super) fn of_topic(&self, topic: usize, id: u64) -> Option<(Author, bool)> {
+        let message = self.messages.get(&id)?;
+        let Sent { author, once, .. } = message.sent;
+        (message.sent.topic == Some(topic)).then_some((author, once || !message.again))
+    }
+
+    /// A message of that topic that was published behind `floor`, was confirmed, and is not `seen`.
+    pub(super) fn missing(&self, topic: usize, floor: u64, seen: &BTreeSet<u64>) -> Option<u64> {
+        let later = self.messages.range(floor + 1..);
+        let mut owed = later.filter(|(_, one)| one.confirmed && one.sent.topic == Some(topic));
+        owed.find(|(id, _)| !seen.contains(id)).map(|(id, _)| *id)
     }
 
     /// A client reads a delivery; gives the message's number.
@@ -235,19 +266,31 @@ impl Ledger {
         }
     }
 
-    /// Somebody is gone who took from there without an acknowledgement: what is on its way may be
-    /// lost, until it is clear that nobody is taken for them any more.
+    /// Somebody is gone who took from there without an acknowledgement, or the place itself may be:
+    /// what is there and what comes may be lost, until it is clear that this is over.
     pub(super) fn leak(&mut self, place: Place) {
-        self.leaks = Some(place);
+        self.leaks.insert(place);
         let there = self.copies.iter_mut().filter(|((at, _), _)| *at == place);
         for (_, copy) in there.filter(|(_, copy)| copy.state == State::Owed) {
             copy.excused = true;
         }
     }
 
-    /// Nobody is taken for somebody who is gone.
-    pub(super) fn seal(&mut self) {
-        self.leaks = None;
+    /// Nothing that comes there from now on is lost.
+    pub(super) fn seal(&mut self, place: Place) {
+        self.leaks.remove(&place);
+    }
+
+    /// A place was gone, and is a new one: what was confirmed before does not come there.
+    pub(super) fn vacate(&mut self, place: Place) {
+        self.leak(place);
+        let there = self.copies.iter_mut().filter(|((at, _), _)| *at == place);
+        for ((_, id), copy) in there {
+            copy.excused = true;
+            if self.messages.get(id).is_some_and(|one| one.confirmed) {
+                copy.state = State::Gone;
+            }
+        }
     }
 
     /// A connection is lost: what it had comes again, what it has said may not have been heard.

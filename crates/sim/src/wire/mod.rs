@@ -1,5 +1,5 @@
-//! Wires: clients that speak AMQP 0-9-1 and MQTT, byte by byte, with the real sessions of the
-//! doors, over a node that crashes on a disk that fails.
+//! Wires: clients that speak AMQP 0-9-1, MQTT and `ferrymq.json`, byte by byte, with the real
+//! sessions of the doors, on sockets and WebSockets, over a node that crashes on a disk that fails.
 //!
 //! ```text
 //! client --bytes, in pieces--> connection --> session --> broker --> log --> faulty disk
@@ -10,7 +10,7 @@
 //! close channels, are lost in the middle of a frame and come back; bytes are cut anywhere, some
 //! clients read slowly, some connections stay with nobody at their end. Others are there for one
 //! thing each: transactions (`tx`), wills (`will`), retained messages (`retained`), a stream
-//! (`stream`).
+//! (`stream`), sessions that expire (`lodger`).
 //!
 //! Invariants
 //! - What is checked is what clients have said and heard (`amqp`, `mqtt`, `ledger`, and the book
@@ -18,38 +18,45 @@
 //!   is left anywhere.
 //! - A connection gets a turn when something has woken it, in an order that chance decides.
 //!
-//! Not here: TLS, WebSocket and JSON, log-ins with passwords, threads.
+//! Not here: TLS, the request for a WebSocket, log-ins by AMQP and MQTT with passwords, threads.
 
 mod amqp;
 mod client;
 mod desk;
 mod end;
 mod house;
+mod json;
 mod ledger;
 mod line;
+mod lodger;
 mod mix;
 mod mqtt;
 mod pipe;
 mod retained;
 mod stream;
 mod tx;
+mod web;
 mod will;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ferry_broker::{Broker, Clock as _};
-use ferry_gateway::testing::{Conversation, House};
+use ferry_gateway::testing::{Conversation, House, Protocol};
 use ferry_log::testing::{FaultyDisk, Random};
 
 use self::amqp::AmqpClient;
 use self::client::Client;
-use self::desk::{AMQP_CLIENTS, Books, Desk, MQTT_CLIENTS};
+use self::desk::{AMQP_CLIENTS, Books, Desk, MQTT_CLIENTS, UNACKED};
+use self::json::{JSON_CLIENTS, JsonClient};
 use self::ledger::Ledger;
+use self::lodger::{LODGERS, Lodger};
 use self::mqtt::MqttClient;
 use self::pipe::Pipe;
 use self::retained::{Looker, RETAINERS, Retainer};
 use self::stream::StreamClient;
 use self::tx::TxClient;
+use self::web::Web;
 use self::will::WillClient;
 use crate::clock::VirtualClock;
 use crate::life::Life;
@@ -70,10 +77,13 @@ const TURNS_MAX: u32 = 10_000;
 const PAIR: usize = 2;
 
 /// How many clients publish in a step in which some do, or settle.
-const FEW: usize = 3;
+const FEW: usize = 4;
 
 /// How many clients talk in a step, in percent.
 const TALKERS_PERCENT: u64 = 60;
+
+/// How many connections are WebSockets, where that is left open, in percent.
+const WEB_PERCENT: u64 = 20;
 
 /// How many connections miss their turns in a step, in percent.
 const LATE_PERCENT: u64 = 20;
@@ -116,6 +126,12 @@ fn everybody() -> Vec<Box<dyn Client>> {
     for number in 0..RETAINERS {
         all.push(Box::new(Retainer::new(number)));
     }
+    for number in 0..JSON_CLIENTS {
+        all.push(Box::new(JsonClient::new(number)));
+    }
+    for number in 0..LODGERS {
+        all.push(Box::new(Lodger::new(number)));
+    }
     all.push(Box::<Looker>::default());
     all.push(Box::<StreamClient>::default());
     all
@@ -149,6 +165,7 @@ impl Life for Wires {
     }
 
     fn begin(&mut self) -> Checked {
+        self.let_in_users()?;
         self.get_ready()
     }
 
@@ -187,8 +204,12 @@ impl Life for Wires {
         self.turns(true)?;
         self.look_for_failure();
         self.note_worked_off();
-        if self.ghosts.is_empty() {
-            self.ledger.seal();
+        let alone = self.ghosts.is_empty();
+        if alone {
+            self.ledger.seal(UNACKED);
+        }
+        for client in 0..self.clients.len() {
+            self.act(client, |client, desk| client.look_at_clock(alone, desk));
         }
         if self.broker.failed().is_some() {
             return self.after_failure();
@@ -251,10 +272,16 @@ impl Wires {
         self.next_life += 1;
         let (name, protocol) = (self.clients[client].name(), self.clients[client].protocol());
         self.trace.line(format!("  {name} connects as {life}"));
-        let conversation = self.house.connect(protocol, Some(USER));
-        self.act(client, |client, desk| {
-            client.connect(conversation, life, desk)
-        });
+        let texts = protocol == Protocol::Json;
+        let (conversation, web) = match texts || self.random.chance(WEB_PERCENT) {
+            true => (
+                self.house.connect_page(protocol, Some(USER)),
+                Some(Web::new(texts, &mut self.random)),
+            ),
+            false => (self.house.connect(protocol, Some(USER)), None),
+        };
+        let pipe = Pipe::new(conversation, web, &mut self.random);
+        self.act(client, |client, desk| client.connect(pipe, life, desk));
     }
 
     /// The connection of a client is lost to it; gives its end.
@@ -302,6 +329,11 @@ impl Wires {
             if !self.random.chance(TALKERS_PERCENT) {
                 continue;
             }
+            let is_away = self.clients[client].life().is_none()
+                && self.act(client, |client, desk| client.stays_away(desk));
+            if is_away {
+                continue;
+            }
             self.connect(client);
             if let Some(pipe) = self.clients[client].pipe() {
                 pipe.push(&mut self.random);
@@ -322,6 +354,8 @@ impl Wires {
             ),
             false => (usize::MAX, 0),
         };
+        // What is done aside is done at once.
+        self.house.advance(Duration::ZERO);
         let now = self.house.now();
         for _ in 0..TURNS_MAX {
             let mut more = false;
@@ -352,7 +386,7 @@ impl Wires {
             true => pipe.pull_all(),
             false => pipe.pull(&mut self.random),
         };
-        let heard = self.act(client, |client, desk| client.hear(&bytes, desk));
+        let heard = self.act(client, |client, desk| client.hear(&bytes?, desk));
         heard.map_err(|violation| {
             let name = self.clients[client].name();
             Violation(format!("{name}: {violation}"))

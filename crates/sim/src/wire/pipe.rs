@@ -1,4 +1,5 @@
-//! A client's end of a connection: bytes go in pieces, and the client reads when it likes.
+//! A client's end of a connection: bytes go in pieces, and the client reads when it likes. It is a
+//! socket, or a WebSocket.
 //!
 //! Invariants
 //! - Bytes keep their order in both directions; only a break loses some, and then all behind them.
@@ -7,6 +8,9 @@ use std::time::Instant;
 
 use ferry_gateway::testing::Conversation;
 use ferry_log::testing::Random;
+
+use super::web::Web;
+use crate::Checked;
 
 /// How many connections have a client that reads slowly, in percent.
 const SLOW_PERCENT: u64 = 25;
@@ -17,20 +21,25 @@ const SLOW_BYTES: u64 = 400;
 /// A client's end of a connection.
 pub(super) struct Pipe {
     conversation: Conversation,
-    /// What the client has said and its network has not carried yet.
+    web: Option<Web>,
+    /// What the client has said.
+    said: Vec<u8>,
+    /// The bytes of that which its network has not carried yet.
     outgoing: Vec<u8>,
     slow: bool,
 }
 
 impl Pipe {
     /// The end of a connection that was just made.
-    pub(super) fn new(conversation: Conversation, random: &mut Random) -> Pipe {
+    pub(super) fn new(conversation: Conversation, web: Option<Web>, random: &mut Random) -> Pipe {
         let slow = random.chance(SLOW_PERCENT);
         if slow {
             conversation.set_room(Some(1 + random.below(2 * SLOW_BYTES) as usize));
         }
         Pipe {
             conversation,
+            web,
+            said: Vec::new(),
             outgoing: Vec::new(),
             slow,
         }
@@ -38,11 +47,43 @@ impl Pipe {
 
     /// Where the client puts what it says.
     pub(super) fn out(&mut self) -> &mut Vec<u8> {
-        &mut self.outgoing
+        &mut self.said
+    }
+
+    /// The client says nothing more, and that it is so. None may be said but on a WebSocket.
+    pub(super) fn say_close(&mut self) {
+        self.wrap();
+        if let Some(web) = &mut self.web {
+            web.say_close(&mut self.outgoing);
+        }
+    }
+
+    /// What a WebSocket was closed with from the other side, if it was.
+    pub(super) fn closed(&self) -> Option<&str> {
+        self.web.as_ref()?.closed()
+    }
+
+    /// Whether a WebSocket was closed as the client has said, behind all that it has said.
+    pub(super) fn is_echoed(&self) -> bool {
+        self.web.as_ref().is_some_and(Web::is_echoed)
+    }
+
+    /// Whether the other side has answered what was asked below the protocol.
+    pub(super) fn is_answered(&self) -> bool {
+        self.web.as_ref().is_none_or(Web::is_answered)
+    }
+
+    fn wrap(&mut self) {
+        match &mut self.web {
+            Some(web) => web.wrap(&self.said, &mut self.outgoing),
+            None => self.outgoing.extend_from_slice(&self.said),
+        }
+        self.said.clear();
     }
 
     /// The network carries a part of what was said.
     pub(super) fn push(&mut self, random: &mut Random) {
+        self.wrap();
         let all = self.outgoing.len() as u64;
         let count = match random.below(8) {
             0 => random.below(all + 1),
@@ -56,23 +97,32 @@ impl Pipe {
 
     /// All of it.
     pub(super) fn push_all(&mut self) {
+        self.wrap();
         self.conversation.send(&self.outgoing);
         self.outgoing.clear();
     }
 
     /// The client reads some of what has come.
-    pub(super) fn pull(&mut self, random: &mut Random) -> Vec<u8> {
+    pub(super) fn pull(&mut self, random: &mut Random) -> Checked<Vec<u8>> {
         let bytes_max = match (self.slow, random.below(4)) {
             (true, _) => random.below(SLOW_BYTES) as usize,
             (false, 0) => random.below(100) as usize,
             (false, _) => usize::MAX,
         };
-        self.conversation.take(bytes_max)
+        self.take(bytes_max)
+    }
+
+    fn take(&mut self, bytes_max: usize) -> Checked<Vec<u8>> {
+        let bytes = self.conversation.take(bytes_max);
+        match &mut self.web {
+            Some(web) => web.unwrap(&bytes),
+            None => Ok(bytes),
+        }
     }
 
     /// All of it.
-    pub(super) fn pull_all(&mut self) -> Vec<u8> {
-        self.conversation.take(usize::MAX)
+    pub(super) fn pull_all(&mut self) -> Checked<Vec<u8>> {
+        self.take(usize::MAX)
     }
 
     /// From now on the client reads as fast as it can.
@@ -88,7 +138,7 @@ impl Pipe {
 
     /// Whether everything that was said has been worked off.
     pub(super) fn is_worked_off(&self) -> bool {
-        self.outgoing.is_empty() && self.unread() == 0
+        self.said.is_empty() && self.outgoing.is_empty() && self.unread() == 0
     }
 
     /// Whether the other side has ended it, and nothing more can be read.

@@ -8,7 +8,7 @@ use super::Running;
 use super::sources::OWN;
 use crate::link::event;
 use crate::mqtt::common::End;
-use crate::mqtt::store::{KeptId, Note};
+use crate::mqtt::store::KeptId;
 use crate::mqtt::turn::Turn;
 use crate::mqtt::wire::Leftovers;
 
@@ -66,7 +66,7 @@ impl Running {
                 turn.staging().settle(queue, lease, Outcome::Accept);
             }
         }
-        self.forget_refused(refused, turn);
+        self.forget_refused(refused);
         self.keep_ids(tags, turn);
         for source in cancelled {
             if source == OWN {
@@ -85,12 +85,9 @@ impl Running {
     }
 
     /// The client may publish under these ids again: what it did was not taken.
-    pub(super) fn forget_refused(&mut self, ids: Vec<u16>, turn: &mut Turn<'_>) {
+    pub(super) fn forget_refused(&mut self, ids: Vec<u16>) {
         for id in ids {
             self.received.remove(&id);
-            if let Some(queue) = self.sources.lasting_queue() {
-                turn.staging().note(queue, Note::Received(id).key(), false);
-            }
         }
     }
 

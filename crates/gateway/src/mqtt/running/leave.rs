@@ -111,7 +111,7 @@ impl Running {
             let done = std::mem::take(&mut state.wire.leftovers.done);
             (flights, done, state.wire.take_refused())
         });
-        self.forget_refused(refused, turn);
+        self.forget_refused(refused);
         for (source, lease) in done {
             if let Some(queue) = self.sources.queue(source) {
                 turn.staging().settle(queue, lease, Outcome::Accept);

@@ -196,9 +196,8 @@ impl Running {
     fn note_received(&mut self, id: u16, turn: &mut Turn<'_>) {
         self.received.insert(id);
         if let Some(queue) = self.sources.lasting_queue() {
-            let burst = turn.staging();
-            burst.note(queue, Note::Received(id).key(), true);
-            burst.make_atomic();
+            let (key, with) = (Note::Received(id).key(), Ack::confirm_tag(id));
+            turn.staging().note_with(queue, key, with);
         }
     }
 

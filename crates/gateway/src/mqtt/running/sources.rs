@@ -61,7 +61,9 @@ impl Sources {
 
     /// The session's own queue, if it outlives the connection.
     pub(super) fn lasting_queue(&self) -> Option<&Arc<QueueHandle>> {
-        self.queue(OWN).filter(|queue| queue.durable())
+        let stored = || self.stored.as_ref()?.queue.as_ref();
+        let queue = self.queue(OWN).or_else(stored);
+        queue.filter(|queue| queue.durable())
     }
 
     /// The place of what is shared so, and how.
@@ -177,7 +179,8 @@ impl Sources {
     /// What is shared.
     pub(super) fn all_shared(&self) -> impl Iterator<Item = &Shared> {
         let all = self.list.iter().flatten();
-        all.filter_map(|one| one.shared.as_ref())
+        let stored = self.stored.iter().flat_map(|stored| &stored.shared);
+        all.filter_map(|one| one.shared.as_ref()).chain(stored)
     }
 
     /// Consumes from a source, in the way that its subscriptions need.

@@ -21,11 +21,12 @@ mod say;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use amqp091::ChannelInput;
-use ferry_gateway::testing::{Conversation, Protocol};
+use ferry_gateway::testing::Protocol;
 
 use super::client::Client;
 use super::desk::{Desk, QUEUES};
 use super::ledger::Place;
+use super::line::{Line, MaybeLine};
 use super::pipe::Pipe;
 use crate::Checked;
 
@@ -118,6 +119,32 @@ struct Connection {
     closed: Option<String>,
 }
 
+impl Line for Connection {
+    fn pipe(&mut self) -> &mut Pipe {
+        &mut self.pipe
+    }
+
+    fn into_pipe(self) -> Pipe {
+        self.pipe
+    }
+
+    fn life(&self) -> u64 {
+        self.life
+    }
+
+    fn closed(&self) -> Option<&str> {
+        self.closed.as_deref()
+    }
+
+    fn is_open(&self) -> bool {
+        self.stage == Stage::Open
+    }
+
+    fn is_gone(&self) -> bool {
+        self.stage == Stage::Gone
+    }
+}
+
 /// A client.
 pub(super) struct AmqpClient {
     number: usize,
@@ -145,8 +172,7 @@ impl Client for AmqpClient {
         format!("amqp {}", self.number)
     }
 
-    fn connect(&mut self, conversation: Conversation, life: u64, desk: &mut Desk<'_>) {
-        let mut pipe = Pipe::new(conversation, desk.random);
+    fn connect(&mut self, mut pipe: Pipe, life: u64, _desk: &mut Desk<'_>) {
         pipe.out().extend_from_slice(&amqp091::handshake::REPLY);
         self.connection = Some(Connection {
             pipe,
@@ -159,34 +185,18 @@ impl Client for AmqpClient {
         });
     }
 
-    fn pipe(&mut self) -> Option<&mut Pipe> {
-        self.connection
-            .as_mut()
-            .map(|connection| &mut connection.pipe)
+    fn line(&self) -> &dyn MaybeLine {
+        &self.connection
     }
 
-    fn life(&self) -> Option<u64> {
-        self.connection.as_ref().map(|connection| connection.life)
+    fn line_mut(&mut self) -> &mut dyn MaybeLine {
+        &mut self.connection
     }
 
     fn lose(&mut self, desk: &mut Desk<'_>) -> Option<Pipe> {
         let mut connection = self.connection.take()?;
         connection.leak(desk);
         Some(connection.pipe)
-    }
-
-    fn is_open(&self) -> bool {
-        let open = |connection: &Connection| connection.stage == Stage::Open;
-        self.connection.as_ref().is_some_and(open)
-    }
-
-    fn closed(&self) -> Option<&str> {
-        self.connection.as_ref()?.closed.as_deref()
-    }
-
-    fn is_gone(&self) -> bool {
-        let gone = |connection: &Connection| connection.stage == Stage::Gone;
-        self.connection.as_ref().is_some_and(gone)
     }
 
     fn open_ends(&self) -> Option<String> {

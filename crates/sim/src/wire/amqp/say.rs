@@ -9,7 +9,9 @@ use super::{
     queue_name,
 };
 use crate::body;
-use crate::wire::desk::{Desk, LIMITED, QUEUES, TOPICS, UNACKED, places_of};
+use crate::wire::desk::{
+    Desk, LAST_WORDS_PERCENT, LIMITED, LIMITED_TOPIC, QUEUES, TOPICS, UNACKED, places_of,
+};
 use crate::wire::ledger::{Place, Sent};
 
 /// Most publishes at a time.
@@ -141,8 +143,11 @@ impl Connection {
             ..queue::Declare::default()
         };
         self.ask(declare, Due::Method("queue.declare_ok"));
-        if place < TOPICS {
-            let key = format!("t.{place}");
+        let key = match place {
+            LIMITED => Some(LIMITED_TOPIC.replace('/', ".")),
+            place => (place < TOPICS).then(|| format!("t.{place}")),
+        };
+        if let Some(key) = key {
             let bind = queue::Bind {
                 queue: short(&name),
                 exchange: ShortStr::lit("amq.topic"),
@@ -251,10 +256,12 @@ impl AmqpClient {
         };
         for _ in 0..=desk.random.below(BURST_MAX) {
             let author = connection.life;
+            let mut watched = None;
             let (exchange, key, places) = match desk.random.below(10) {
                 0 => ("", "nobody".to_owned(), Vec::new()),
                 1..=4 => {
                     let topic = desk.random.below(TOPICS as u64) as usize;
+                    watched = Some(topic);
                     ("amq.topic", format!("t.{topic}"), places_of(topic))
                 }
                 5 => {
@@ -272,6 +279,7 @@ impl AmqpClient {
             let sent = Sent {
                 persistent,
                 assured: persistent,
+                topic: watched,
                 ..Sent::new(author, places)
             };
             let id = connection.publish(exchange, &key, sent, desk);
@@ -384,8 +392,13 @@ impl AmqpClient {
         }
     }
 
-    /// Says goodbye, if it can.
+    /// Says goodbye, if it can; often right behind something else.
     pub(super) fn close(&mut self, desk: &mut Desk<'_>) -> bool {
+        if let Some(connection) = self.consuming() {
+            while desk.random.chance(LAST_WORDS_PERCENT) {
+                connection.settle(desk);
+            }
+        }
         let Some(connection) = self.open() else {
             return false;
         };

@@ -6,10 +6,8 @@
 use amqp091::content::{ContentLimits, Input, Message};
 use amqp091::method::{basic, channel, connection};
 use amqp091::{ChannelInput, FrameKind, LongStr, Method, ShortStr, frame};
-use ferry_gateway::testing::Conversation;
 
-use super::Unread;
-use crate::wire::desk::Desk;
+use super::{Line, Telling, Unread};
 use crate::wire::pipe::Pipe;
 use crate::{Checked, Violation, violated};
 
@@ -36,10 +34,10 @@ enum Stage {
 
 /// A connection.
 pub(in crate::wire) struct AmqpLine {
-    pub(in crate::wire) pipe: Pipe,
-    pub(in crate::wire) life: u64,
+    pipe: Pipe,
+    life: u64,
     /// What the other side has closed it for.
-    pub(in crate::wire) closed: Option<String>,
+    closed: Option<String>,
     stage: Stage,
     unread: Unread,
     input: ChannelInput,
@@ -58,8 +56,7 @@ pub(in crate::wire) fn short(text: &str) -> ShortStr<'_> {
 }
 
 impl AmqpLine {
-    pub(in crate::wire) fn new(conversation: Conversation, life: u64, desk: &mut Desk<'_>) -> Self {
-        let mut pipe = Pipe::new(conversation, desk.random);
+    pub(in crate::wire) fn new(mut pipe: Pipe, life: u64) -> AmqpLine {
         pipe.out().extend_from_slice(&amqp091::handshake::REPLY);
         AmqpLine {
             pipe,
@@ -69,15 +66,6 @@ impl AmqpLine {
             unread: Unread::default(),
             input: ChannelInput::default(),
         }
-    }
-
-    pub(in crate::wire) fn is_open(&self) -> bool {
-        self.stage == Stage::Open
-    }
-
-    /// Whether it has said goodbye, and has heard it.
-    pub(in crate::wire) fn is_gone(&self) -> bool {
-        self.stage == Stage::Gone
     }
 
     /// Says something on its channel.
@@ -105,57 +93,6 @@ impl AmqpLine {
         };
         Method::from(close).write_frame(self.pipe.out(), 0);
         self.stage = Stage::Leaving;
-    }
-
-    /// All that has come by now; what is read of it is told to `keep`.
-    pub(in crate::wire) fn gather(&mut self, bytes: &[u8]) -> Vec<u8> {
-        self.unread.with(bytes)
-    }
-
-    pub(in crate::wire) fn keep(&mut self, all: Vec<u8>, read: usize) {
-        self.unread.keep(all, read);
-    }
-
-    /// The next that is for the client, behind `at`.
-    pub(in crate::wire) fn next<'a>(
-        &mut self,
-        all: &'a [u8],
-        at: &mut usize,
-    ) -> Checked<Option<Heard<'a>>> {
-        loop {
-            let parsed = frame::parse(&all[*at..], FRAME_BYTES_MAX);
-            let parsed = parsed.map_err(|error| Violation(error.to_string()))?;
-            let Some(frame) = parsed else {
-                return Ok(None);
-            };
-            *at += frame.size;
-            if frame.channel == 0 {
-                if frame.kind != FrameKind::Method {
-                    return violated!("a {:?} on channel 0", frame.kind);
-                }
-                let method = Method::decode(frame.payload);
-                let method = method.map_err(|error| Violation(error.to_string()))?;
-                match self.hear_connection(method)? {
-                    true => return Ok(Some(Heard::Opened)),
-                    false => continue,
-                }
-            }
-            let input = self.input.accept(frame, LIMITS);
-            match input.map_err(|error| Violation(error.to_string()))? {
-                Input::Incomplete => {}
-                Input::Oversized { body_bytes, .. } => {
-                    return violated!("a body of {body_bytes} bytes");
-                }
-                Input::Method(Method::ChannelClose(close)) => {
-                    let text = close.reply_text.as_str_lossy();
-                    return violated!("the channel is closed: {} {text}", close.reply_code);
-                }
-                // What comes behind a goodbye is not looked at.
-                _ if self.stage == Stage::Leaving => {}
-                Input::Method(method) => return Ok(Some(Heard::Method(method))),
-                Input::Message(message) => return Ok(Some(Heard::Content(message))),
-            }
-        }
     }
 
     /// Whether it is open by now.
@@ -197,5 +134,76 @@ impl AmqpLine {
             (stage, method) => return violated!("{} while it is {stage:?}", method.name()),
         }
         Ok(false)
+    }
+}
+
+impl Line for AmqpLine {
+    fn pipe(&mut self) -> &mut Pipe {
+        &mut self.pipe
+    }
+
+    fn into_pipe(self) -> Pipe {
+        self.pipe
+    }
+
+    fn life(&self) -> u64 {
+        self.life
+    }
+
+    fn closed(&self) -> Option<&str> {
+        self.closed.as_deref()
+    }
+
+    fn is_open(&self) -> bool {
+        self.stage == Stage::Open
+    }
+
+    fn is_gone(&self) -> bool {
+        self.stage == Stage::Gone
+    }
+}
+
+impl Telling for AmqpLine {
+    type Heard<'a> = Heard<'a>;
+
+    fn unread(&mut self) -> &mut Unread {
+        &mut self.unread
+    }
+
+    fn next<'a>(&mut self, all: &'a [u8], at: &mut usize) -> Checked<Option<Heard<'a>>> {
+        loop {
+            let parsed = frame::parse(&all[*at..], FRAME_BYTES_MAX);
+            let parsed = parsed.map_err(|error| Violation(error.to_string()))?;
+            let Some(frame) = parsed else {
+                return Ok(None);
+            };
+            *at += frame.size;
+            if frame.channel == 0 {
+                if frame.kind != FrameKind::Method {
+                    return violated!("a {:?} on channel 0", frame.kind);
+                }
+                let method = Method::decode(frame.payload);
+                let method = method.map_err(|error| Violation(error.to_string()))?;
+                match self.hear_connection(method)? {
+                    true => return Ok(Some(Heard::Opened)),
+                    false => continue,
+                }
+            }
+            let input = self.input.accept(frame, LIMITS);
+            match input.map_err(|error| Violation(error.to_string()))? {
+                Input::Incomplete => {}
+                Input::Oversized { body_bytes, .. } => {
+                    return violated!("a body of {body_bytes} bytes");
+                }
+                Input::Method(Method::ChannelClose(close)) => {
+                    let text = close.reply_text.as_str_lossy();
+                    return violated!("the channel is closed: {} {text}", close.reply_code);
+                }
+                // What comes behind a goodbye is not looked at.
+                _ if self.stage == Stage::Leaving => {}
+                Input::Method(method) => return Ok(Some(Heard::Method(method))),
+                Input::Message(message) => return Ok(Some(Heard::Content(message))),
+            }
+        }
     }
 }

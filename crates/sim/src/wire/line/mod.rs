@@ -6,16 +6,110 @@
 //!   its client.
 
 mod amqp;
+mod json;
 mod mqtt;
 
 pub(super) use self::amqp::{AmqpLine, Heard, short};
+pub(super) use self::json::{Answer, Arrived, JsonLine, Told};
 pub(super) use self::mqtt::{Arriving, MqttLine};
 
+use super::desk::Desk;
 use super::pipe::Pipe;
+use crate::Checked;
+
+/// A connection, as everything that is not about its protocol knows it.
+pub(super) trait Line {
+    fn pipe(&mut self) -> &mut Pipe;
+
+    /// What is left of it when its client has let go of it.
+    fn into_pipe(self) -> Pipe
+    where
+        Self: Sized;
+
+    /// Its number.
+    fn life(&self) -> u64;
+
+    /// Why it was closed from the other side, if it was.
+    fn closed(&self) -> Option<&str>;
+
+    /// Whether its client may do as it likes.
+    fn is_open(&self) -> bool;
+
+    /// Whether it has said goodbye, and has heard it.
+    fn is_gone(&self) -> bool {
+        false
+    }
+}
+
+/// A line, or none.
+pub(super) trait MaybeLine {
+    fn line(&self) -> Option<&dyn Line>;
+
+    fn line_mut(&mut self) -> Option<&mut dyn Line>;
+
+    /// From now on there is none.
+    fn let_go(&mut self) -> Option<Pipe>;
+}
+
+impl<L: Line + 'static> MaybeLine for Option<L> {
+    fn line(&self) -> Option<&dyn Line> {
+        self.as_ref().map(|line| line as _)
+    }
+
+    fn line_mut(&mut self) -> Option<&mut dyn Line> {
+        self.as_mut().map(|line| line as _)
+    }
+
+    fn let_go(&mut self) -> Option<Pipe> {
+        self.take().map(L::into_pipe)
+    }
+}
+
+/// A line that tells its client one thing after the other.
+pub(super) trait Telling: Line {
+    type Heard<'a>;
+
+    /// What was not read to its end.
+    fn unread(&mut self) -> &mut Unread;
+
+    /// The next that is for the client, behind `at`.
+    fn next<'a>(&mut self, all: &'a [u8], at: &mut usize) -> Checked<Option<Self::Heard<'a>>>;
+}
+
+/// A client of such a line.
+pub(super) trait Listener {
+    type Line: Telling;
+
+    fn telling(&mut self) -> &mut Option<Self::Line>;
+
+    fn hear_one(
+        &mut self,
+        heard: <Self::Line as Telling>::Heard<'_>,
+        desk: &mut Desk<'_>,
+    ) -> Checked;
+}
+
+/// Reads what has come.
+pub(super) fn listen<L: Listener>(client: &mut L, bytes: &[u8], desk: &mut Desk<'_>) -> Checked {
+    let Some(line) = client.telling() else {
+        return Ok(());
+    };
+    let (all, mut at) = (line.unread().with(bytes), 0);
+    while let Some(line) = client.telling() {
+        let Some(heard) = line.next(&all, &mut at)? else {
+            break;
+        };
+        client.hear_one(heard, desk)?;
+    }
+    if let Some(line) = client.telling() {
+        line.unread().keep(all, at);
+    }
+    Ok(())
+}
 
 /// What is read once all of it has come.
 #[derive(Default)]
-struct Unread(Vec<u8>);
+pub(super) struct Unread(Vec<u8>);
 
 impl Unread {
     /// What is there to be read by now; what stays is given back to `keep`.
@@ -29,9 +123,4 @@ impl Unread {
     fn keep(&mut self, mut all: Vec<u8>, read: usize) {
         self.0 = all.split_off(read);
     }
-}
-
-/// The end of a connection, or none where there is none.
-pub(super) fn pipe_of<L>(line: &mut Option<L>, of: fn(&mut L) -> &mut Pipe) -> Option<&mut Pipe> {
-    line.as_mut().map(of)
 }

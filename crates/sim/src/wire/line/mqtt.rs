@@ -1,10 +1,8 @@
 //! A connection of MQTT, behind the CONNECT that its client says.
 
-use ferry_gateway::testing::Conversation;
 use mqtt::{Connack, DecodeError, Packet, ReasonCode, Version, frame};
 
-use super::Unread;
-use crate::wire::desk::Desk;
+use super::{Line, Telling, Unread};
 use crate::wire::pipe::Pipe;
 use crate::{Checked, Violation, violated};
 
@@ -13,10 +11,10 @@ const PACKET_BYTES_MAX: u32 = 1 << 20;
 
 /// A connection.
 pub(in crate::wire) struct MqttLine {
-    pub(in crate::wire) pipe: Pipe,
-    pub(in crate::wire) life: u64,
+    pipe: Pipe,
+    life: u64,
     /// What the other side has closed it for.
-    pub(in crate::wire) closed: Option<String>,
+    closed: Option<String>,
     version: Version,
     open: bool,
     unread: Unread,
@@ -30,14 +28,9 @@ pub(in crate::wire) enum Arriving<'a> {
 }
 
 impl MqttLine {
-    pub(in crate::wire) fn new(
-        conversation: Conversation,
-        life: u64,
-        version: Version,
-        desk: &mut Desk<'_>,
-    ) -> MqttLine {
+    pub(in crate::wire) fn new(pipe: Pipe, life: u64, version: Version) -> MqttLine {
         MqttLine {
-            pipe: Pipe::new(conversation, desk.random),
+            pipe,
             life,
             closed: None,
             version,
@@ -46,30 +39,42 @@ impl MqttLine {
         }
     }
 
-    pub(in crate::wire) fn is_open(&self) -> bool {
-        self.open
-    }
-
     pub(in crate::wire) fn say(&mut self, packet: Packet<'_>) {
         let written = packet.write(self.pipe.out(), self.version);
         written.expect("what clients of a simulation say is small");
     }
+}
 
-    /// All that has come by now; what is read of it is told to `keep`.
-    pub(in crate::wire) fn gather(&mut self, bytes: &[u8]) -> Vec<u8> {
-        self.unread.with(bytes)
+impl Line for MqttLine {
+    fn pipe(&mut self) -> &mut Pipe {
+        &mut self.pipe
     }
 
-    pub(in crate::wire) fn keep(&mut self, all: Vec<u8>, read: usize) {
-        self.unread.keep(all, read);
+    fn into_pipe(self) -> Pipe {
+        self.pipe
     }
 
-    /// The next that is for the client, behind `at`.
-    pub(in crate::wire) fn next<'a>(
-        &mut self,
-        all: &'a [u8],
-        at: &mut usize,
-    ) -> Checked<Option<Arriving<'a>>> {
+    fn life(&self) -> u64 {
+        self.life
+    }
+
+    fn closed(&self) -> Option<&str> {
+        self.closed.as_deref()
+    }
+
+    fn is_open(&self) -> bool {
+        self.open
+    }
+}
+
+impl Telling for MqttLine {
+    type Heard<'a> = Arriving<'a>;
+
+    fn unread(&mut self) -> &mut Unread {
+        &mut self.unread
+    }
+
+    fn next<'a>(&mut self, all: &'a [u8], at: &mut usize) -> Checked<Option<Arriving<'a>>> {
         loop {
             let unreadable = |error: DecodeError| Violation(error.to_string());
             let Some(frame) = frame(&all[*at..], PACKET_BYTES_MAX).map_err(unreadable)? else {

@@ -5,7 +5,9 @@ use mqtt::{Packet, Pubcomp, Publish, Pubrel, Qos, ReasonCode, Version, frame};
 use super::say::say;
 use super::{Delivery, MqttClient, RECEIVE_MAX, SUBSCRIBES, Stage};
 use crate::wire::client::Client as _;
-use crate::wire::desk::{Desk, SUBSCRIBED, TOPICS, WATCHER, is_shared, session};
+use crate::wire::desk::{
+    Desk, LIMITED, LIMITED_TOPIC, SUBSCRIBED, TOPICS, WATCHER, is_shared, session,
+};
 use crate::wire::ledger::Delivered;
 use crate::{Checked, Violation, body, violated};
 
@@ -87,11 +89,15 @@ impl MqttClient {
                 connection.pings -= 1;
                 Ok(())
             }
+            // What comes behind a goodbye comes again, perhaps to another one.
+            (Stage::Leaving, Packet::Publish(_)) => Ok(()),
             (_, Packet::Publish(publish)) => self.hear_publish(publish, desk),
             (_, Packet::Pubrel(pubrel)) => {
                 self.received.remove(&pubrel.packet_id);
-                let answer = Packet::Pubcomp(Pubcomp::success(pubrel.packet_id));
-                say(connection.pipe.out(), self.version, answer);
+                if connection.stage == Stage::Open {
+                    let answer = Packet::Pubcomp(Pubcomp::success(pubrel.packet_id));
+                    say(connection.pipe.out(), self.version, answer);
+                }
                 Ok(())
             }
             (_, packet) => self.hear_answer(packet, desk),
@@ -115,6 +121,17 @@ impl MqttClient {
         };
         // A PUBREL that was heard before the connection was lost.
         let forgotten = reason == ReasonCode::PacketIdentifierNotFound;
+        let is_full = reason == ReasonCode::QuotaExceeded && flight.topic == LIMITED_TOPIC;
+        if is_full && !released {
+            let (id, again) = (flight.id, flight.again);
+            desk.trace.line(format!("  {id} is refused"));
+            self.flights.retain(|flight| flight.packet_id != packet_id);
+            // What was sent once more may have been taken before.
+            return match qos == Qos::AtLeastOnce && again {
+                true => Ok(()),
+                false => desk.ledger.refuse(id, LIMITED),
+            };
+        }
         if reason.is_error() && !(forgotten && released && flight.again) {
             return violated!("{what:?} of {packet_id}: {reason}");
         }
@@ -124,7 +141,9 @@ impl MqttClient {
         if qos == Qos::ExactlyOnce && !released {
             flight.released = true;
             let pubrel = Packet::Pubrel(Pubrel::success(packet_id));
-            if let Some(connection) = &mut self.connection {
+            if let Some(connection) = &mut self.connection
+                && connection.stage == Stage::Open
+            {
                 say(connection.pipe.out(), self.version, pubrel);
             }
         } else {

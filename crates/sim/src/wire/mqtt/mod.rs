@@ -13,11 +13,12 @@ mod say;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use ferry_gateway::testing::{Conversation, Protocol};
+use ferry_gateway::testing::Protocol;
 use mqtt::{Qos, Version};
 
 use super::client::Client;
 use super::desk::{Desk, MQTT_CLIENTS};
+use super::line::{Line, MaybeLine};
 use super::pipe::Pipe;
 use crate::Checked;
 
@@ -41,6 +42,8 @@ enum Stage {
     Connecting,
     Subscribing,
     Open,
+    /// It has said DISCONNECT, and says nothing more.
+    Leaving,
 }
 
 /// A publish that is not answered to its end.
@@ -48,7 +51,7 @@ struct Flight {
     packet_id: u16,
     id: u64,
     qos: Qos,
-    topic: usize,
+    topic: String,
     /// The body, to be sent again.
     body: Vec<u8>,
     /// PUBREC has come, PUBREL is sent.
@@ -75,6 +78,28 @@ struct Connection {
     pings: u32,
     /// What the other side has closed it for.
     closed: Option<String>,
+}
+
+impl Line for Connection {
+    fn pipe(&mut self) -> &mut Pipe {
+        &mut self.pipe
+    }
+
+    fn into_pipe(self) -> Pipe {
+        self.pipe
+    }
+
+    fn life(&self) -> u64 {
+        self.life
+    }
+
+    fn closed(&self) -> Option<&str> {
+        self.closed.as_deref()
+    }
+
+    fn is_open(&self) -> bool {
+        self.stage == Stage::Open
+    }
 }
 
 /// A client.
@@ -114,8 +139,7 @@ impl Client for MqttClient {
         format!("mqtt {}", self.number)
     }
 
-    fn connect(&mut self, conversation: Conversation, life: u64, desk: &mut Desk<'_>) {
-        let mut pipe = Pipe::new(conversation, desk.random);
+    fn connect(&mut self, mut pipe: Pipe, life: u64, _desk: &mut Desk<'_>) {
         self.say_connect(pipe.out());
         self.connection = Some(Connection {
             pipe,
@@ -128,27 +152,12 @@ impl Client for MqttClient {
         });
     }
 
-    fn pipe(&mut self) -> Option<&mut Pipe> {
-        self.connection
-            .as_mut()
-            .map(|connection| &mut connection.pipe)
+    fn line(&self) -> &dyn MaybeLine {
+        &self.connection
     }
 
-    fn life(&self) -> Option<u64> {
-        self.connection.as_ref().map(|connection| connection.life)
-    }
-
-    fn lose(&mut self, _desk: &mut Desk<'_>) -> Option<Pipe> {
-        self.connection.take().map(|connection| connection.pipe)
-    }
-
-    fn is_open(&self) -> bool {
-        let open = |connection: &Connection| connection.stage == Stage::Open;
-        self.connection.as_ref().is_some_and(open)
-    }
-
-    fn closed(&self) -> Option<&str> {
-        self.connection.as_ref()?.closed.as_deref()
+    fn line_mut(&mut self) -> &mut dyn MaybeLine {
+        &mut self.connection
     }
 
     fn open_ends(&self) -> Option<String> {
@@ -203,6 +212,10 @@ impl Client for MqttClient {
 
     fn ask(&mut self, _desk: &mut Desk<'_>) {
         self.ping();
+    }
+
+    fn say_goodbye(&mut self, desk: &mut Desk<'_>) -> bool {
+        self.disconnect(desk)
     }
 
     fn may_be_taken_over(&self) -> bool {

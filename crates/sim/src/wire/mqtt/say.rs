@@ -1,18 +1,23 @@
 //! What a client of MQTT says.
 
 use mqtt::{
-    Connect, FilterList, Packet, Properties, Puback, Publish, Pubrec, Pubrel, Qos, Subscribe,
-    SubscribeOptions, Subscription, Version, write_properties,
+    Connect, Disconnect, FilterList, Packet, Properties, Puback, Publish, Pubrec, Pubrel, Qos,
+    ReasonCode, Subscribe, SubscribeOptions, Subscription, Version, write_properties,
 };
 
 use super::{Connection, Delivery, Flight, MqttClient, RECEIVE_MAX, SUBSCRIBES, Stage};
 use crate::body;
 use crate::wire::client::Client as _;
-use crate::wire::desk::{Desk, SUBSCRIBED, TOPICS, places_of, session};
+use crate::wire::desk::{
+    Desk, LAST_WORDS_PERCENT, LIMITED, LIMITED_TOPIC, SUBSCRIBED, TOPICS, places_of, session,
+};
 use crate::wire::ledger::Sent;
 
 /// Most publishes that are not answered.
 const FLIGHTS_MAX: usize = 6;
+
+/// How many publishes go where they may be refused, in percent.
+const LIMITED_PERCENT: u64 = 15;
 
 /// Packet ids of publishes.
 const PACKET_IDS: u16 = 40;
@@ -22,9 +27,9 @@ pub(super) fn say(out: &mut Vec<u8>, version: Version, packet: Packet<'_>) {
     written.expect("what clients of a simulation say is small");
 }
 
-fn publish<'a>(flight: &'a Flight, topic: &'a str, dup: bool) -> Packet<'a> {
+fn publish(flight: &Flight, dup: bool) -> Packet<'_> {
     Packet::Publish(Publish {
-        topic: topic.as_bytes(),
+        topic: flight.topic.as_bytes(),
         qos: flight.qos,
         packet_id: flight.packet_id,
         dup,
@@ -85,13 +90,12 @@ impl MqttClient {
         };
         for flight in &mut self.flights {
             flight.again = true;
-            let topic = format!("t/{}", flight.topic);
             let (released, id) = (flight.released, flight.id);
             desk.trace
                 .line(format!("  {id} again, released: {released}"));
             let packet = match flight.released {
                 true => Packet::Pubrel(Pubrel::success(flight.packet_id)),
-                false => publish(flight, &topic, true),
+                false => publish(flight, true),
             };
             if flight.qos == Qos::AtLeastOnce {
                 desk.ledger.send_again(flight.id);
@@ -108,7 +112,13 @@ impl MqttClient {
         let Some(connection) = self.open().filter(|_| room) else {
             return;
         };
+        // Only version 5 is told that something is refused; others are closed.
+        let is_limited = version == Version::V5 && desk.random.chance(LIMITED_PERCENT);
         let topic = desk.random.below(TOPICS as u64) as usize;
+        let (watched, places, topic) = match is_limited {
+            true => (None, vec![LIMITED], LIMITED_TOPIC.to_owned()),
+            false => (Some(topic), places_of(topic), format!("t/{topic}")),
+        };
         let qos = [Qos::AtMostOnce, Qos::AtLeastOnce, Qos::ExactlyOnce];
         let qos = qos[[0, 1, 1, 2, 2][desk.random.below(5) as usize]];
         let assured = qos != Qos::AtMostOnce;
@@ -116,7 +126,8 @@ impl MqttClient {
             persistent: assured,
             assured,
             once: qos != Qos::AtLeastOnce,
-            ..Sent::new(author, places_of(topic))
+            topic: watched,
+            ..Sent::new(author, places)
         });
         let mut flight = Flight {
             packet_id: 0,
@@ -127,9 +138,8 @@ impl MqttClient {
             released: false,
             again: false,
         };
-        let name = format!("t/{topic}");
         if !assured {
-            let packet = publish(&flight, &name, false);
+            let packet = publish(&flight, false);
             return say(connection.pipe.out(), version, packet);
         }
         flight.packet_id = self.free_packet_id();
@@ -137,7 +147,7 @@ impl MqttClient {
         desk.trace
             .line(format!("  {who} publishes {id} by {qos:?} as {number}"));
         if let Some(connection) = self.open() {
-            let packet = publish(&flight, &name, false);
+            let packet = publish(&flight, false);
             say(connection.pipe.out(), version, packet);
         }
         self.flights.push_back(flight);
@@ -177,6 +187,25 @@ impl MqttClient {
             };
             say(connection.pipe.out(), version, packet);
         }
+    }
+
+    /// Says that it goes, if it can; often right behind something else.
+    pub(super) fn disconnect(&mut self, desk: &mut Desk<'_>) -> bool {
+        while desk.random.chance(LAST_WORDS_PERCENT) {
+            self.answer(1, desk);
+        }
+        let (version, place) = (self.version, session(self.number));
+        let Some(connection) = self.open() else {
+            return false;
+        };
+        for Delivery { id, .. } in connection.unanswered.drain(..) {
+            desk.ledger.give_back(place, id);
+        }
+        let (reason, properties) = (ReasonCode::Success, Properties::EMPTY);
+        let packet = Packet::Disconnect(Disconnect { reason, properties });
+        say(connection.pipe.out(), version, packet);
+        connection.stage = Stage::Leaving;
+        true
     }
 
     /// Asks for a sign of life.

@@ -5,7 +5,7 @@
 //!   of a connection, as what that has brought may come late.
 //! - What comes after that comes in order; once everything has come, it has seen what is there.
 
-use ferry_gateway::testing::{Conversation, Protocol};
+use ferry_gateway::testing::Protocol;
 use mqtt::{
     Disconnect, FilterList, Packet, Properties, Puback, Publish, Qos, ReasonCode, Subscribe,
     SubscribeOptions, Subscription, Version,
@@ -15,7 +15,7 @@ use super::book::TOPICS;
 use super::connect_of;
 use crate::wire::client::Client;
 use crate::wire::desk::Desk;
-use crate::wire::line::{Arriving, MqttLine, pipe_of};
+use crate::wire::line::{Arriving, Line as _, Listener, MaybeLine, MqttLine, listen};
 use crate::wire::pipe::Pipe;
 use crate::{Checked, body, violated};
 
@@ -115,6 +115,35 @@ impl Looker {
     }
 }
 
+impl Listener for Looker {
+    type Line = MqttLine;
+
+    fn telling(&mut self) -> &mut Option<MqttLine> {
+        &mut self.line
+    }
+
+    fn hear_one(&mut self, heard: Arriving<'_>, desk: &mut Desk<'_>) -> Checked {
+        match heard {
+            Arriving::LetIn(_) => {
+                self.was_in = true;
+                self.subscribe(desk);
+            }
+            Arriving::Packet(Packet::Suback(suback)) => {
+                let reasons: Vec<ReasonCode> = suback.reasons.iter().collect();
+                let due = self.asking.take();
+                if due != Some(suback.packet_id) || reasons != [ReasonCode::GrantedQos1] {
+                    return violated!("{reasons:?} where {due:?} is due");
+                }
+            }
+            Arriving::Packet(Packet::Publish(publish)) => self.hear_publish(&publish, desk)?,
+            Arriving::Packet(packet) => {
+                return violated!("{:?}, which nobody waits for", packet.packet_type());
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Client for Looker {
     fn protocol(&self) -> Protocol {
         Protocol::Mqtt
@@ -124,8 +153,8 @@ impl Client for Looker {
         "looker".to_owned()
     }
 
-    fn connect(&mut self, conversation: Conversation, life: u64, desk: &mut Desk<'_>) {
-        let mut line = MqttLine::new(conversation, life, Version::V5, desk);
+    fn connect(&mut self, pipe: Pipe, life: u64, _desk: &mut Desk<'_>) {
+        let mut line = MqttLine::new(pipe, life, Version::V5);
         line.say(connect_of("looker", Version::V5));
         *self = Looker {
             line: Some(line),
@@ -134,24 +163,16 @@ impl Client for Looker {
         };
     }
 
-    fn pipe(&mut self) -> Option<&mut Pipe> {
-        pipe_of(&mut self.line, |line| &mut line.pipe)
+    fn line(&self) -> &dyn MaybeLine {
+        &self.line
     }
 
-    fn life(&self) -> Option<u64> {
-        self.line.as_ref().map(|line| line.life)
-    }
-
-    fn lose(&mut self, _desk: &mut Desk<'_>) -> Option<Pipe> {
-        self.line.take().map(|line| line.pipe)
+    fn line_mut(&mut self) -> &mut dyn MaybeLine {
+        &mut self.line
     }
 
     fn is_open(&self) -> bool {
         self.line.as_ref().is_some_and(MqttLine::is_open) && !self.goes
-    }
-
-    fn closed(&self) -> Option<&str> {
-        self.line.as_ref()?.closed.as_deref()
     }
 
     fn open_ends(&self) -> Option<String> {
@@ -167,39 +188,7 @@ impl Client for Looker {
     }
 
     fn hear(&mut self, bytes: &[u8], desk: &mut Desk<'_>) -> Checked {
-        let Some(mut line) = self.line.take() else {
-            return Ok(());
-        };
-        let (all, mut at) = (line.gather(bytes), 0);
-        loop {
-            let heard = line.next(&all, &mut at)?;
-            self.line = Some(line);
-            match heard {
-                None => break,
-                Some(Arriving::LetIn(_)) => {
-                    self.was_in = true;
-                    self.subscribe(desk);
-                }
-                Some(Arriving::Packet(Packet::Suback(suback))) => {
-                    let reasons: Vec<ReasonCode> = suback.reasons.iter().collect();
-                    let due = self.asking.take();
-                    if due != Some(suback.packet_id) || reasons != [ReasonCode::GrantedQos1] {
-                        return violated!("{reasons:?} where {due:?} is due");
-                    }
-                }
-                Some(Arriving::Packet(Packet::Publish(publish))) => {
-                    self.hear_publish(&publish, desk)?;
-                }
-                Some(Arriving::Packet(packet)) => {
-                    return violated!("{:?}, which nobody waits for", packet.packet_type());
-                }
-            }
-            line = self.line.take().expect("it was put there");
-        }
-        if let Some(line) = &mut self.line {
-            line.keep(all, at);
-        }
-        Ok(())
+        listen(self, bytes, desk)
     }
 
     fn publish(&mut self, _desk: &mut Desk<'_>) {}

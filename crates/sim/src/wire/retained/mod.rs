@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use ferry_broker::Vhost;
 use ferry_core::message::Message;
-use ferry_gateway::testing::{Conversation, Protocol};
+use ferry_gateway::testing::Protocol;
 use mqtt::{Connect, Packet, Properties, Publish, Qos, Version};
 
 pub(super) use self::book::RetainedBook;
@@ -19,7 +19,7 @@ use self::book::TOPICS;
 pub(super) use self::looker::Looker;
 use super::client::Client;
 use super::desk::Desk;
-use super::line::{Arriving, MqttLine, pipe_of};
+use super::line::{Arriving, Line as _, Listener, MaybeLine, MqttLine, listen};
 use super::pipe::Pipe;
 use crate::body::message_of;
 use crate::{Checked, body, violated};
@@ -84,6 +84,34 @@ impl Retainer {
     }
 }
 
+impl Listener for Retainer {
+    type Line = MqttLine;
+
+    fn telling(&mut self) -> &mut Option<MqttLine> {
+        &mut self.line
+    }
+
+    fn hear_one(&mut self, heard: Arriving<'_>, desk: &mut Desk<'_>) -> Checked {
+        match heard {
+            Arriving::LetIn(_) => self.was_in = true,
+            Arriving::Packet(Packet::Puback(puback)) => {
+                let (packet_id, reason) = (puback.packet_id, puback.reason);
+                let Some((topic, place)) = self.flights.remove(&packet_id) else {
+                    return violated!("PUBACK of {packet_id}, which is nothing");
+                };
+                if reason.is_error() {
+                    return violated!("PUBACK of {packet_id}: {reason}");
+                }
+                desk.books.retained.confirm(topic, place);
+            }
+            Arriving::Packet(packet) => {
+                return violated!("{:?}, which nobody waits for", packet.packet_type());
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Client for Retainer {
     fn protocol(&self) -> Protocol {
         Protocol::Mqtt
@@ -93,31 +121,19 @@ impl Client for Retainer {
         format!("retainer {}", self.number)
     }
 
-    fn connect(&mut self, conversation: Conversation, life: u64, desk: &mut Desk<'_>) {
-        let mut line = MqttLine::new(conversation, life, self.version, desk);
+    fn connect(&mut self, pipe: Pipe, life: u64, _desk: &mut Desk<'_>) {
+        let mut line = MqttLine::new(pipe, life, self.version);
         line.say(connect_of(&self.name().replace(' ', ""), self.version));
         self.line = Some(line);
         self.flights.clear();
     }
 
-    fn pipe(&mut self) -> Option<&mut Pipe> {
-        pipe_of(&mut self.line, |line| &mut line.pipe)
+    fn line(&self) -> &dyn MaybeLine {
+        &self.line
     }
 
-    fn life(&self) -> Option<u64> {
-        self.line.as_ref().map(|line| line.life)
-    }
-
-    fn lose(&mut self, _desk: &mut Desk<'_>) -> Option<Pipe> {
-        self.line.take().map(|line| line.pipe)
-    }
-
-    fn is_open(&self) -> bool {
-        self.line.as_ref().is_some_and(MqttLine::is_open)
-    }
-
-    fn closed(&self) -> Option<&str> {
-        self.line.as_ref()?.closed.as_deref()
+    fn line_mut(&mut self) -> &mut dyn MaybeLine {
+        &mut self.line
     }
 
     fn open_ends(&self) -> Option<String> {
@@ -130,30 +146,7 @@ impl Client for Retainer {
     }
 
     fn hear(&mut self, bytes: &[u8], desk: &mut Desk<'_>) -> Checked {
-        let Some(line) = &mut self.line else {
-            return Ok(());
-        };
-        let (all, mut at) = (line.gather(bytes), 0);
-        while let Some(heard) = line.next(&all, &mut at)? {
-            match heard {
-                Arriving::LetIn(_) => self.was_in = true,
-                Arriving::Packet(Packet::Puback(puback)) => {
-                    let (packet_id, reason) = (puback.packet_id, puback.reason);
-                    let Some((topic, place)) = self.flights.remove(&packet_id) else {
-                        return violated!("PUBACK of {packet_id}, which is nothing");
-                    };
-                    if reason.is_error() {
-                        return violated!("PUBACK of {packet_id}: {reason}");
-                    }
-                    desk.books.retained.confirm(topic, place);
-                }
-                Arriving::Packet(packet) => {
-                    return violated!("{:?}, which nobody waits for", packet.packet_type());
-                }
-            }
-        }
-        line.keep(all, at);
-        Ok(())
+        listen(self, bytes, desk)
     }
 
     fn publish(&mut self, desk: &mut Desk<'_>) {

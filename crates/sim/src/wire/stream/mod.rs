@@ -13,12 +13,12 @@ use amqp091::method::{basic, confirm, queue};
 use amqp091::properties::Properties;
 use amqp091::table::{Table, Value};
 use amqp091::{Method, RawTable, ShortStr};
-use ferry_gateway::testing::{Conversation, Protocol};
+use ferry_gateway::testing::Protocol;
 
 use self::book::Book;
 use super::client::Client;
 use super::desk::Desk;
-use super::line::{AmqpLine, Heard, pipe_of, short};
+use super::line::{AmqpLine, Heard, Line as _, Listener, MaybeLine, listen, short};
 use super::pipe::Pipe;
 use crate::{Checked, Violation, body, violated};
 
@@ -138,30 +138,6 @@ impl StreamClient {
         });
     }
 
-    fn hear_one(&mut self, heard: Heard<'_>, desk: &mut Desk<'_>) -> Checked {
-        match heard {
-            Heard::Opened => self.settle_in(),
-            Heard::Content(message) => return self.hear_delivery(&message, desk),
-            Heard::Method(Method::BasicAck(ack)) => {
-                return self.hear_confirm(ack.delivery_tag, ack.multiple);
-            }
-            Heard::Method(method) => {
-                let (due, name) = (self.state.due.pop_front(), method.name());
-                if due != Some(name) {
-                    return violated!("{name} where {due:?} is due");
-                }
-                self.has_declared |= self.state.due.is_empty();
-                if name == "basic.cancel_ok" {
-                    self.state.reader = None;
-                    if self.retired {
-                        self.read_from(From::First);
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
     fn hear_confirm(&mut self, tag: u64, multiple: bool) -> Checked {
         let unconfirmed = &mut self.state.unconfirmed;
         if !unconfirmed.contains_key(&tag) {
@@ -225,6 +201,38 @@ impl StreamClient {
     }
 }
 
+impl Listener for StreamClient {
+    type Line = AmqpLine;
+
+    fn telling(&mut self) -> &mut Option<AmqpLine> {
+        &mut self.line
+    }
+
+    fn hear_one(&mut self, heard: Heard<'_>, desk: &mut Desk<'_>) -> Checked {
+        match heard {
+            Heard::Opened => self.settle_in(),
+            Heard::Content(message) => return self.hear_delivery(&message, desk),
+            Heard::Method(Method::BasicAck(ack)) => {
+                return self.hear_confirm(ack.delivery_tag, ack.multiple);
+            }
+            Heard::Method(method) => {
+                let (due, name) = (self.state.due.pop_front(), method.name());
+                if due != Some(name) {
+                    return violated!("{name} where {due:?} is due");
+                }
+                self.has_declared |= self.state.due.is_empty();
+                if name == "basic.cancel_ok" {
+                    self.state.reader = None;
+                    if self.retired {
+                        self.read_from(From::First);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Client for StreamClient {
     fn protocol(&self) -> Protocol {
         Protocol::Amqp091
@@ -234,33 +242,17 @@ impl Client for StreamClient {
         "stream".to_owned()
     }
 
-    fn connect(&mut self, conversation: Conversation, life: u64, desk: &mut Desk<'_>) {
-        self.line = Some(AmqpLine::new(conversation, life, desk));
+    fn connect(&mut self, pipe: Pipe, life: u64, _desk: &mut Desk<'_>) {
+        self.line = Some(AmqpLine::new(pipe, life));
         self.state = State::default();
     }
 
-    fn pipe(&mut self) -> Option<&mut Pipe> {
-        pipe_of(&mut self.line, |line| &mut line.pipe)
+    fn line(&self) -> &dyn MaybeLine {
+        &self.line
     }
 
-    fn life(&self) -> Option<u64> {
-        self.line.as_ref().map(|line| line.life)
-    }
-
-    fn lose(&mut self, _desk: &mut Desk<'_>) -> Option<Pipe> {
-        self.line.take().map(|line| line.pipe)
-    }
-
-    fn is_open(&self) -> bool {
-        self.line.as_ref().is_some_and(AmqpLine::is_open)
-    }
-
-    fn closed(&self) -> Option<&str> {
-        self.line.as_ref()?.closed.as_deref()
-    }
-
-    fn is_gone(&self) -> bool {
-        self.line.as_ref().is_some_and(AmqpLine::is_gone)
+    fn line_mut(&mut self) -> &mut dyn MaybeLine {
+        &mut self.line
     }
 
     fn open_ends(&self) -> Option<String> {
@@ -279,23 +271,7 @@ impl Client for StreamClient {
     }
 
     fn hear(&mut self, bytes: &[u8], desk: &mut Desk<'_>) -> Checked {
-        let Some(mut line) = self.line.take() else {
-            return Ok(());
-        };
-        let (all, mut at) = (line.gather(bytes), 0);
-        loop {
-            let heard = line.next(&all, &mut at)?;
-            self.line = Some(line);
-            let Some(heard) = heard else {
-                break;
-            };
-            self.hear_one(heard, desk)?;
-            line = self.line.take().expect("it was put there");
-        }
-        if let Some(line) = &mut self.line {
-            line.keep(all, at);
-        }
-        Ok(())
+        listen(self, bytes, desk)
     }
 
     fn publish(&mut self, desk: &mut Desk<'_>) {
@@ -303,7 +279,7 @@ impl Client for StreamClient {
             return;
         };
         for _ in 0..=desk.random.below(BURST_MAX) {
-            let id = self.book.publish(line.life);
+            let id = self.book.publish(line.life());
             self.state.published += 1;
             self.state.unconfirmed.insert(self.state.published, id);
             line.publish(STREAM, &body::body(id, desk.body_bytes()));
@@ -367,7 +343,7 @@ impl Client for StreamClient {
         false
     }
 
-    fn go_down(&mut self) {
+    fn go_down(&mut self, _desk: &mut Desk<'_>) {
         self.book.go_down();
     }
 

@@ -12,13 +12,13 @@ use std::collections::{BTreeMap, VecDeque};
 use amqp091::Method;
 use amqp091::content::Message;
 use amqp091::method::{basic, queue, tx};
-use ferry_gateway::testing::{Conversation, Protocol};
+use ferry_gateway::testing::Protocol;
 
 use self::book::Number;
 pub(super) use self::book::Transactions;
 use super::client::Client;
 use super::desk::Desk;
-use super::line::{AmqpLine, Heard, pipe_of, short};
+use super::line::{AmqpLine, Heard, Listener, MaybeLine, listen, short};
 use super::pipe::Pipe;
 use crate::{Checked, Violation, body, violated};
 
@@ -152,24 +152,6 @@ impl TxClient {
         }
     }
 
-    fn hear_one(&mut self, heard: Heard<'_>, desk: &mut Desk<'_>) -> Checked {
-        match heard {
-            Heard::Opened => self.settle_in(),
-            Heard::Content(message) => return self.hear_delivery(&message, desk),
-            Heard::Method(method) => match (self.state.due.pop_front(), method.name()) {
-                (Some(Due::Commit(number)), "tx.commit_ok") => {
-                    desk.trace.line(format!("  {number} is committed"));
-                    return desk.books.transactions.done(number);
-                }
-                (Some(Due::Method(due)), name) if due == name => {
-                    self.has_declared |= self.state.due.is_empty();
-                }
-                (due, name) => return violated!("{name} where {due:?} is due"),
-            },
-        }
-        Ok(())
-    }
-
     fn hear_delivery(&mut self, message: &Message, desk: &mut Desk<'_>) -> Checked {
         let method = message.method();
         let deliver = match method.map_err(|error| Violation(error.to_string()))? {
@@ -194,6 +176,32 @@ impl TxClient {
     }
 }
 
+impl Listener for TxClient {
+    type Line = AmqpLine;
+
+    fn telling(&mut self) -> &mut Option<AmqpLine> {
+        &mut self.line
+    }
+
+    fn hear_one(&mut self, heard: Heard<'_>, desk: &mut Desk<'_>) -> Checked {
+        match heard {
+            Heard::Opened => self.settle_in(),
+            Heard::Content(message) => return self.hear_delivery(&message, desk),
+            Heard::Method(method) => match (self.state.due.pop_front(), method.name()) {
+                (Some(Due::Commit(number)), "tx.commit_ok") => {
+                    desk.trace.line(format!("  {number} is committed"));
+                    return desk.books.transactions.done(number);
+                }
+                (Some(Due::Method(due)), name) if due == name => {
+                    self.has_declared |= self.state.due.is_empty();
+                }
+                (due, name) => return violated!("{name} where {due:?} is due"),
+            },
+        }
+        Ok(())
+    }
+}
+
 impl Client for TxClient {
     fn protocol(&self) -> Protocol {
         Protocol::Amqp091
@@ -203,34 +211,22 @@ impl Client for TxClient {
         format!("tx {}", self.number)
     }
 
-    fn connect(&mut self, conversation: Conversation, life: u64, desk: &mut Desk<'_>) {
-        self.line = Some(AmqpLine::new(conversation, life, desk));
+    fn connect(&mut self, pipe: Pipe, life: u64, _desk: &mut Desk<'_>) {
+        self.line = Some(AmqpLine::new(pipe, life));
         self.state = State::default();
     }
 
-    fn pipe(&mut self) -> Option<&mut Pipe> {
-        pipe_of(&mut self.line, |line| &mut line.pipe)
+    fn line(&self) -> &dyn MaybeLine {
+        &self.line
     }
 
-    fn life(&self) -> Option<u64> {
-        self.line.as_ref().map(|line| line.life)
+    fn line_mut(&mut self) -> &mut dyn MaybeLine {
+        &mut self.line
     }
 
     fn lose(&mut self, desk: &mut Desk<'_>) -> Option<Pipe> {
         self.brace(desk);
-        self.line.take().map(|line| line.pipe)
-    }
-
-    fn is_open(&self) -> bool {
-        self.line.as_ref().is_some_and(AmqpLine::is_open)
-    }
-
-    fn closed(&self) -> Option<&str> {
-        self.line.as_ref()?.closed.as_deref()
-    }
-
-    fn is_gone(&self) -> bool {
-        self.line.as_ref().is_some_and(AmqpLine::is_gone)
+        self.line.let_go()
     }
 
     fn open_ends(&self) -> Option<String> {
@@ -246,23 +242,7 @@ impl Client for TxClient {
     }
 
     fn hear(&mut self, bytes: &[u8], desk: &mut Desk<'_>) -> Checked {
-        let Some(mut line) = self.line.take() else {
-            return Ok(());
-        };
-        let (all, mut at) = (line.gather(bytes), 0);
-        loop {
-            let heard = line.next(&all, &mut at)?;
-            self.line = Some(line);
-            let Some(heard) = heard else {
-                break;
-            };
-            self.hear_one(heard, desk)?;
-            line = self.line.take().expect("it was put there");
-        }
-        if let Some(line) = &mut self.line {
-            line.keep(all, at);
-        }
-        Ok(())
+        listen(self, bytes, desk)
     }
 
     fn publish(&mut self, desk: &mut Desk<'_>) {

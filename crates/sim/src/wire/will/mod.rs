@@ -6,7 +6,7 @@
 
 mod book;
 
-use ferry_gateway::testing::{Conversation, Protocol};
+use ferry_gateway::testing::Protocol;
 use mqtt::{Connect, Disconnect, Packet, Properties, Qos, ReasonCode, Version, write_properties};
 
 pub(super) use self::book::Wills;
@@ -14,9 +14,9 @@ use self::book::{Asked, Before};
 use super::client::Client;
 use super::desk::{Desk, WATCHER, session};
 use super::ledger::Sent;
-use super::line::{Arriving, MqttLine, pipe_of};
+use super::line::{Arriving, Line as _, Listener, MaybeLine, MqttLine, listen};
 use super::pipe::Pipe;
-use crate::{Checked, Violation, body, violated};
+use crate::{Checked, body, violated};
 
 /// Authors of wills, each of one: their order is that of their ends.
 const AUTHORS: u64 = 2_000_000;
@@ -164,6 +164,33 @@ impl WillClient {
     }
 }
 
+impl Listener for WillClient {
+    type Line = MqttLine;
+
+    fn telling(&mut self) -> &mut Option<MqttLine> {
+        &mut self.line
+    }
+
+    fn hear_one(&mut self, heard: Arriving<'_>, desk: &mut Desk<'_>) -> Checked {
+        match heard {
+            Arriving::LetIn(present) if present && self.asked.anew => {
+                return violated!("a session that begins anew goes on");
+            }
+            Arriving::LetIn(_) => {
+                self.was_in = true;
+                self.asked.now_ms = desk.now_ms;
+                desk.trace.line(format!("  {} is let in", self.will));
+                let wills = &mut desk.books.wills;
+                wills.let_in(self.will, self.before.take(), self.asked);
+            }
+            Arriving::Packet(packet) => {
+                return violated!("{:?}, which nobody waits for", packet.packet_type());
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Client for WillClient {
     fn protocol(&self) -> Protocol {
         Protocol::Mqtt
@@ -173,18 +200,18 @@ impl Client for WillClient {
         format!("will {}", self.number)
     }
 
-    fn connect(&mut self, conversation: Conversation, life: u64, desk: &mut Desk<'_>) {
-        self.line = Some(MqttLine::new(conversation, life, self.version, desk));
+    fn connect(&mut self, pipe: Pipe, life: u64, desk: &mut Desk<'_>) {
+        self.line = Some(MqttLine::new(pipe, life, self.version));
         self.goodbye = None;
         self.say_connect(desk);
     }
 
-    fn pipe(&mut self) -> Option<&mut Pipe> {
-        pipe_of(&mut self.line, |line| &mut line.pipe)
+    fn line(&self) -> &dyn MaybeLine {
+        &self.line
     }
 
-    fn life(&self) -> Option<u64> {
-        self.line.as_ref().map(|line| line.life)
+    fn line_mut(&mut self) -> &mut dyn MaybeLine {
+        &mut self.line
     }
 
     fn lose(&mut self, desk: &mut Desk<'_>) -> Option<Pipe> {
@@ -193,10 +220,11 @@ impl Client for WillClient {
         let wills = &mut desk.books.wills;
         wills.lose(id, desk.now_ms);
         self.before = line.is_open().then_some(Before { id, stale: false });
-        if !line.is_open() || !line.pipe.is_worked_off() {
+        let (is_open, pipe) = (line.is_open(), line.into_pipe());
+        if !is_open || !pipe.is_worked_off() {
             wills.doubt(self.number, self.asked.at_ms);
         }
-        Some(line.pipe)
+        Some(pipe)
     }
 
     fn forget(&mut self, desk: &mut Desk<'_>) -> Option<Pipe> {
@@ -213,15 +241,11 @@ impl Client for WillClient {
                 wills.doubt(self.number, self.asked.at_ms);
             }
         }
-        Some(line.pipe)
+        Some(line.into_pipe())
     }
 
     fn is_open(&self) -> bool {
         self.line.as_ref().is_some_and(MqttLine::is_open) && self.goodbye.is_none()
-    }
-
-    fn closed(&self) -> Option<&str> {
-        self.line.as_ref()?.closed.as_deref()
     }
 
     fn open_ends(&self) -> Option<String> {
@@ -233,33 +257,11 @@ impl Client for WillClient {
     }
 
     fn hear(&mut self, bytes: &[u8], desk: &mut Desk<'_>) -> Checked {
-        let Some(line) = &mut self.line else {
-            return Ok(());
-        };
-        let (all, mut at) = (line.gather(bytes), 0);
-        while let Some(heard) = line.next(&all, &mut at)? {
-            match heard {
-                Arriving::LetIn(present) if present && self.asked.anew => {
-                    return violated!("a session that begins anew goes on");
-                }
-                Arriving::LetIn(_) => {
-                    self.was_in = true;
-                    self.asked.now_ms = desk.now_ms;
-                    desk.trace.line(format!("  {} is let in", self.will));
-                    let wills = &mut desk.books.wills;
-                    wills.let_in(self.will, self.before.take(), self.asked);
-                }
-                Arriving::Packet(packet) => {
-                    let what = packet.packet_type();
-                    return Err(Violation(format!("{what:?}, which nobody waits for")));
-                }
-            }
-        }
-        line.keep(all, at);
+        let heard = listen(self, bytes, desk);
         if self.retired && self.will != 0 {
             self.say_goodbye(desk);
         }
-        Ok(())
+        heard
     }
 
     fn publish(&mut self, _desk: &mut Desk<'_>) {}
@@ -285,7 +287,14 @@ impl Client for WillClient {
         true
     }
 
-    fn go_down(&mut self) {
+    /// What it has asked and has not heard of may take back the will before, or may not.
+    fn brace(&mut self, desk: &mut Desk<'_>) {
+        if self.line.as_ref().is_some_and(|line| !line.is_open()) {
+            desk.books.wills.doubt(self.number, self.asked.at_ms);
+        }
+    }
+
+    fn go_down(&mut self, _desk: &mut Desk<'_>) {
         self.before = None;
     }
 

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 
 use clap::{Args, Command, FromArgMatches};
@@ -24,6 +24,19 @@ fn client(address: SocketAddr, timeout_s: &str) -> Client {
 
 /// Answers one request on each connection with these bytes; returns what it was asked.
 fn server(answers: &[&str]) -> (SocketAddr, thread::JoinHandle<Vec<String>>) {
+    let (address, handle, _) = telling_server(answers);
+    (address, handle)
+}
+
+/// The same, and tells of each connection that it has closed.
+fn telling_server(
+    answers: &[&str],
+) -> (
+    SocketAddr,
+    thread::JoinHandle<Vec<String>>,
+    mpsc::Receiver<()>,
+) {
+    let (closed, told) = mpsc::channel();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let answers: Vec<String> = answers.iter().map(|&answer| answer.to_owned()).collect();
@@ -33,11 +46,14 @@ fn server(answers: &[&str]) -> (SocketAddr, thread::JoinHandle<Vec<String>>) {
             let mut bytes = [0; 4096];
             let count = stream.read(&mut bytes).unwrap();
             stream.write_all(answer.as_bytes()).unwrap();
+            drop(stream);
+            // Most tests do not ask.
+            let _ = closed.send(());
             String::from_utf8_lossy(&bytes[..count]).into_owned()
         };
         answers.into_iter().map(serve).collect()
     });
-    (address, handle)
+    (address, handle, told)
 }
 
 fn answer(status: &str, body: &str) -> String {
@@ -113,9 +129,10 @@ fn a_request_names_its_user_and_carries_json() {
 #[test]
 fn a_connection_that_the_node_closed_is_opened_again() {
     let closing = answer("200 OK", "1");
-    let (address, server) = server(&[&closing, &closing]);
+    let (address, server, closed) = telling_server(&[&closing, &closing]);
     let client = client(address, "5");
     assert_eq!(client.get("/api/x").unwrap(), 1);
+    closed.recv().unwrap();
     assert_eq!(client.post("/api/x", &json!([])).unwrap(), 1);
     assert_eq!(server.join().unwrap().len(), 2);
 }

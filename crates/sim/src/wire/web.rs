@@ -30,6 +30,11 @@ const LONG: u8 = 126;
 
 /// "A normal end".
 const NORMAL: u16 = 1000;
+/// The node goes down.
+const AWAY: u16 = 1001;
+/// The node can not go on, and why.
+const ERROR: u16 = 1011;
+const LOG_FAILED: &[u8] = b"the message log has failed";
 
 /// What it is answered with: the other side's own words have a reason.
 const ECHO: &str = "1000 ";
@@ -181,7 +186,9 @@ impl Web {
             CLOSE => {
                 let (code, text) = payload.split_at(payload.len().min(2));
                 let code = code.try_into().map_or(0, u16::from_be_bytes);
-                if self.closing && code != NORMAL && code != 1001 {
+                // The node may have come to its end at the same time.
+                let is_its_own = code == AWAY || (code == ERROR && text == LOG_FAILED);
+                if self.closing && code != NORMAL && !is_its_own {
                     return violated!("a goodbye is answered with {code}");
                 }
                 self.closed = Some(format!("{code} {}", text.escape_ascii()));

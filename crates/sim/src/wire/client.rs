@@ -22,12 +22,14 @@ pub(super) trait Client {
     fn line_mut(&mut self) -> &mut dyn MaybeLine;
 
     fn pipe(&mut self) -> Option<&mut Pipe> {
-        self.line_mut().line_mut().map(|line| line.pipe())
+        self.line_mut()
+            .line_mut()
+            .map(|line| &mut line.end_mut().pipe)
     }
 
     /// The number of its connection.
     fn life(&self) -> Option<u64> {
-        self.line().line().map(|line| line.life())
+        self.line().line().map(|line| line.end().life)
     }
 
     /// Its connection is lost, without a word unless it has said one; gives its end of it.

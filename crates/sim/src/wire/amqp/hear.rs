@@ -1,19 +1,15 @@
 //! What a client of AMQP hears, and whether it may be so.
 
-use amqp091::content::{ContentLimits, Input, Message};
-use amqp091::method::{channel, connection};
-use amqp091::{Frame, FrameKind, Method, frame};
+use amqp091::content::{Input, Message};
+use amqp091::method::channel;
+use amqp091::{Frame, Method};
 
-use super::{AmqpClient, CONSUMES, Channel, Connection, Due, FRAME_BYTES_MAX, PUBLISHES, Stage};
+use super::{AmqpClient, CONSUMES, Channel, Connection, Due, PUBLISHES};
 use crate::wire::client::Client as _;
 use crate::wire::desk::{Desk, LIMITED, UNACKED};
 use crate::wire::ledger::{Delivered, Place};
+use crate::wire::line::{LIMITS, Line as _, control, frame_of};
 use crate::{Checked, Violation, body, violated};
-
-const LIMITS: ContentLimits = ContentLimits {
-    message_bytes_max: 1 << 20,
-    body_bytes_max: 1 << 20,
-};
 
 /// What a channel exception for an unknown delivery tag says.
 const PRECONDITION_FAILED: u16 = 406;
@@ -25,19 +21,11 @@ impl AmqpClient {
         let Some(connection) = &mut self.connection else {
             return Ok(());
         };
-        let mut unread = std::mem::take(&mut connection.unread);
-        unread.extend_from_slice(bytes);
-        let mut at = 0;
-        loop {
-            let parsed = frame::parse(&unread[at..], FRAME_BYTES_MAX);
-            let parsed = parsed.map_err(|error| Violation(error.to_string()))?;
-            let Some(frame) = parsed else {
-                break;
-            };
-            at += frame.size;
+        let (all, mut at) = (connection.line.end_mut().unread.with(bytes), 0);
+        while let Some(frame) = frame_of(&all, &mut at)? {
             connection.hear_frame(frame, desk, &name)?;
         }
-        connection.unread = unread.split_off(at);
+        connection.line.end_mut().unread.keep(all, at);
         let declared = |due: &Due| {
             matches!(
                 due,
@@ -53,13 +41,12 @@ impl AmqpClient {
 impl Connection {
     fn hear_frame(&mut self, frame: Frame<'_>, desk: &mut Desk<'_>, name: &str) -> Checked {
         if frame.channel == 0 {
-            if frame.kind != FrameKind::Method {
-                return violated!("a {:?} on channel 0", frame.kind);
-            }
-            let method = Method::decode(frame.payload);
-            let method = method.map_err(|error| Violation(error.to_string()))?;
+            let method = control(&frame)?;
             desk.trace.line(format!("  {name} hears {}", method.name()));
-            return self.hear_connection(method);
+            if self.line.hear_connection(method)? {
+                self.begin();
+            }
+            return Ok(());
         }
         let input = match frame.channel {
             PUBLISHES => &mut self.publishing.input,
@@ -90,31 +77,6 @@ impl Connection {
                 }
             }
         }
-    }
-
-    fn hear_connection(&mut self, method: Method<'_>) -> Checked {
-        match (self.stage, method) {
-            (Stage::Greeting, Method::ConnectionStart(_)) => {
-                self.say_who_it_is();
-                self.stage = Stage::Tuning;
-            }
-            (Stage::Tuning, Method::ConnectionTune(_)) => {
-                self.enter();
-                self.stage = Stage::Entering;
-            }
-            (Stage::Entering, Method::ConnectionOpenOk(_)) => {
-                self.stage = Stage::Open;
-                self.open_channels();
-            }
-            (_, Method::ConnectionClose(close)) => {
-                let text = close.reply_text.as_str_lossy();
-                self.closed = Some(format!("{} {text}", close.reply_code));
-                self.say(0, connection::CloseOk {});
-            }
-            (Stage::Leaving, Method::ConnectionCloseOk(_)) => self.stage = Stage::Gone,
-            (stage, method) => return violated!("{} while it is {stage:?}", method.name()),
-        }
-        Ok(())
     }
 
     fn hear_of_publishing(&mut self, method: Method<'_>, desk: &mut Desk<'_>) -> Checked {
@@ -186,7 +148,7 @@ impl Connection {
                 if close.reply_code != PRECONDITION_FAILED {
                     return violated!("a mistake of ours is called {}", close.reply_code);
                 }
-                self.say(CONSUMES, channel::CloseOk {});
+                self.line.say_on(CONSUMES, channel::CloseOk {});
                 self.leak(desk);
                 self.open_consuming();
                 return Ok(());
@@ -250,12 +212,13 @@ impl Connection {
         if !is_open {
             return Ok(());
         }
+        let life = self.line.end().life;
         let id = desk.ledger.deliver(&Delivered {
             place,
             payload: &message.body,
-            life: self.life,
+            life,
             redelivered,
-            reader: &(self.life, reader),
+            reader: &(life, reader),
         })?;
         match place {
             UNACKED => desk.ledger.settle(place, id),

@@ -26,28 +26,15 @@ use ferry_gateway::testing::Protocol;
 use super::client::Client;
 use super::desk::{Desk, QUEUES};
 use super::ledger::Place;
-use super::line::{Line, MaybeLine};
+use super::line::{AmqpLine, CHANNEL, Line, MaybeLine};
 use super::pipe::Pipe;
 use crate::Checked;
 
-/// Largest frame that it takes, in bytes: bodies come in several.
-const FRAME_BYTES_MAX: u32 = 4096;
-
-/// The channel to publish on.
-const PUBLISHES: u16 = 1;
+/// The channel to publish on: the one that its line opens.
+const PUBLISHES: u16 = CHANNEL;
 
 /// The channel to consume on.
 const CONSUMES: u16 = 2;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    Greeting,
-    Tuning,
-    Entering,
-    Open,
-    Leaving,
-    Gone,
-}
 
 /// An answer that is due.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,39 +96,23 @@ struct Consuming {
 
 /// A connection.
 struct Connection {
-    pipe: Pipe,
-    life: u64,
-    stage: Stage,
-    unread: Vec<u8>,
+    line: AmqpLine,
     publishing: Publishing,
     consuming: Consuming,
-    /// What the other side has closed it for.
-    closed: Option<String>,
 }
 
-impl Line for Connection {
-    fn pipe(&mut self) -> &mut Pipe {
-        &mut self.pipe
+impl MaybeLine for Option<Connection> {
+    fn line(&self) -> Option<&dyn Line> {
+        self.as_ref().map(|connection| &connection.line as _)
     }
 
-    fn into_pipe(self) -> Pipe {
-        self.pipe
+    fn line_mut(&mut self) -> Option<&mut dyn Line> {
+        self.as_mut().map(|connection| &mut connection.line as _)
     }
 
-    fn life(&self) -> u64 {
-        self.life
-    }
-
-    fn closed(&self) -> Option<&str> {
-        self.closed.as_deref()
-    }
-
-    fn is_open(&self) -> bool {
-        self.stage == Stage::Open
-    }
-
-    fn is_gone(&self) -> bool {
-        self.stage == Stage::Gone
+    fn let_go(&mut self) -> Option<Pipe> {
+        self.take()
+            .map(|connection| connection.line.into_end().pipe)
     }
 }
 
@@ -172,16 +143,11 @@ impl Client for AmqpClient {
         format!("amqp {}", self.number)
     }
 
-    fn connect(&mut self, mut pipe: Pipe, life: u64, _desk: &mut Desk<'_>) {
-        pipe.out().extend_from_slice(&amqp091::handshake::REPLY);
+    fn connect(&mut self, pipe: Pipe, life: u64, _desk: &mut Desk<'_>) {
         self.connection = Some(Connection {
-            pipe,
-            life,
-            stage: Stage::Greeting,
-            unread: Vec::new(),
+            line: AmqpLine::new(pipe, life),
             publishing: Publishing::default(),
             consuming: Consuming::default(),
-            closed: None,
         });
     }
 
@@ -194,9 +160,10 @@ impl Client for AmqpClient {
     }
 
     fn lose(&mut self, desk: &mut Desk<'_>) -> Option<Pipe> {
-        let mut connection = self.connection.take()?;
-        connection.leak(desk);
-        Some(connection.pipe)
+        if let Some(connection) = &mut self.connection {
+            connection.leak(desk);
+        }
+        self.connection.let_go()
     }
 
     fn open_ends(&self) -> Option<String> {
@@ -204,12 +171,11 @@ impl Client for AmqpClient {
             return Some("no connection".to_owned());
         };
         let Connection {
-            stage,
+            line,
             publishing,
             consuming,
-            ..
         } = connection;
-        let all_said = *stage == Stage::Open
+        let all_said = line.is_open()
             && publishing.ready
             && publishing.unconfirmed.is_empty()
             && publishing.returning.is_empty()
@@ -222,7 +188,7 @@ impl Client for AmqpClient {
                 channel, due, held, ..
             } = consuming;
             format!(
-                "{stage:?}, unconfirmed {unconfirmed:?}, to be returned {returning:?}, \
+                "unconfirmed {unconfirmed:?}, to be returned {returning:?}, \
                  {channel:?}, \
                  due {due:?}, held {held:?}"
             )

@@ -1,18 +1,16 @@
 //! What a client of AMQP says.
 
-use amqp091::method::{basic, channel, confirm, connection, exchange, queue};
+use amqp091::method::{basic, channel, confirm, exchange, queue};
 use amqp091::table::Table;
-use amqp091::{LongStr, Method, RawTable, ShortStr, frame};
+use amqp091::{Method, RawTable, ShortStr};
 
-use super::{
-    AmqpClient, CONSUMES, Channel, Connection, Consuming, Due, FRAME_BYTES_MAX, PUBLISHES, Stage,
-    queue_name,
-};
+use super::{AmqpClient, CONSUMES, Channel, Connection, Consuming, Due, queue_name};
 use crate::body;
 use crate::wire::desk::{
     Desk, LAST_WORDS_PERCENT, LIMITED, LIMITED_TOPIC, QUEUES, TOPICS, UNACKED, places_of,
 };
 use crate::wire::ledger::{Place, Sent};
+use crate::wire::line::{Line as _, short};
 
 /// Most publishes at a time.
 const BURST_MAX: u64 = 5;
@@ -31,51 +29,16 @@ const UNKNOWN: Place = 2;
 /// Most consumers at a time.
 const CONSUMERS_MAX: usize = 6;
 
-fn short(text: &str) -> ShortStr<'_> {
-    ShortStr::clipped(text.as_bytes())
-}
-
 impl Connection {
-    pub(super) fn say<'a>(&mut self, channel: u16, method: impl Into<Method<'a>>) {
-        method.into().write_frame(self.pipe.out(), channel);
-    }
-
     /// Says something on the channel to consume on that has an answer.
     pub(super) fn ask<'a>(&mut self, method: impl Into<Method<'a>>, due: Due) {
         self.consuming.due.push_back(due);
-        self.say(CONSUMES, method);
+        self.line.say_on(CONSUMES, method);
     }
 
-    pub(super) fn say_who_it_is(&mut self) {
-        self.say(
-            0,
-            connection::StartOk {
-                mechanism: ShortStr::lit("EXTERNAL"),
-                response: LongStr::EMPTY,
-                locale: ShortStr::lit("en_US"),
-                ..connection::StartOk::default()
-            },
-        );
-    }
-
-    pub(super) fn enter(&mut self) {
-        let tuned = connection::TuneOk {
-            channel_max: 10,
-            frame_max: FRAME_BYTES_MAX,
-            heartbeat: 0,
-        };
-        self.say(0, tuned);
-        let open = connection::Open {
-            virtual_host: ShortStr::lit("/"),
-            ..connection::Open::default()
-        };
-        self.say(0, open);
-    }
-
-    /// Both channels, and all that must be there.
-    pub(super) fn open_channels(&mut self) {
-        self.say(PUBLISHES, channel::Open::default());
-        self.say(PUBLISHES, confirm::Select::default());
+    /// Both channels, of which the first is open, and all that must be there.
+    pub(super) fn begin(&mut self) {
+        self.line.say(confirm::Select::default());
         let due = ["channel.open_ok", "confirm.select_ok"];
         self.publishing.due.extend(due.map(Due::Method));
         self.open_consuming();
@@ -83,7 +46,7 @@ impl Connection {
 
     /// A new channel to consume on, unless it is about to go.
     pub(super) fn open_consuming(&mut self) {
-        if self.stage != Stage::Open {
+        if !self.line.is_open() {
             return;
         }
         let named = self.consuming.named;
@@ -159,7 +122,7 @@ impl Connection {
     }
 
     fn publish(&mut self, exchange: &str, key: &str, sent: Sent, desk: &mut Desk<'_>) -> u64 {
-        let delivery_mode = if sent.persistent { 2 } else { 1 };
+        let persistent = sent.persistent;
         let id = desk.ledger.publish(sent);
         let body = body::body(id, desk.body_bytes());
         let publish = basic::Publish {
@@ -168,12 +131,7 @@ impl Connection {
             mandatory: true,
             ..basic::Publish::default()
         };
-        self.say(PUBLISHES, publish);
-        let out = self.pipe.out();
-        let properties = [0x10, 0, delivery_mode];
-        let class_id = basic::Publish::CLASS_ID;
-        frame::write_header(out, PUBLISHES, class_id, body.len() as u64, &properties);
-        frame::write_body(out, PUBLISHES, &body, FRAME_BYTES_MAX);
+        self.line.publish_as(publish, persistent, &body);
         self.publishing.tag += 1;
         self.publishing.unconfirmed.insert(self.publishing.tag, id);
         id
@@ -207,7 +165,7 @@ impl Connection {
                 requeue,
             }),
         };
-        self.say(CONSUMES, says);
+        self.line.say_on(CONSUMES, says);
         for tag in taken {
             if let Some((place, id)) = self.consuming.held.remove(&tag) {
                 match gives_back {
@@ -240,7 +198,7 @@ impl Connection {
 impl AmqpClient {
     fn open(&mut self) -> Option<&mut Connection> {
         let connection = self.connection.as_mut()?;
-        (connection.stage == Stage::Open).then_some(connection)
+        connection.line.is_open().then_some(connection)
     }
 
     /// The same, with a channel to consume on.
@@ -255,7 +213,7 @@ impl AmqpClient {
             return;
         };
         for _ in 0..=desk.random.below(BURST_MAX) {
-            let author = connection.life;
+            let author = connection.line.end().life;
             let mut watched = None;
             let (exchange, key, places) = match desk.random.below(10) {
                 0 => ("", "nobody".to_owned(), Vec::new()),
@@ -304,7 +262,7 @@ impl AmqpClient {
             delivery_tag: *newest,
             multiple: true,
         };
-        connection.say(CONSUMES, ack);
+        connection.line.say_on(CONSUMES, ack);
         for (place, id) in held.into_values() {
             desk.ledger.settle(place, id);
         }
@@ -365,7 +323,7 @@ impl AmqpClient {
         };
         match desk.random.below(10) {
             0 | 1 => {
-                connection.say(CONSUMES, channel::Close::default());
+                connection.line.say_on(CONSUMES, channel::Close::default());
                 connection.end_channel(Channel::Closing, desk);
             }
             2 => {
@@ -373,7 +331,7 @@ impl AmqpClient {
                     delivery_tag: connection.consuming.tag + 1_000_000,
                     multiple: false,
                 };
-                connection.say(CONSUMES, ack);
+                connection.line.say_on(CONSUMES, ack);
                 connection.end_channel(Channel::Doomed, desk);
             }
             _ => {
@@ -403,12 +361,7 @@ impl AmqpClient {
             return false;
         };
         connection.end_channel(Channel::Closing, desk);
-        let close = connection::Close {
-            reply_code: 200,
-            ..connection::Close::default()
-        };
-        connection.say(0, close);
-        connection.stage = Stage::Leaving;
+        connection.line.say_goodbye();
         true
     }
 }

@@ -13,8 +13,8 @@ use crate::{Checked, body, violated};
 impl Listener for JsonClient {
     type Line = JsonLine;
 
-    fn telling(&mut self) -> &mut Option<JsonLine> {
-        &mut self.line
+    fn telling(&mut self) -> Option<&mut JsonLine> {
+        self.line.as_mut()
     }
 
     fn hear_one(&mut self, heard: Answer, desk: &mut Desk<'_>) -> Checked {

@@ -5,22 +5,23 @@
 
 use amqp091::content::{ContentLimits, Input, Message};
 use amqp091::method::{basic, channel, connection};
-use amqp091::{ChannelInput, FrameKind, LongStr, Method, ShortStr, frame};
+use amqp091::{ChannelInput, Frame, FrameKind, LongStr, Method, ShortStr, frame};
 
-use super::{Line, Telling, Unread};
+use super::{End, Line, Telling};
 use crate::wire::pipe::Pipe;
 use crate::{Checked, Violation, violated};
 
-/// Largest frame that it takes, in bytes.
+/// Largest frame that it takes, in bytes: bodies come in several.
 const FRAME_BYTES_MAX: u32 = 4096;
 
-const LIMITS: ContentLimits = ContentLimits {
+/// What it takes of a message.
+pub(in crate::wire) const LIMITS: ContentLimits = ContentLimits {
     message_bytes_max: 1 << 20,
     body_bytes_max: 1 << 20,
 };
 
-/// The only channel.
-const CHANNEL: u16 = 1;
+/// The channel that it opens.
+pub(in crate::wire) const CHANNEL: u16 = 1;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
@@ -34,12 +35,8 @@ enum Stage {
 
 /// A connection.
 pub(in crate::wire) struct AmqpLine {
-    pipe: Pipe,
-    life: u64,
-    /// What the other side has closed it for.
-    closed: Option<String>,
+    end: End,
     stage: Stage,
-    unread: Unread,
     input: ChannelInput,
 }
 
@@ -51,6 +48,22 @@ pub(in crate::wire) enum Heard<'a> {
     Content(Message),
 }
 
+/// The next frame, behind `at`.
+pub(in crate::wire) fn frame_of<'a>(all: &'a [u8], at: &mut usize) -> Checked<Option<Frame<'a>>> {
+    let parsed = frame::parse(&all[*at..], FRAME_BYTES_MAX);
+    let parsed = parsed.map_err(|error| Violation(error.to_string()))?;
+    *at += parsed.as_ref().map_or(0, |frame| frame.size);
+    Ok(parsed)
+}
+
+/// What a frame of channel 0 says.
+pub(in crate::wire) fn control<'a>(frame: &Frame<'a>) -> Checked<Method<'a>> {
+    if frame.kind != FrameKind::Method {
+        return violated!("a {:?} on channel 0", frame.kind);
+    }
+    Method::decode(frame.payload).map_err(|error| Violation(error.to_string()))
+}
+
 pub(in crate::wire) fn short(text: &str) -> ShortStr<'_> {
     ShortStr::clipped(text.as_bytes())
 }
@@ -59,28 +72,42 @@ impl AmqpLine {
     pub(in crate::wire) fn new(mut pipe: Pipe, life: u64) -> AmqpLine {
         pipe.out().extend_from_slice(&amqp091::handshake::REPLY);
         AmqpLine {
-            pipe,
-            life,
-            closed: None,
+            end: End::new(pipe, life),
             stage: Stage::Greeting,
-            unread: Unread::default(),
             input: ChannelInput::default(),
         }
     }
 
     /// Says something on its channel.
     pub(in crate::wire) fn say<'a>(&mut self, method: impl Into<Method<'a>>) {
-        method.into().write_frame(self.pipe.out(), CHANNEL);
+        self.say_on(CHANNEL, method);
+    }
+
+    /// Says something on any channel.
+    pub(in crate::wire) fn say_on<'a>(&mut self, channel: u16, method: impl Into<Method<'a>>) {
+        method.into().write_frame(self.end.pipe.out(), channel);
     }
 
     /// Publishes a durable message to a queue.
     pub(in crate::wire) fn publish(&mut self, queue: &str, body: &[u8]) {
-        self.say(basic::Publish {
+        let publish = basic::Publish {
             routing_key: short(queue),
             ..basic::Publish::default()
-        });
-        let out = self.pipe.out();
-        let (properties, class_id) = ([0x10, 0, 2], basic::Publish::CLASS_ID);
+        };
+        self.publish_as(publish, true, body);
+    }
+
+    /// Publishes a message in any way.
+    pub(in crate::wire) fn publish_as(
+        &mut self,
+        publish: basic::Publish<'_>,
+        persistent: bool,
+        body: &[u8],
+    ) {
+        self.say(publish);
+        let out = self.end.pipe.out();
+        let delivery_mode = if persistent { 2 } else { 1 };
+        let (properties, class_id) = ([0x10, 0, delivery_mode], basic::Publish::CLASS_ID);
         frame::write_header(out, CHANNEL, class_id, body.len() as u64, &properties);
         frame::write_body(out, CHANNEL, body, FRAME_BYTES_MAX);
     }
@@ -91,13 +118,13 @@ impl AmqpLine {
             reply_code: 200,
             ..connection::Close::default()
         };
-        Method::from(close).write_frame(self.pipe.out(), 0);
+        self.say_on(0, close);
         self.stage = Stage::Leaving;
     }
 
-    /// Whether it is open by now.
-    fn hear_connection(&mut self, method: Method<'_>) -> Checked<bool> {
-        let mut say = |method: Method<'_>| method.write_frame(self.pipe.out(), 0);
+    /// Whether it is open now: its channel may be used.
+    pub(in crate::wire) fn hear_connection(&mut self, method: Method<'_>) -> Checked<bool> {
+        let mut say = |method: Method<'_>| method.write_frame(self.end.pipe.out(), 0);
         match (self.stage, method) {
             (Stage::Greeting, Method::ConnectionStart(_)) => {
                 say(Method::from(connection::StartOk {
@@ -128,7 +155,7 @@ impl AmqpLine {
             (_, Method::ConnectionClose(close)) => {
                 let text = close.reply_text.as_str_lossy();
                 say(Method::from(connection::CloseOk {}));
-                self.closed = Some(format!("{} {text}", close.reply_code));
+                self.end.closed = Some(format!("{} {text}", close.reply_code));
             }
             (Stage::Leaving, Method::ConnectionCloseOk(_)) => self.stage = Stage::Gone,
             (stage, method) => return violated!("{} while it is {stage:?}", method.name()),
@@ -138,20 +165,16 @@ impl AmqpLine {
 }
 
 impl Line for AmqpLine {
-    fn pipe(&mut self) -> &mut Pipe {
-        &mut self.pipe
+    fn end(&self) -> &End {
+        &self.end
     }
 
-    fn into_pipe(self) -> Pipe {
-        self.pipe
+    fn end_mut(&mut self) -> &mut End {
+        &mut self.end
     }
 
-    fn life(&self) -> u64 {
-        self.life
-    }
-
-    fn closed(&self) -> Option<&str> {
-        self.closed.as_deref()
+    fn into_end(self) -> End {
+        self.end
     }
 
     fn is_open(&self) -> bool {
@@ -166,25 +189,13 @@ impl Line for AmqpLine {
 impl Telling for AmqpLine {
     type Heard<'a> = Heard<'a>;
 
-    fn unread(&mut self) -> &mut Unread {
-        &mut self.unread
-    }
-
     fn next<'a>(&mut self, all: &'a [u8], at: &mut usize) -> Checked<Option<Heard<'a>>> {
         loop {
-            let parsed = frame::parse(&all[*at..], FRAME_BYTES_MAX);
-            let parsed = parsed.map_err(|error| Violation(error.to_string()))?;
-            let Some(frame) = parsed else {
+            let Some(frame) = frame_of(all, at)? else {
                 return Ok(None);
             };
-            *at += frame.size;
             if frame.channel == 0 {
-                if frame.kind != FrameKind::Method {
-                    return violated!("a {:?} on channel 0", frame.kind);
-                }
-                let method = Method::decode(frame.payload);
-                let method = method.map_err(|error| Violation(error.to_string()))?;
-                match self.hear_connection(method)? {
+                match self.hear_connection(control(&frame)?)? {
                     true => return Ok(Some(Heard::Opened)),
                     false => continue,
                 }

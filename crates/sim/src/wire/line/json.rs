@@ -7,7 +7,7 @@
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{Line, Telling, Unread};
+use super::{End, Line, Telling};
 use crate::wire::USER;
 use crate::wire::house::PASSWORD;
 use crate::wire::pipe::Pipe;
@@ -25,12 +25,8 @@ enum Stage {
 
 /// A connection.
 pub(in crate::wire) struct JsonLine {
-    pipe: Pipe,
-    life: u64,
-    /// Why nobody was let in.
-    refused: Option<String>,
+    end: End,
     stage: Stage,
-    unread: Unread,
 }
 
 /// A message, as a client gets it.
@@ -73,44 +69,43 @@ pub(in crate::wire) enum Answer {
 impl JsonLine {
     pub(in crate::wire) fn new(pipe: Pipe, life: u64) -> JsonLine {
         let mut line = JsonLine {
-            pipe,
-            life,
-            refused: None,
+            end: End::new(pipe, life),
             stage: Stage::Entering,
-            unread: Unread::default(),
         };
         line.say(&json!({"op": "login", "id": LOGIN, "user": USER, "password": PASSWORD}));
         line
     }
 
     pub(in crate::wire) fn say(&mut self, what: &Value) {
-        let out = self.pipe.out();
+        let out = self.end.pipe.out();
         out.extend_from_slice(what.to_string().as_bytes());
         out.push(0);
     }
 
     /// Says goodbye.
     pub(in crate::wire) fn say_goodbye(&mut self) {
-        self.pipe.say_close();
+        self.end.pipe.say_close();
         self.stage = Stage::Leaving;
     }
 }
 
 impl Line for JsonLine {
-    fn pipe(&mut self) -> &mut Pipe {
-        &mut self.pipe
+    fn end(&self) -> &End {
+        &self.end
     }
 
-    fn into_pipe(self) -> Pipe {
-        self.pipe
+    fn end_mut(&mut self) -> &mut End {
+        &mut self.end
     }
 
-    fn life(&self) -> u64 {
-        self.life
+    fn into_end(self) -> End {
+        self.end
     }
 
+    /// Nobody was let in, or its WebSocket was closed.
     fn closed(&self) -> Option<&str> {
-        self.refused.as_deref().or_else(|| self.pipe.closed())
+        let End { closed, pipe, .. } = &self.end;
+        closed.as_deref().or_else(|| pipe.closed())
     }
 
     fn is_open(&self) -> bool {
@@ -118,16 +113,12 @@ impl Line for JsonLine {
     }
 
     fn is_gone(&self) -> bool {
-        self.stage == Stage::Leaving && self.pipe.is_echoed()
+        self.stage == Stage::Leaving && self.end.pipe.is_echoed()
     }
 }
 
 impl Telling for JsonLine {
     type Heard<'a> = Answer;
-
-    fn unread(&mut self) -> &mut Unread {
-        &mut self.unread
-    }
 
     fn next(&mut self, all: &[u8], at: &mut usize) -> Checked<Option<Answer>> {
         let Some(count) = all[*at..].iter().position(|byte| *byte == 0) else {
@@ -145,7 +136,7 @@ impl Telling for JsonLine {
                 Ok(Some(Answer::LetIn))
             }
             (Stage::Entering, Told::Error { code, text, .. }) => {
-                self.refused = Some(format!("{code}: {text}"));
+                self.end.closed = Some(format!("{code}: {text}"));
                 Ok(None)
             }
             (Stage::Entering, told) => violated!("{told:?} before it is let in"),

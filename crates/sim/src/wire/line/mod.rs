@@ -9,7 +9,7 @@ mod amqp;
 mod json;
 mod mqtt;
 
-pub(super) use self::amqp::{AmqpLine, Heard, short};
+pub(super) use self::amqp::{AmqpLine, CHANNEL, Heard, LIMITS, control, frame_of, short};
 pub(super) use self::json::{Answer, Arrived, JsonLine, Told};
 pub(super) use self::mqtt::{Arriving, MqttLine};
 
@@ -17,20 +17,41 @@ use super::desk::Desk;
 use super::pipe::Pipe;
 use crate::Checked;
 
+/// What every connection has.
+pub(super) struct End {
+    pub(super) pipe: Pipe,
+    /// The number of the connection.
+    pub(super) life: u64,
+    /// What the other side has closed it for.
+    pub(super) closed: Option<String>,
+    pub(super) unread: Unread,
+}
+
+impl End {
+    fn new(pipe: Pipe, life: u64) -> End {
+        End {
+            pipe,
+            life,
+            closed: None,
+            unread: Unread::default(),
+        }
+    }
+}
+
 /// A connection, as everything that is not about its protocol knows it.
 pub(super) trait Line {
-    fn pipe(&mut self) -> &mut Pipe;
+    fn end(&self) -> &End;
 
-    /// What is left of it when its client has let go of it.
-    fn into_pipe(self) -> Pipe
+    fn end_mut(&mut self) -> &mut End;
+
+    fn into_end(self) -> End
     where
         Self: Sized;
 
-    /// Its number.
-    fn life(&self) -> u64;
-
     /// Why it was closed from the other side, if it was.
-    fn closed(&self) -> Option<&str>;
+    fn closed(&self) -> Option<&str> {
+        self.end().closed.as_deref()
+    }
 
     /// Whether its client may do as it likes.
     fn is_open(&self) -> bool;
@@ -61,16 +82,13 @@ impl<L: Line + 'static> MaybeLine for Option<L> {
     }
 
     fn let_go(&mut self) -> Option<Pipe> {
-        self.take().map(L::into_pipe)
+        self.take().map(|line| line.into_end().pipe)
     }
 }
 
 /// A line that tells its client one thing after the other.
 pub(super) trait Telling: Line {
     type Heard<'a>;
-
-    /// What was not read to its end.
-    fn unread(&mut self) -> &mut Unread;
 
     /// The next that is for the client, behind `at`.
     fn next<'a>(&mut self, all: &'a [u8], at: &mut usize) -> Checked<Option<Self::Heard<'a>>>;
@@ -80,7 +98,7 @@ pub(super) trait Telling: Line {
 pub(super) trait Listener {
     type Line: Telling;
 
-    fn telling(&mut self) -> &mut Option<Self::Line>;
+    fn telling(&mut self) -> Option<&mut Self::Line>;
 
     fn hear_one(
         &mut self,
@@ -94,7 +112,7 @@ pub(super) fn listen<L: Listener>(client: &mut L, bytes: &[u8], desk: &mut Desk<
     let Some(line) = client.telling() else {
         return Ok(());
     };
-    let (all, mut at) = (line.unread().with(bytes), 0);
+    let (all, mut at) = (line.end_mut().unread.with(bytes), 0);
     while let Some(line) = client.telling() {
         let Some(heard) = line.next(&all, &mut at)? else {
             break;
@@ -102,7 +120,7 @@ pub(super) fn listen<L: Listener>(client: &mut L, bytes: &[u8], desk: &mut Desk<
         client.hear_one(heard, desk)?;
     }
     if let Some(line) = client.telling() {
-        line.unread().keep(all, at);
+        line.end_mut().unread.keep(all, at);
     }
     Ok(())
 }
@@ -113,14 +131,14 @@ pub(super) struct Unread(Vec<u8>);
 
 impl Unread {
     /// What is there to be read by now; what stays is given back to `keep`.
-    fn with(&mut self, bytes: &[u8]) -> Vec<u8> {
+    pub(super) fn with(&mut self, bytes: &[u8]) -> Vec<u8> {
         let mut all = std::mem::take(&mut self.0);
         all.extend_from_slice(bytes);
         all
     }
 
     /// What stays.
-    fn keep(&mut self, mut all: Vec<u8>, read: usize) {
+    pub(super) fn keep(&mut self, mut all: Vec<u8>, read: usize) {
         self.0 = all.split_off(read);
     }
 }

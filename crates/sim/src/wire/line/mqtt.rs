@@ -2,7 +2,7 @@
 
 use mqtt::{Connack, DecodeError, Packet, ReasonCode, Version, frame};
 
-use super::{Line, Telling, Unread};
+use super::{End, Line, Telling};
 use crate::wire::pipe::Pipe;
 use crate::{Checked, Violation, violated};
 
@@ -11,13 +11,9 @@ const PACKET_BYTES_MAX: u32 = 1 << 20;
 
 /// A connection.
 pub(in crate::wire) struct MqttLine {
-    pipe: Pipe,
-    life: u64,
-    /// What the other side has closed it for.
-    closed: Option<String>,
+    end: End,
     version: Version,
     open: bool,
-    unread: Unread,
 }
 
 /// Something that is for the client.
@@ -30,36 +26,29 @@ pub(in crate::wire) enum Arriving<'a> {
 impl MqttLine {
     pub(in crate::wire) fn new(pipe: Pipe, life: u64, version: Version) -> MqttLine {
         MqttLine {
-            pipe,
-            life,
-            closed: None,
+            end: End::new(pipe, life),
             version,
             open: false,
-            unread: Unread::default(),
         }
     }
 
     pub(in crate::wire) fn say(&mut self, packet: Packet<'_>) {
-        let written = packet.write(self.pipe.out(), self.version);
+        let written = packet.write(self.end.pipe.out(), self.version);
         written.expect("what clients of a simulation say is small");
     }
 }
 
 impl Line for MqttLine {
-    fn pipe(&mut self) -> &mut Pipe {
-        &mut self.pipe
+    fn end(&self) -> &End {
+        &self.end
     }
 
-    fn into_pipe(self) -> Pipe {
-        self.pipe
+    fn end_mut(&mut self) -> &mut End {
+        &mut self.end
     }
 
-    fn life(&self) -> u64 {
-        self.life
-    }
-
-    fn closed(&self) -> Option<&str> {
-        self.closed.as_deref()
+    fn into_end(self) -> End {
+        self.end
     }
 
     fn is_open(&self) -> bool {
@@ -69,10 +58,6 @@ impl Line for MqttLine {
 
 impl Telling for MqttLine {
     type Heard<'a> = Arriving<'a>;
-
-    fn unread(&mut self) -> &mut Unread {
-        &mut self.unread
-    }
 
     fn next<'a>(&mut self, all: &'a [u8], at: &mut usize) -> Checked<Option<Arriving<'a>>> {
         loop {
@@ -92,10 +77,10 @@ impl Telling for MqttLine {
                         self.open = true;
                         return Ok(Some(Arriving::LetIn(session_present)));
                     }
-                    reason => self.closed = Some(format!("CONNACK {reason}")),
+                    reason => self.end.closed = Some(format!("CONNACK {reason}")),
                 },
-                Packet::Disconnect(disconnect) if self.version == Version::V5 => {
-                    self.closed = Some(format!("DISCONNECT {}", disconnect.reason));
+                Packet::Disconnect(disconnect) if self.open && self.version == Version::V5 => {
+                    self.end.closed = Some(format!("DISCONNECT {}", disconnect.reason));
                 }
                 packet if self.open => return Ok(Some(Arriving::Packet(packet))),
                 packet => return violated!("{:?} before CONNACK", packet.packet_type()),

@@ -1,92 +1,73 @@
 //! What a client of MQTT hears, and whether it may be so.
 
-use mqtt::{Packet, Pubcomp, Publish, Pubrel, Qos, ReasonCode, Version, frame};
+use mqtt::{Packet, Pubcomp, Publish, Pubrel, Qos, ReasonCode, Version};
 
-use super::say::say;
 use super::{Delivery, MqttClient, RECEIVE_MAX, SUBSCRIBES, Stage};
 use crate::wire::client::Client as _;
 use crate::wire::desk::{
     Desk, LIMITED, LIMITED_TOPIC, SUBSCRIBED, TOPICS, WATCHER, is_shared, session,
 };
 use crate::wire::ledger::Delivered;
-use crate::{Checked, Violation, body, violated};
+use crate::wire::line::{Arriving, Listener, MqttLine};
+use crate::{Checked, body, violated};
 
-/// Largest packet that it takes, in bytes.
-const PACKET_BYTES_MAX: u32 = 1 << 20;
+impl Listener for MqttClient {
+    type Line = MqttLine;
+
+    fn telling(&mut self) -> Option<&mut MqttLine> {
+        self.line.as_mut()
+    }
+
+    fn hear_one(&mut self, heard: Arriving<'_>, desk: &mut Desk<'_>) -> Checked {
+        let name = self.name();
+        match heard {
+            Arriving::LetIn(present) => {
+                desk.trace.line(format!("  {name} is let in"));
+                self.hear_let_in(present, desk)
+            }
+            Arriving::Packet(packet) => {
+                let number = match &packet {
+                    Packet::Publish(publish) => body::message_of(publish.payload),
+                    _ => None,
+                };
+                let what = packet.packet_type();
+                desk.trace
+                    .line(format!("  {name} hears {what:?} {number:?}"));
+                self.hear_packet(&packet, desk)
+            }
+        }
+    }
+}
 
 impl MqttClient {
-    /// Reads what has come.
-    pub(super) fn hear_bytes(&mut self, bytes: &[u8], desk: &mut Desk<'_>) -> Checked {
-        let name = self.name();
-        let mut unread = match &mut self.connection {
-            Some(connection) => std::mem::take(&mut connection.unread),
-            None => return Ok(()),
-        };
-        unread.extend_from_slice(bytes);
-        let mut at = 0;
-        loop {
-            let unreadable = |error: mqtt::DecodeError| Violation(error.to_string());
-            let Some(frame) = frame(&unread[at..], PACKET_BYTES_MAX).map_err(unreadable)? else {
-                break;
-            };
-            at += frame.size;
-            let packet = Packet::decode_from_server(frame, self.version).map_err(unreadable)?;
-            let number = match &packet {
-                Packet::Publish(publish) => body::message_of(publish.payload),
-                _ => None,
-            };
-            let what = packet.packet_type();
-            desk.trace
-                .line(format!("  {name} hears {what:?} {number:?}"));
-            self.hear_packet(&packet, desk)?;
+    fn hear_let_in(&mut self, present: bool, desk: &mut Desk<'_>) -> Checked {
+        if self.has_subscribed && !present {
+            return violated!("its session is lost");
         }
-        if let Some(connection) = &mut self.connection {
-            connection.unread = unread.split_off(at);
+        if self.has_subscribed {
+            self.state.stage = Stage::Open;
+            self.say_again(desk);
+        } else {
+            self.state.stage = Stage::Subscribing;
+            self.say_subscribe();
         }
         Ok(())
     }
 
     fn hear_packet(&mut self, packet: &Packet<'_>, desk: &mut Desk<'_>) -> Checked {
-        let Some(connection) = &mut self.connection else {
-            return Ok(());
-        };
-        match (connection.stage, packet) {
-            (Stage::Connecting, Packet::Connack(connack)) => {
-                if connack.reason != ReasonCode::Success {
-                    connection.closed = Some(format!("CONNACK {}", connack.reason));
-                    return Ok(());
-                }
-                if self.has_subscribed && !connack.session_present {
-                    return violated!("its session is lost");
-                }
-                if self.has_subscribed {
-                    connection.stage = Stage::Open;
-                    self.say_again(desk);
-                } else {
-                    connection.stage = Stage::Subscribing;
-                    self.say_subscribe();
-                }
-                Ok(())
-            }
-            (Stage::Connecting, packet) => {
-                violated!("{:?} before CONNACK", packet.packet_type())
-            }
-            (_, Packet::Disconnect(disconnect)) if self.version == Version::V5 => {
-                connection.closed = Some(format!("DISCONNECT {}", disconnect.reason));
-                Ok(())
-            }
+        match (self.state.stage, packet) {
             (Stage::Subscribing, Packet::Suback(suback)) => {
                 let granted: Vec<u8> = suback.reasons.iter().map(ReasonCode::byte).collect();
                 let wanted = SUBSCRIBED[self.number].1;
                 if suback.packet_id != SUBSCRIBES || granted != [wanted] {
                     return violated!("granted are {granted:?}, and not {wanted}");
                 }
-                connection.stage = Stage::Open;
+                self.state.stage = Stage::Open;
                 self.has_subscribed = true;
                 Ok(())
             }
-            (_, Packet::Pingresp) if connection.pings > 0 => {
-                connection.pings -= 1;
+            (_, Packet::Pingresp) if self.state.pings > 0 => {
+                self.state.pings -= 1;
                 Ok(())
             }
             // What comes behind a goodbye comes again, perhaps to another one.
@@ -94,9 +75,9 @@ impl MqttClient {
             (_, Packet::Publish(publish)) => self.hear_publish(publish, desk),
             (_, Packet::Pubrel(pubrel)) => {
                 self.received.remove(&pubrel.packet_id);
-                if connection.stage == Stage::Open {
-                    let answer = Packet::Pubcomp(Pubcomp::success(pubrel.packet_id));
-                    say(connection.pipe.out(), self.version, answer);
+                if let Some((line, _)) = self.open() {
+                    let answer = Pubcomp::success(pubrel.packet_id);
+                    line.say(Packet::Pubcomp(answer));
                 }
                 Ok(())
             }
@@ -140,11 +121,8 @@ impl MqttClient {
         }
         if qos == Qos::ExactlyOnce && !released {
             flight.released = true;
-            let pubrel = Packet::Pubrel(Pubrel::success(packet_id));
-            if let Some(connection) = &mut self.connection
-                && connection.stage == Stage::Open
-            {
-                say(connection.pipe.out(), self.version, pubrel);
+            if let Some((line, _)) = self.open() {
+                line.say(Packet::Pubrel(Pubrel::success(packet_id)));
             }
         } else {
             self.flights.retain(|flight| flight.packet_id != packet_id);
@@ -153,10 +131,7 @@ impl MqttClient {
     }
 
     fn hear_publish(&mut self, publish: &Publish<'_>, desk: &mut Desk<'_>) -> Checked {
-        let place = session(self.number);
-        let Some(connection) = &mut self.connection else {
-            return Ok(());
-        };
+        let (place, life) = (session(self.number), self.life().unwrap_or_default());
         let known = match self.number == WATCHER {
             true => publish.topic.starts_with(b"l/"),
             false => (0..TOPICS).any(|topic| publish.topic == format!("t/{topic}").as_bytes()),
@@ -177,10 +152,9 @@ impl MqttClient {
             if !publish.dup || body::message_of(publish.payload) != Some(id) {
                 return violated!("another message by the packet id {packet_id} of {id}");
             }
-            connection.unanswered.push_back(answer(id));
+            self.state.unanswered.push_back(answer(id));
             return Ok(());
         }
-        let life = connection.life;
         let id = desk.ledger.deliver(&Delivered {
             place,
             payload: publish.payload,
@@ -195,15 +169,15 @@ impl MqttClient {
         }
         match publish.qos {
             Qos::AtMostOnce => desk.ledger.consume(place, id),
-            Qos::AtLeastOnce => connection.unanswered.push_back(answer(id)),
+            Qos::AtLeastOnce => self.state.unanswered.push_back(answer(id)),
             Qos::ExactlyOnce => {
                 desk.ledger.consume(place, id);
                 self.received.insert(packet_id, id);
-                connection.unanswered.push_back(answer(id));
+                self.state.unanswered.push_back(answer(id));
             }
         }
         let of_once = |delivery: &&Delivery| delivery.qos == Qos::AtLeastOnce;
-        let flying = connection.unanswered.iter().filter(of_once).count() + self.received.len();
+        let flying = self.state.unanswered.iter().filter(of_once).count() + self.received.len();
         if self.version == Version::V5 && flying > usize::from(RECEIVE_MAX) {
             return violated!("{flying} deliveries at a time, and it takes {RECEIVE_MAX}");
         }

@@ -18,7 +18,7 @@ use mqtt::{Qos, Version};
 
 use super::client::Client;
 use super::desk::{Desk, MQTT_CLIENTS};
-use super::line::{Line, MaybeLine};
+use super::line::{MaybeLine, MqttLine, listen};
 use super::pipe::Pipe;
 use crate::Checked;
 
@@ -37,8 +37,9 @@ const VERSIONS: [Version; MQTT_CLIENTS] = [
 /// The packet id of its only SUBSCRIBE.
 const SUBSCRIBES: u16 = 999;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum Stage {
+    #[default]
     Connecting,
     Subscribing,
     Open,
@@ -67,46 +68,22 @@ struct Delivery {
     qos: Qos,
 }
 
-struct Connection {
-    pipe: Pipe,
-    life: u64,
+/// What ends with a connection.
+#[derive(Default)]
+struct State {
     stage: Stage,
-    unread: Vec<u8>,
     /// Deliveries to be answered, oldest first.
     unanswered: VecDeque<Delivery>,
     /// PINGREQs that are not answered.
     pings: u32,
-    /// What the other side has closed it for.
-    closed: Option<String>,
-}
-
-impl Line for Connection {
-    fn pipe(&mut self) -> &mut Pipe {
-        &mut self.pipe
-    }
-
-    fn into_pipe(self) -> Pipe {
-        self.pipe
-    }
-
-    fn life(&self) -> u64 {
-        self.life
-    }
-
-    fn closed(&self) -> Option<&str> {
-        self.closed.as_deref()
-    }
-
-    fn is_open(&self) -> bool {
-        self.stage == Stage::Open
-    }
 }
 
 /// A client.
 pub(super) struct MqttClient {
     number: usize,
     version: Version,
-    connection: Option<Connection>,
+    line: Option<MqttLine>,
+    state: State,
     /// Its subscription was granted once.
     has_subscribed: bool,
     /// What was published and is not answered to its end, oldest first.
@@ -121,7 +98,8 @@ impl MqttClient {
         MqttClient {
             number,
             version: VERSIONS[number],
-            connection: None,
+            line: None,
+            state: State::default(),
             has_subscribed: false,
             flights: VecDeque::new(),
             next_packet_id: 1,
@@ -139,39 +117,32 @@ impl Client for MqttClient {
         format!("mqtt {}", self.number)
     }
 
-    fn connect(&mut self, mut pipe: Pipe, life: u64, _desk: &mut Desk<'_>) {
-        self.say_connect(pipe.out());
-        self.connection = Some(Connection {
-            pipe,
-            life,
-            stage: Stage::Connecting,
-            unread: Vec::new(),
-            unanswered: VecDeque::new(),
-            pings: 0,
-            closed: None,
-        });
+    fn connect(&mut self, pipe: Pipe, life: u64, _desk: &mut Desk<'_>) {
+        self.line = Some(MqttLine::new(pipe, life, self.version));
+        self.state = State::default();
+        self.say_connect();
     }
 
     fn line(&self) -> &dyn MaybeLine {
-        &self.connection
+        &self.line
     }
 
     fn line_mut(&mut self) -> &mut dyn MaybeLine {
-        &mut self.connection
+        &mut self.line
+    }
+
+    fn is_open(&self) -> bool {
+        self.line.is_some() && self.state.stage == Stage::Open
     }
 
     fn open_ends(&self) -> Option<String> {
-        let Some(connection) = &self.connection else {
-            return Some("no connection".to_owned());
-        };
-        let Connection {
+        let State {
             stage,
             unanswered,
             pings,
-            ..
-        } = connection;
+        } = &self.state;
         let (flights, received) = (&self.flights, &self.received);
-        let all_said = *stage == Stage::Open
+        let all_said = self.is_open()
             && unanswered.is_empty()
             && *pings == 0
             && flights.is_empty()
@@ -194,7 +165,7 @@ impl Client for MqttClient {
     }
 
     fn hear(&mut self, bytes: &[u8], desk: &mut Desk<'_>) -> Checked {
-        self.hear_bytes(bytes, desk)
+        listen(self, bytes, desk)
     }
 
     fn publish(&mut self, desk: &mut Desk<'_>) {

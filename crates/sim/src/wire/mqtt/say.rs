@@ -5,13 +5,14 @@ use mqtt::{
     ReasonCode, Subscribe, SubscribeOptions, Subscription, Version, write_properties,
 };
 
-use super::{Connection, Delivery, Flight, MqttClient, RECEIVE_MAX, SUBSCRIBES, Stage};
+use super::{Delivery, Flight, MqttClient, RECEIVE_MAX, SUBSCRIBES, Stage, State};
 use crate::body;
 use crate::wire::client::Client as _;
 use crate::wire::desk::{
     Desk, LAST_WORDS_PERCENT, LIMITED, LIMITED_TOPIC, SUBSCRIBED, TOPICS, places_of, session,
 };
 use crate::wire::ledger::Sent;
+use crate::wire::line::MqttLine;
 
 /// Most publishes that are not answered.
 const FLIGHTS_MAX: usize = 6;
@@ -21,11 +22,6 @@ const LIMITED_PERCENT: u64 = 15;
 
 /// Packet ids of publishes.
 const PACKET_IDS: u16 = 40;
-
-pub(super) fn say(out: &mut Vec<u8>, version: Version, packet: Packet<'_>) {
-    let written = packet.write(out, version);
-    written.expect("what clients of a simulation say is small");
-}
 
 fn publish(flight: &Flight, dup: bool) -> Packet<'_> {
     Packet::Publish(Publish {
@@ -40,7 +36,13 @@ fn publish(flight: &Flight, dup: bool) -> Packet<'_> {
 }
 
 impl MqttClient {
-    pub(super) fn say_connect(&self, out: &mut Vec<u8>) {
+    fn say(&mut self, packet: Packet<'_>) {
+        if let Some(line) = &mut self.line {
+            line.say(packet);
+        }
+    }
+
+    pub(super) fn say_connect(&mut self) {
         let mut block = Vec::new();
         let properties = match self.version {
             Version::V5 => write_properties(&mut block, |writer| {
@@ -59,7 +61,7 @@ impl MqttClient {
             user_name: None,
             password: None,
         };
-        say(out, self.version, Packet::Connect(connect));
+        self.say(Packet::Connect(connect));
     }
 
     pub(super) fn say_subscribe(&mut self) {
@@ -74,18 +76,12 @@ impl MqttClient {
             properties: Properties::EMPTY,
             filters: FilterList::write(&mut block, [Subscription { filter, options }]),
         };
-        if let Some(connection) = &mut self.connection {
-            say(
-                connection.pipe.out(),
-                self.version,
-                Packet::Subscribe(subscribe),
-            );
-        }
+        self.say(Packet::Subscribe(subscribe));
     }
 
     /// What was not answered is said once more.
     pub(super) fn say_again(&mut self, desk: &mut Desk<'_>) {
-        let Some(connection) = &mut self.connection else {
+        let Some(line) = &mut self.line else {
             return;
         };
         for flight in &mut self.flights {
@@ -100,20 +96,18 @@ impl MqttClient {
             if flight.qos == Qos::AtLeastOnce {
                 desk.ledger.send_again(flight.id);
             }
-            say(connection.pipe.out(), self.version, packet);
+            line.say(packet);
         }
     }
 
     /// Publishes a message.
     pub(super) fn publish_one(&mut self, desk: &mut Desk<'_>) {
-        let version = self.version;
         let author = 1_000_000 + self.number as u64;
-        let room = self.flights.len() < FLIGHTS_MAX;
-        let Some(connection) = self.open().filter(|_| room) else {
+        if !self.is_open() || self.flights.len() >= FLIGHTS_MAX {
             return;
-        };
+        }
         // Only version 5 is told that something is refused; others are closed.
-        let is_limited = version == Version::V5 && desk.random.chance(LIMITED_PERCENT);
+        let is_limited = self.version == Version::V5 && desk.random.chance(LIMITED_PERCENT);
         let topic = desk.random.below(TOPICS as u64) as usize;
         let (watched, places, topic) = match is_limited {
             true => (None, vec![LIMITED], LIMITED_TOPIC.to_owned()),
@@ -139,17 +133,13 @@ impl MqttClient {
             again: false,
         };
         if !assured {
-            let packet = publish(&flight, false);
-            return say(connection.pipe.out(), version, packet);
+            return self.say(publish(&flight, false));
         }
         flight.packet_id = self.free_packet_id();
         let (who, number) = (self.name(), flight.packet_id);
         desk.trace
             .line(format!("  {who} publishes {id} by {qos:?} as {number}"));
-        if let Some(connection) = self.open() {
-            let packet = publish(&flight, false);
-            say(connection.pipe.out(), version, packet);
-        }
+        self.say(publish(&flight, false));
         self.flights.push_back(flight);
     }
 
@@ -163,19 +153,20 @@ impl MqttClient {
         }
     }
 
-    fn open(&mut self) -> Option<&mut Connection> {
-        let connection = self.connection.as_mut()?;
-        (connection.stage == Stage::Open).then_some(connection)
+    /// Its line, and what ends with that, if it may do as it likes.
+    pub(super) fn open(&mut self) -> Option<(&mut MqttLine, &mut State)> {
+        let (line, state) = (self.line.as_mut()?, &mut self.state);
+        (state.stage == Stage::Open).then_some((line, state))
     }
 
     /// Answers so many deliveries, the oldest first.
     pub(super) fn answer(&mut self, count: usize, desk: &mut Desk<'_>) {
-        let (version, place) = (self.version, session(self.number));
-        let Some(connection) = self.open() else {
+        let place = session(self.number);
+        let Some((line, state)) = self.open() else {
             return;
         };
         for _ in 0..count {
-            let Some(Delivery { packet_id, id, qos }) = connection.unanswered.pop_front() else {
+            let Some(Delivery { packet_id, id, qos }) = state.unanswered.pop_front() else {
                 return;
             };
             let packet = match qos {
@@ -185,7 +176,7 @@ impl MqttClient {
                     Packet::Puback(Puback::success(packet_id))
                 }
             };
-            say(connection.pipe.out(), version, packet);
+            line.say(packet);
         }
     }
 
@@ -194,26 +185,25 @@ impl MqttClient {
         while desk.random.chance(LAST_WORDS_PERCENT) {
             self.answer(1, desk);
         }
-        let (version, place) = (self.version, session(self.number));
-        let Some(connection) = self.open() else {
+        let place = session(self.number);
+        let Some((line, state)) = self.open() else {
             return false;
         };
-        for Delivery { id, .. } in connection.unanswered.drain(..) {
+        for Delivery { id, .. } in state.unanswered.drain(..) {
             desk.ledger.give_back(place, id);
         }
         let (reason, properties) = (ReasonCode::Success, Properties::EMPTY);
         let packet = Packet::Disconnect(Disconnect { reason, properties });
-        say(connection.pipe.out(), version, packet);
-        connection.stage = Stage::Leaving;
+        line.say(packet);
+        state.stage = Stage::Leaving;
         true
     }
 
     /// Asks for a sign of life.
     pub(super) fn ping(&mut self) {
-        let version = self.version;
-        if let Some(connection) = self.open() {
-            connection.pings += 1;
-            say(connection.pipe.out(), version, Packet::Pingreq);
+        if let Some((line, state)) = self.open() {
+            state.pings += 1;
+            line.say(Packet::Pingreq);
         }
     }
 }

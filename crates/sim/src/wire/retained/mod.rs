@@ -87,8 +87,8 @@ impl Retainer {
 impl Listener for Retainer {
     type Line = MqttLine;
 
-    fn telling(&mut self) -> &mut Option<MqttLine> {
-        &mut self.line
+    fn telling(&mut self) -> Option<&mut MqttLine> {
+        self.line.as_mut()
     }
 
     fn hear_one(&mut self, heard: Arriving<'_>, desk: &mut Desk<'_>) -> Checked {

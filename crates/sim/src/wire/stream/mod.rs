@@ -204,8 +204,8 @@ impl StreamClient {
 impl Listener for StreamClient {
     type Line = AmqpLine;
 
-    fn telling(&mut self) -> &mut Option<AmqpLine> {
-        &mut self.line
+    fn telling(&mut self) -> Option<&mut AmqpLine> {
+        self.line.as_mut()
     }
 
     fn hear_one(&mut self, heard: Heard<'_>, desk: &mut Desk<'_>) -> Checked {
@@ -279,7 +279,7 @@ impl Client for StreamClient {
             return;
         };
         for _ in 0..=desk.random.below(BURST_MAX) {
-            let id = self.book.publish(line.life());
+            let id = self.book.publish(line.end().life);
             self.state.published += 1;
             self.state.unconfirmed.insert(self.state.published, id);
             line.publish(STREAM, &body::body(id, desk.body_bytes()));

@@ -179,8 +179,8 @@ impl TxClient {
 impl Listener for TxClient {
     type Line = AmqpLine;
 
-    fn telling(&mut self) -> &mut Option<AmqpLine> {
-        &mut self.line
+    fn telling(&mut self) -> Option<&mut AmqpLine> {
+        self.line.as_mut()
     }
 
     fn hear_one(&mut self, heard: Heard<'_>, desk: &mut Desk<'_>) -> Checked {

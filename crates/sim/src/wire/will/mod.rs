@@ -167,8 +167,8 @@ impl WillClient {
 impl Listener for WillClient {
     type Line = MqttLine;
 
-    fn telling(&mut self) -> &mut Option<MqttLine> {
-        &mut self.line
+    fn telling(&mut self) -> Option<&mut MqttLine> {
+        self.line.as_mut()
     }
 
     fn hear_one(&mut self, heard: Arriving<'_>, desk: &mut Desk<'_>) -> Checked {
@@ -220,7 +220,7 @@ impl Client for WillClient {
         let wills = &mut desk.books.wills;
         wills.lose(id, desk.now_ms);
         self.before = line.is_open().then_some(Before { id, stale: false });
-        let (is_open, pipe) = (line.is_open(), line.into_pipe());
+        let (is_open, pipe) = (line.is_open(), line.into_end().pipe);
         if !is_open || !pipe.is_worked_off() {
             wills.doubt(self.number, self.asked.at_ms);
         }
@@ -241,7 +241,7 @@ impl Client for WillClient {
                 wills.doubt(self.number, self.asked.at_ms);
             }
         }
-        Some(line.into_pipe())
+        Some(line.into_end().pipe)
     }
 
     fn is_open(&self) -> bool {

@@ -96,9 +96,9 @@ impl Burst {
 
 impl Broker {
     /// Has queues forget notes of refused publishes, which is written down already.
-    pub(crate) fn take_back(&self, pledged: &[Pledged], refused: &[ConfirmTag]) {
+    pub(crate) fn take_back(&self, void: Vec<Pledged>) {
         let cx = self.context();
-        for one in pledged.iter().filter(|one| one.is_void(refused)) {
+        for one in void {
             let note = SetNote {
                 key: one.key,
                 on: false,

@@ -81,19 +81,19 @@ impl Broker {
         rejected: &mut Vec<ConfirmTag>,
     ) -> usize {
         let mut refused = 0;
-        let pledged = std::mem::take(&mut burst.pledged);
+        let (mut pledged, mut void) = (std::mem::take(&mut burst.pledged), Vec::new());
         self.on_each_part(burst, |state, cx, part| {
             let before = rejected.len();
             refused += state.apply_all(cx, part.staged, part.commands.drain(..), rejected);
             fresh
                 .forgotten(&rejected[before..])
                 .for_each(|change| state.note(change));
-            let void = pledged
-                .iter()
-                .filter(|one| one.is_void(&rejected[before..]));
-            void.for_each(|one| state.note(one.taken_back()));
+            for one in pledged.extract_if(.., |one| one.is_void(&rejected[before..])) {
+                state.note(one.taken_back());
+                void.push(one);
+            }
         });
-        self.take_back(&pledged, rejected);
+        self.take_back(void);
         refused
     }
 

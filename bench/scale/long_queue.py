@@ -16,14 +16,11 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT / "tests/interop"), str(ROOT / "tests/interop/differential")]
 
-import amqp  # noqa: E402
-from crash_loop import Client  # noqa: E402
+from crash_loop import PERSISTENT, Client, publish  # noqa: E402
 from node import PORT, Node, rows_of  # noqa: E402
 
 QUEUE = "long"
-PUBLISH = (amqp.frame(1, 1, amqp.method("basic.publish", routing_key=QUEUE))
-           + amqp.frame(2, 1, amqp.header(128, amqp.properties({"delivery-mode": 2})))
-           + amqp.frame(3, 1, bytes(128)))
+PUBLISH = publish(QUEUE, bytes(128), PERSISTENT)
 CHUNK = 1000
 # How much slower the long queue may be.
 TIMES_MAX = 3

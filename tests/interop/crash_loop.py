@@ -147,6 +147,14 @@ def message(producer, number, random_bytes):
     return head + struct.pack(">I", zlib.crc32(head))
 
 
+def publish(queue, body, properties):
+    """The frames of a publish."""
+    frames = [amqp.frame(1, 1, amqp.method("basic.publish", routing_key=queue)),
+              amqp.frame(2, 1, amqp.header(len(body), properties))]
+    frames += [amqp.frame(3, 1, body[at:at + 131064]) for at in range(0, len(body), 131064)]
+    return b"".join(frames)
+
+
 def key_of(body):
     """(producer, number) of a body, or none if it is not whole."""
     if len(body) < 16 or zlib.crc32(body[:-4]) != struct.unpack(">I", body[-4:])[0]:
@@ -165,13 +173,9 @@ def produce(port, producer, numbers, ledger, stop, seed):
             number, tag = next(numbers), tag + 1
             size = draw.choice(BODY_BYTES) if draw.random() < 0.1 else 50
             body = message(producer, number, draw.randbytes(size))
-            frames = [amqp.frame(1, 1, amqp.method("basic.publish", routing_key=QUEUE)),
-                      amqp.frame(2, 1, amqp.header(len(body), PERSISTENT))]
-            frames += [amqp.frame(3, 1, body[at:at + 131064])
-                       for at in range(0, len(body), 131064)]
             open_tags[tag] = number
             ledger.published += 1
-            client.write(b"".join(frames))
+            client.write(publish(QUEUE, body, PERSISTENT))
         name, values, _ = client.event()
         if name not in ("basic.ack", "basic.nack"):
             continue

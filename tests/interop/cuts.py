@@ -12,6 +12,7 @@
 """
 
 import argparse
+import itertools
 import pathlib
 import random
 import socket
@@ -25,7 +26,7 @@ sys.path[:0] = [str(HERE), str(HERE / "differential")]
 
 import amqp  # noqa: E402
 import lib  # noqa: E402
-from crash_loop import Client, key_of, message  # noqa: E402
+from crash_loop import Client, key_of, message, publish  # noqa: E402
 
 PERSISTENT, TRANSIENT = (amqp.properties({"delivery-mode": mode}) for mode in (2, 1))
 # So long nothing came: nothing will.
@@ -48,12 +49,6 @@ def declare(port, queue):
     client.call("queue.declare", queue=queue, durable=True)
     client.expect("queue.declare-ok")
     return client
-
-
-def publish(queue, body, properties):
-    """The frames of a publish."""
-    return b"".join((amqp.frame(1, 1, amqp.method("basic.publish", routing_key=queue)),
-                     amqp.frame(2, 1, amqp.header(len(body), properties)), amqp.frame(3, 1, body)))
 
 
 def consume(port, queue, prefetch=0, no_ack=False):
@@ -87,23 +82,23 @@ def producers(port, rounds, draw):
     declare(port, "producers")
     confirmed, sent = set(), 0
     for producer in range(rounds):
-        client, open_tags = Client(port), {}
+        client, tags = Client(port), range(1, draw.randrange(2, 400))
         client.call("confirm.select")
         client.expect("confirm.select-ok")
         client.socket.settimeout(IDLE_S)
-        for tag in range(1, draw.randrange(2, 400)):
-            open_tags[tag] = tag
+        for tag in tags:
             client.write(publish("producers", message(producer, tag, b""), PERSISTENT))
-        sent += len(open_tags)
+        sent += len(tags)
         half = publish("producers", message(producer, 10**6, draw.randbytes(5000)), PERSISTENT)
         client.write(half[:draw.randrange(1, len(half))])
+        done = 0
         for _ in range(draw.randrange(3)):
-            if not open_tags:
+            if done == len(tags):
                 break
             name, values, _ = client.event()
             assert name == "basic.ack", name
-            done = [tag for tag in open_tags if tag <= values["delivery-tag"]]
-            confirmed |= {(producer, open_tags.pop(tag)) for tag in done}
+            done = values["delivery-tag"]
+        confirmed |= {(producer, tag) for tag in tags[:done]}
         cut(client)
     came = [key for _, _, key in deliveries(consume(port, "producers", no_ack=True))]
     print(f"{rounds} producers cut off: {sent} sent, {len(confirmed)} confirmed, {len(came)} came")
@@ -124,14 +119,12 @@ def consumers(port, rounds, draw):
     acked, seen, back = set(), set(), []
     while len(acked) < len(wanted):
         client = consume(port, "consumers", PREFETCH)
-        count, has = draw.randrange(1, PREFETCH), []
-        for tag, redelivered, key in deliveries(client):
+        count, has = min(draw.randrange(1, PREFETCH), len(wanted) - len(acked)), []
+        for tag, redelivered, key in itertools.islice(deliveries(client), count):
             back += [key] * (key in acked)
             assert redelivered or key not in seen, f"{key} is not marked"
             seen.add(key)
             has.append((tag, key))
-            if len(has) == min(count, len(wanted) - len(acked)):
-                break
         if not has:
             break
         for tag, key in draw.sample(has, draw.randrange(1, len(has) + 1)):
@@ -156,17 +149,13 @@ def at_most_once(port, messages, draw):
                                     for number in numbers))
     thread = threading.Thread(target=produce)
     thread.start()
-    came, lives, idle = [], 0, False
-    while not idle:
-        client, lives, idle = consume(port, "once", no_ack=True), lives + 1, True
-        left = draw.randrange(1, messages // 10)
-        for _, redelivered, key in deliveries(client):
-            assert not redelivered, f"{key} is marked"
-            came.append(key)
-            left -= 1
-            if not left:
-                idle = False
-                break
+    came, lives, is_cut_short = [], 0, True
+    while is_cut_short:
+        client, lives, count = consume(port, "once", no_ack=True), lives + 1, draw.randrange(1, messages // 10)
+        got = list(itertools.islice(deliveries(client), count))
+        assert not any(redelivered for _, redelivered, _ in got), "something is marked"
+        came += [key for _, _, key in got]
+        is_cut_short = len(got) == count
         cut(client)
     thread.join()
     print(f"{messages} without acks, {lives} consumers cut off: {len(came)} came")
@@ -192,13 +181,9 @@ def transient(broker, messages):
         for first in range(0, messages, 100):
             client.write(b"".join(publish(queue, message(0, first + number, b""), properties)
                                   for number in range(100)))
-            came = 0
-            for tag, _, _ in deliveries(client):
-                came += 1
-                if came == 100:
-                    break
-            assert came == 100, f"{came} of 100 came"
-            client.call("basic.ack", delivery_tag=tag, multiple=True)
+            came = list(itertools.islice(deliveries(client), 100))
+            assert len(came) == 100, f"{len(came)} of 100 came"
+            client.call("basic.ack", delivery_tag=came[-1][0], multiple=True)
         ask(client, 0)
         written = {path for path, stat in files().items() if before.get(path) != stat}
         print(f"{messages} through queue '{queue}': {len(written)} files written")

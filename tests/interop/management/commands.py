@@ -106,6 +106,8 @@ def plain(output, kind):
     if kind == "ferrymq":
         output = OURS.sub("", output)
     output = re.sub(r"FerryMQ|RabbitMQ", "PRODUCT", output)
+    # Where rabbitmqadmin lies, and what its own lines are, is no answer of a node.
+    output = re.sub(r"^(Traceback).*\n( .*\n)+", r"\1\n", output, flags=re.M)
     output = re.sub(r"127\.0\.0\.1:\d+", "ADDRESS", output)
     output = re.sub(r"[a-z]+\d*@[\w.-]+", "NODE", output)
     lines = [re.sub(r"-{3,}", "---", re.sub(r" {2,}", " ", line)).rstrip()

@@ -252,8 +252,8 @@ class Client:
 class Node(lib.Broker):
     """A FerryMQ with settings of its own."""
 
-    def __init__(self, *settings, folder=None):
-        super().__init__("ferrymq", folder)
+    def __init__(self, *settings, folder=None, **doors):
+        super().__init__("ferrymq", folder, **doors)
         self.settings = settings
 
     def command(self):

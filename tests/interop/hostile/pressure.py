@@ -1,16 +1,20 @@
 """The memory alarm: publishers wait, and nothing else does."""
 
+import base64
+import http.client
+import socket
 import threading
 import time
 
+import lib
 from client import MIB, PERSISTENT, WAIT_S_MAX, Client, Node, publish_frames, scaled
 
 MARK = ("--memory-high", "8MiB")
 
 
-def with_node(settings, act):
+def with_node(settings, act, **doors):
     """Runs `act` on a node of its own and looks at it afterwards."""
-    node = Node(*settings)
+    node = Node(*settings, **doors)
     node.start()
     try:
         note = act(node)
@@ -103,6 +107,65 @@ def alarm_holds_publishers_only(_node=None):
         return f"went on after {(time.monotonic() - began) * 1000:.0f} ms"
 
     return with_node(MARK, act)
+
+
+def mqtt_client(node):
+    """A client of MQTT 3.1.1, let in."""
+    client = socket.create_connection(("127.0.0.1", node.mqtt), timeout=WAIT_S_MAX)
+    hears_mqtt(client, lib.MQTT_CONNECT, b"\x20\x02\0\0")
+    return client
+
+
+def hears_mqtt(client, says, hears, seconds=WAIT_S_MAX):
+    """Says something; that, and nothing else, is the answer."""
+    client.sendall(says)
+    client.settimeout(seconds)
+    got = b""
+    while len(got) < len(hears):
+        got += client.recv(len(hears) - len(got)) or b"(the end)"
+    assert got == hears, f"{got!r} in place of {hears!r}"
+
+
+def ask_http(node, path, body):
+    """Posts to the data plane; the answer, read."""
+    connection = http.client.HTTPConnection("127.0.0.1", node.http, timeout=WAIT_S_MAX)
+    login = base64.b64encode(b"guest:guest").decode()
+    connection.request("POST", f"/api/ferry/{path}", body,
+                       {"Authorization": f"Basic {login}", "Content-Type": "application/json"})
+    answer = connection.getresponse()
+    answer.text = answer.read().decode()
+    connection.close()
+    return answer
+
+
+def alarm_holds_every_door(_node=None):
+    """MQTT: a publish waits without an answer, all else goes on. HTTP: 429, and when to come again."""
+    publish_path = "publish/%2F/amq.default?routing_key=work"
+
+    def act(node):
+        with node.client() as client:
+            client.declare("work")
+        assert ask_http(node, publish_path, "{}").status == 201
+        publisher, subscriber = mqtt_client(node), mqtt_client(node)
+        hears_mqtt(subscriber, b"\x82\x06\0\x01\0\x01t\0", b"\x90\x03\0\x01\0")
+        weight, other = Weight(node), node.client()
+        wait_blocked(other)
+        publisher.sendall(b"\x32\x06\0\x01t\0\x07x")
+        hears_mqtt(publisher, b"\xc0\0", b"\xd0\0")
+        hears_mqtt(publisher, b"\x82\x06\0\x02\0\x01u\0", b"\x90\x03\0\x02\0")
+        hears_mqtt(subscriber, b"\xc0\0", b"\xd0\0")
+        refused = ask_http(node, publish_path, "{}")
+        assert refused.status == 429, f"{refused.status} {refused.text}"
+        assert int(refused.headers["Retry-After"]) >= 1, refused.headers
+        leased = ask_http(node, "lease/%2F/work", '{"max": 5}')
+        assert leased.text.count('"lease":') == 1, leased.text
+        weight.drop()
+        hears_mqtt(publisher, b"", b"\x40\x02\0\x07", 2)
+        hears_mqtt(subscriber, b"", b"\x30\x04\0\x01tx", 2)
+        other.expect(["connection.unblocked"], 0, 2)
+        assert ask_http(node, publish_path, "{}").status == 201
+
+    return with_node(MARK, act, http=True, mqtt=True)
 
 
 def consumers_keep_their_rate(_node=None):
@@ -253,5 +316,5 @@ def durable_backlog_is_let_go(_node=None):
     return with_node(("--memory-high", "16MiB"), act)
 
 
-CASES = [alarm_holds_publishers_only, consumers_keep_their_rate, alarm_cycles,
-         held_bytes_are_bounded, durable_backlog_is_let_go]
+CASES = [alarm_holds_publishers_only, alarm_holds_every_door, consumers_keep_their_rate,
+         alarm_cycles, held_bytes_are_bounded, durable_backlog_is_let_go]

@@ -262,7 +262,8 @@ impl Packed {
             bytes,
         };
         let entries = page.unpack()?;
-        if entries.is_empty() || !entries.is_sorted_by(|a, b| a.seq < b.seq) {
+        let starts = entries.first().is_some_and(|first| first.seq == first_seq);
+        if !starts || !entries.is_sorted_by(|a, b| a.seq < b.seq) {
             return Err(Truncated);
         }
         page.sum_up(&entries);

@@ -44,8 +44,9 @@ use crate::wire::{Cursor, Truncated, put_varint};
 pub(super) use story::Retag;
 use story::{Note, Told};
 
-/// More messages than a queue can ever see: a number beyond is not one that was written.
-pub(super) const SEQ_MAX: u64 = u64::MAX / 2;
+/// More messages than a queue can ever see: a number beyond is not one that was written. Half of
+/// what shards have room for (`ready::parts`), so that a queue that was read can go on.
+pub(super) const SEQ_MAX: u64 = 1 << 55;
 
 impl Queue {
     /// Appends the durable part of the queue to a checkpoint.
@@ -303,22 +304,20 @@ impl Recovering {
         *self.told().delivered.entry(position).or_default() += 1;
     }
 
-    /// A body was copied.
+    /// A body was copied. A copy stands behind what it is of, so a message is followed to an end.
     pub fn moved(&mut self, from: Position, to: Position) {
-        self.told().moved.insert(from, to);
+        if from < to {
+            self.told().moved.insert(from, to);
+        }
     }
 
     /// Something rarer happened.
     pub fn changed(&mut self, change: &Change) {
         match change {
             Change::Delayed(mark, at, expires_at) => {
-                let is_stream = self.queue.is_stream();
                 let note = self.told().notes.entry(mark.position).or_default();
-                // What was appended to a stream stays.
-                if !(is_stream && note.seq.is_some()) {
-                    note.waits_until = Some(*at);
-                    note.expires_at = Some(*expires_at);
-                }
+                note.waits_until = Some(*at);
+                note.expires_at = Some(*expires_at);
             }
             Change::Awake(mark, expires_at) => {
                 let seq = self.queue.take_seq();
@@ -412,7 +411,11 @@ impl Recovering {
             if options.is_tried_out(entry.returns) {
                 note.departed.get_or_insert(DeadLetterReason::DeliveryLimit);
             }
-            // What was appended to a stream stays.
+            // What was appended to a stream stays: its place is an offset, not one of what waits.
+            // Asked of all facts together, as its body may have moved between two of them.
+            if is_stream && note.seq.is_some() {
+                note.waits_until = Some(0);
+            }
             let moves = note.moves(waits) && !(is_stream && waits.is_none());
             retagged.extend(note.retags(entry.seq));
             if moves {

@@ -13,7 +13,7 @@ const NOW: u64 = 1_700_000_000_000;
 /// More words make the plain matcher slow, not ours.
 const WORDS_MAX: usize = 9;
 /// Next to the end of the numbers a queue can not go on.
-const SEQ_MAX: u64 = 1 << 62;
+const SEQ_MAX: u64 = 1 << 54;
 
 fn options(kind: QueueKind) -> Options {
     Options {
@@ -58,20 +58,33 @@ pub fn check_facts(bytes: &[u8]) {
         .for_each(|kind| check_history(&read, kind));
 }
 
-/// A queue can be made of any facts.
+/// A queue can be made of any facts, at once or with a checkpoint amid them.
 fn check_history(read: &[Fact], kind: QueueKind) {
+    check_queue(&recovered(None, read, kind), kind);
+    let (before, after) = read.split_at(read.len() / 2);
+    let mut image = Vec::new();
+    recovered(None, before, kind).write_image(&mut image);
+    check_queue(&recovered(Some(&image), after, kind), kind);
+}
+
+/// The queue of a checkpoint, if there is one, and of the facts since.
+fn recovered(image: Option<&[u8]>, facts: &[Fact], kind: QueueKind) -> Queue {
     let mut recovering = Recovering::new(QueueId(1), options(kind), NOW);
-    for fact in read {
+    if let Some(image) = image {
+        recovering
+            .read_image(&mut Cursor::new(image))
+            .expect("a queue wrote it");
+    }
+    for fact in facts {
         match *fact {
             Fact::Entered(entered) => recovering.entered(&entered),
-            Fact::Moved(_, from, to) if from < to => recovering.moved(from, to),
-            Fact::Moved(..) => {}
+            Fact::Moved(_, from, to) => recovering.moved(from, to),
             Fact::Delivered(_, position) => recovering.delivered(position),
             Fact::Gone(_, position) => recovering.gone(position),
             Fact::Changed(change) => recovering.changed(&change),
         }
     }
-    check_queue(&recovering.finish(false, |_| ()), kind);
+    recovering.finish(false, |_| ())
 }
 
 /// A record with nothing but this fact.

@@ -21,6 +21,7 @@ use super::super::entry::Entry;
 use super::{Levels, Place, Sums, merge};
 use crate::Millis;
 use crate::queue::ready::level::NEVER;
+use crate::queue::recover::SEQ_MAX;
 
 /// A store of messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -76,6 +77,11 @@ impl Rank {
         (Reverse(priority), self.0 & ((1 << Rank::SEQ_BITS) - 1))
     }
 }
+
+const _: () = assert!(
+    SEQ_MAX < 1 << Rank::SEQ_BITS,
+    "what a checkpoint may say has a rank"
+);
 
 #[derive(Debug)]
 struct Store {

@@ -17,6 +17,10 @@ use super::times::Times;
 use crate::facts::StreamFact;
 use crate::wire::{Cursor, Truncated, put_varint};
 
+/// No message has left at a place beyond: a stream goes on behind what left, and what it writes of
+/// itself then must be read again.
+const LEFT_MAX: u64 = SEQ_MAX / 2;
+
 impl Stream {
     /// Appends what is kept besides the messages.
     pub fn write(&self, out: &mut Vec<u8>) {
@@ -42,7 +46,9 @@ impl Stream {
     /// Takes over what was written down.
     pub fn found(&mut self, fact: &StreamFact) {
         match *fact {
-            StreamFact::Left(below) => self.left_below = self.left_below.max(below.min(SEQ_MAX)),
+            // Where nothing can have been, nothing left.
+            StreamFact::Left(below) if below > LEFT_MAX => {}
+            StreamFact::Left(below) => self.left_below = self.left_below.max(below),
             StreamFact::Timed(seq, at) => {
                 self.times.note(seq, at);
             }

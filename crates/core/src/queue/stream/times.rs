@@ -5,7 +5,7 @@
 //! one goes and the step is twice as long.
 //!
 //! Invariants
-//! - Places and times of marks ascend.
+//! - Places and times of marks ascend; there are never more than `MARKS_MAX`.
 //! - A message was appended no earlier than its mark says and less than `step_ms` later.
 
 use std::collections::VecDeque;
@@ -52,7 +52,8 @@ impl Times {
             return false;
         }
         self.marks.push_back(Mark { seq, at: now });
-        if self.marks.len() > MARKS_MAX {
+        // Marks that are far apart take more than one longer step; one of all times leaves two.
+        while self.marks.len() > MARKS_MAX {
             self.thin_out();
         }
         true
@@ -206,6 +207,23 @@ mod tests {
                 at(first) + times.step_ms > at(seq),
                 "not much is seen again"
             );
+        }
+    }
+
+    #[test]
+    fn times_read_back_whenever_they_are_written_down() {
+        for apart in [STEP_MS_MIN, 130, 1000, 86_400_000] {
+            let mut times = Times::default();
+            for seq in 1..=MARKS_MAX as u64 + 20 {
+                times.note(seq, 1_000_000 + seq * apart);
+                if seq + 2 < MARKS_MAX as u64 {
+                    continue;
+                }
+                let mut bytes = Vec::new();
+                times.write(&mut bytes);
+                let read = Times::read(&mut Cursor::new(&bytes));
+                assert_eq!(read.as_ref(), Ok(&times), "{seq} at every {apart} ms");
+            }
         }
     }
 

@@ -447,3 +447,15 @@ fn what_comes_after_lost_facts_is_not_taken_for_what_left() {
     bench.read_from(7, StreamOffset::First, 10);
     assert_eq!((bench.offsets(), bench.kept()), (vec![8], 8..9));
 }
+
+#[test]
+fn places_that_no_message_can_have_had_are_not_where_messages_left() {
+    let mut bench = Bench::new(forever());
+    let left = |below| Fact::Changed(Change::Stream(QueueId(1), StreamFact::Left(below)));
+    bench.append(3);
+    bench
+        .history
+        .extend([left(2), left(u64::MAX), left((1 << 54) + 1)]);
+    bench.queue = bench.recovered(false);
+    assert_eq!(bench.kept(), 1..3);
+}

@@ -4,6 +4,8 @@
 //! - Bytes go to the offset that their position says; after a full disk the same bytes go to the
 //!   same offset again.
 //! - A new segment's head is written after the old segment was cut to its end and synced.
+//! - Behind the end of the file being written are zeros, or what a segment left there that was
+//!   removed: bytes that are bound to another salt.
 //! - After any error that is not a full disk the log is failed: no write or sync follows.
 //! - `durable` moves only after a sync that began when all below it was written.
 
@@ -12,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crate::disk::{DiskFile, write_all_at};
+use crate::disk::{Disk, DiskFile, write_all_at};
 use crate::error::{LogError, is_disk_full, is_short_of_handles};
 use crate::log::{Log, Pending};
 use crate::position::Position;
@@ -40,7 +42,7 @@ pub(crate) struct Writer {
     name: String,
     /// End of what is written.
     end: Position,
-    /// The file has zeros from `end` to this offset.
+    /// Up to here the file has its blocks, filled with zeros or with what was there before.
     filled: u64,
     /// End of what is synced.
     synced: Position,
@@ -125,13 +127,11 @@ impl Writer {
     fn open(&mut self, log: &Log, run: &Run) -> WriteResult {
         let number = run.base.segment();
         let name = name_of(number);
-        let file = log
-            .disk
-            .create(&name)
-            .map_err(|error| match is_short_of_handles(&error) {
-                true => WriteError::Full,
-                false => classify("creating", &name)(error),
-            })?;
+        let disk = log.disk.as_ref();
+        let (spare, file) = match log.spares.open(disk) {
+            Some((spare, file)) => (Some(spare), file),
+            None => (None, create(disk, &name)?),
+        };
         let head = SegmentHead {
             number,
             salt: run.salt,
@@ -141,14 +141,29 @@ impl Writer {
             .map_err(classify("writing", &name))?;
         let fatal = |error| WriteError::Fatal(LogError::io("syncing", &name)(error));
         file.sync_data().map_err(fatal)?;
-        log.disk.sync_dir().map_err(fatal)?;
+        self.filled = 0;
+        if let Some(spare) = spare {
+            self.filled = file.bytes().map_err(classify("measuring", &name))?;
+            let named = log.spares.give_name(disk, spare, &name);
+            named.map_err(classify("naming", &name))?;
+        }
+        disk.sync_dir().map_err(fatal)?;
         self.file = Some(file);
         self.name = name;
         self.end = run.base;
-        self.filled = 0;
         self.is_open = true;
         self.is_sealed = false;
         Ok(())
+    }
+
+    /// Cuts the file to what is in it, so that the next start need not look for its end.
+    fn cut(&mut self) -> io::Result<()> {
+        let Some(file) = self.file.as_ref().filter(|_| self.is_open) else {
+            return Ok(());
+        };
+        self.filled = 0;
+        file.set_len(self.end.offset().into())?;
+        file.sync_data()
     }
 
     /// Writes zeros behind a small write that made the file longer: the next ones then change
@@ -182,6 +197,14 @@ impl Writer {
     }
 }
 
+fn create(disk: &dyn Disk, name: &str) -> Result<Arc<dyn DiskFile>, WriteError> {
+    disk.create(name)
+        .map_err(|error| match is_short_of_handles(&error) {
+            true => WriteError::Full,
+            false => classify("creating", name)(error),
+        })
+}
+
 impl Log {
     /// Writes what has gathered, and syncs if somebody waits for a sync. For one thread at a
     /// time; appends go on meanwhile.
@@ -213,16 +236,21 @@ impl Log {
         self.tail.lock().attest(self.durable())
     }
 
-    /// Commits all, and claims it.
+    /// Commits all, claims it, and cuts the file to it.
     ///
     /// # Errors
     /// As [`Log::commit`].
     pub fn close(&self) -> Result<Committed, LogError> {
-        let committed = self.commit_all()?;
-        match self.attest() {
-            true => self.commit_all(),
-            false => Ok(committed),
+        let mut committed = self.commit_all()?;
+        if self.attest() {
+            committed = self.commit_all()?;
         }
+        if !committed.disk_full {
+            let mut writer = self.writer.lock();
+            let cut = writer.cut();
+            cut.map_err(|error| self.fail(&LogError::io("cutting", &writer.name)(error)))?;
+        }
+        Ok(committed)
     }
 
     fn commit_as(&self, least: Pending) -> Result<Committed, LogError> {
@@ -238,7 +266,10 @@ impl Log {
                 }
                 false
             }
-            Err(WriteError::Full) => true,
+            Err(WriteError::Full) => {
+                self.spares.remove_all(self.disk.as_ref());
+                true
+            }
             Err(WriteError::Fatal(error)) => return Err(self.fail(&error)),
         };
         self.disk_full.store(disk_full, Ordering::Relaxed);

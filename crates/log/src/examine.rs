@@ -16,7 +16,7 @@ use crate::position::Position;
 use crate::record::{HEAD_BYTES, Head, KIND_COMMIT, KIND_PAD, KIND_RESERVED_MIN, claim_of};
 use crate::remains::{Remains, heads_in};
 use crate::report::{Region, Report};
-use crate::scan::{Scan, Step, Window, is_unborn, look_beyond, next_valid};
+use crate::scan::{self, Scan, Step, Window, is_unborn, look_beyond, next_valid};
 use crate::segment::{DATA_START, FORMAT_VERSION, HeadState, SegmentHead, name_of, number_of};
 use crate::tolerant::Tolerant;
 
@@ -166,6 +166,9 @@ impl<'a> Examination<'a> {
     /// of the one before was synced.
     fn chain(&mut self) -> Result<(), LogError> {
         for index in 1..self.segments.len() {
+            if self.names_another_before(index) {
+                self.segments[index].head = None;
+            }
             let Some(head) = self.segments[index].head else {
                 let is_begun = self.segments[index].was_used()?;
                 self.segments[index - 1].is_full = is_begun;
@@ -203,6 +206,14 @@ impl<'a> Examination<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Whether a head says that another segment came before it than the one that did.
+    fn names_another_before(&self, index: usize) -> bool {
+        let (before, this) = (&self.segments[index - 1], &self.segments[index]);
+        let follows = before.file.is_some() && before.number + 1 == this.number;
+        let names = this.head.map(|head| head.previous_end.segment());
+        follows && names.is_some_and(|number| number != before.number)
     }
 
     /// Reads all segments.
@@ -433,10 +444,8 @@ impl<'a> Examination<'a> {
         let mut used_end = 0;
         if let Some(file) = &segment.file {
             let mut window = Window::new(file.as_ref(), segment.file_bytes);
-            let beyond = look_beyond(&mut window, 0, 0, DATA_START.into());
-            used_end = beyond
-                .map_err(LogError::io("reading", &segment.name))?
-                .used_end;
+            let end = scan::used_end(&mut window, DATA_START.into());
+            used_end = end.map_err(LogError::io("reading", &segment.name))?;
             if is_last && used_end == 0 && self.least_end(segment.number) == 0 {
                 return Ok(()); // never used: the next start removes it
             }

@@ -44,6 +44,7 @@ mod repair;
 mod report;
 mod scan;
 mod segment;
+mod spare;
 mod tail;
 #[cfg(feature = "testing")]
 #[doc(hidden)]

@@ -24,6 +24,7 @@ use crate::live::{Cleaning, Live, ReleaseBatch, SegmentUse};
 use crate::position::Position;
 use crate::record;
 use crate::segment::{DATA_START, name_of};
+use crate::spare::Spares;
 use crate::tail::{NewSegment, OldEnd, Records, Tail};
 
 /// What must happen to a batch before whoever waits for it is satisfied.
@@ -107,6 +108,7 @@ pub struct Log {
     pub(crate) tail: Mutex<Tail>,
     pub(crate) live: Mutex<Live>,
     pub(crate) handles: Handles,
+    pub(crate) spares: Spares,
     pub(crate) checkpoint: Mutex<CheckpointState>,
     /// Held while a checkpoint is written.
     pub(crate) checkpointing: Mutex<()>,
@@ -124,6 +126,7 @@ pub(crate) struct Start {
     pub old: OldEnd,
     pub next_segment: u32,
     pub checkpoint: CheckpointState,
+    pub spares: Spares,
     pub replayed_bytes: u64,
 }
 
@@ -144,6 +147,7 @@ impl Log {
             tail: Mutex::new(Tail::new(start.old, &first)),
             live: Mutex::new(live),
             handles: Handles::default(),
+            spares: start.spares,
             checkpoint: Mutex::new(start.checkpoint),
             checkpointing: Mutex::new(()),
             durable: AtomicU64::new(start.old.end.0),
@@ -286,7 +290,8 @@ impl Log {
         self.live.lock().uses()
     }
 
-    /// Removes the dead segments; returns how many.
+    /// Removes the dead segments; returns how many. One or two of their files are kept to become
+    /// the next segments, while the disk has room.
     ///
     /// A segment is dead because of records that were appended before it was released; they are
     /// synced first, so that no crash can bring the need for the segment back. On a full disk,
@@ -305,7 +310,8 @@ impl Log {
         }
         for number in &dead {
             let name = name_of(*number);
-            match self.disk.remove(&name) {
+            let bytes = self.options.segment_bytes;
+            match self.spares.keep_or_remove(self.disk.as_ref(), &name, bytes) {
                 Ok(()) => {}
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
                 Err(error) => return Err(LogError::io("removing", &name)(error)),

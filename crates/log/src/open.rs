@@ -30,6 +30,7 @@ use crate::remains::Remains;
 use crate::report::Region;
 use crate::scan::{Beyond, Scan, Step, Window, is_unborn, look_beyond};
 use crate::segment::{DATA_START, FORMAT_VERSION, HeadState, SegmentHead, name_of, number_of};
+use crate::spare::Spares;
 use crate::tail::OldEnd;
 
 /// What a caller does with what the log had kept.
@@ -122,6 +123,7 @@ impl Log {
             old: open.old,
             next_segment,
             checkpoint: CheckpointState::from_loaded(&loaded),
+            spares: Spares::among(&open.names),
             replayed_bytes: recovery.replayed_bytes,
         };
         Ok((Arc::new(Log::start(disk, options, start)), recovery))

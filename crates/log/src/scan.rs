@@ -144,7 +144,8 @@ impl Scan<'_> {
 pub(crate) struct Beyond {
     /// The highest durable position that any commit record claims.
     pub claim: Position,
-    /// Behind the last byte that is not zero; 0 if there is none.
+    /// Behind the last record of which there is a head, as far as the file goes; 0 if there is
+    /// none. What else lies there may be what the file held when it was another segment's.
     pub used_end: u64,
 }
 
@@ -156,26 +157,61 @@ pub(crate) fn look_beyond(
     from: u64,
 ) -> io::Result<Beyond> {
     let mut beyond = Beyond::default();
-    let mut at = from;
     let file_bytes = window.file_bytes;
+    each_part(window, from, |bytes, at| {
+        let starts = (bytes.len() + 1).saturating_sub(HEAD_BYTES);
+        for start in 0..starts {
+            let (rest, place) = (&bytes[start..], at + start as u64);
+            let (Some(head), Ok(offset)) = (Head::parse(rest), u32::try_from(place)) else {
+                break;
+            };
+            let position = Position::new(number, offset);
+            let mix = mix(salt, position);
+            if !head.is_plausible(mix) {
+                continue;
+            }
+            let end = (place + head.record_bytes()).min(file_bytes);
+            beyond.used_end = beyond.used_end.max(end);
+            let record = rest.get(..COMMIT_BYTES).unwrap_or_default();
+            if head.kind == KIND_COMMIT
+                && head.is_valid(record, mix)
+                && let Some(claim) = claim_of(&record[HEAD_BYTES..], position)
+            {
+                beyond.claim = beyond.claim.max(claim);
+            }
+        }
+    })?;
+    Ok(beyond)
+}
+
+/// Behind the last byte from `from` on that is not zero; 0 if there is none.
+pub(crate) fn used_end(window: &mut Window<'_>, from: u64) -> io::Result<u64> {
+    let mut used_end = 0;
+    each_part(window, from, |bytes, at| {
+        if let Some(last) = bytes.iter().rposition(|byte| *byte != 0) {
+            used_end = at + last as u64 + 1;
+        }
+    })?;
+    Ok(used_end)
+}
+
+/// Shows all from `from` on, part by part, such that a commit record lies whole in one of them.
+fn each_part(
+    window: &mut Window<'_>,
+    from: u64,
+    mut look: impl FnMut(&[u8], u64),
+) -> io::Result<()> {
+    let (mut at, file_bytes) = (from, window.file_bytes);
     while at < file_bytes {
         let bytes = window.get(at, WINDOW_BYTES)?;
-        if bytes.is_empty() {
+        look(bytes, at);
+        let is_last = at + bytes.len() as u64 >= file_bytes || bytes.len() < COMMIT_BYTES;
+        if is_last {
             break;
         }
-        if let Some(last) = bytes.iter().rposition(|byte| *byte != 0) {
-            beyond.used_end = at + last as u64 + 1;
-            let claims = claims_in(bytes, number, salt, at);
-            beyond.claim = beyond.claim.max(claims);
-        }
-        let last_window = at + bytes.len() as u64 >= file_bytes || bytes.len() < COMMIT_BYTES;
-        at += match last_window {
-            true => bytes.len() as u64,
-            // A commit record across the border is seen whole the next time.
-            false => (bytes.len() - COMMIT_BYTES + 1) as u64,
-        };
+        at += (bytes.len() - COMMIT_BYTES + 1) as u64;
     }
-    Ok(beyond)
+    Ok(())
 }
 
 /// True when nothing but a head was ever written to the file.
@@ -184,33 +220,8 @@ pub(crate) fn is_unborn(
     file_bytes: u64,
     name: &str,
 ) -> Result<bool, LogError> {
-    let mut window = Window::new(file, file_bytes);
-    let beyond = look_beyond(&mut window, 0, 0, DATA_START.into());
-    Ok(beyond.map_err(LogError::io("reading", name))?.used_end == 0)
-}
-
-fn claims_in(bytes: &[u8], number: u32, salt: u64, at: u64) -> Position {
-    const KIND_OFFSET: usize = 12;
-    let mut claim = Position::ZERO;
-    let Some(last) = bytes.len().checked_sub(COMMIT_BYTES) else {
-        return claim;
-    };
-    for start in 0..=last {
-        if bytes[start + KIND_OFFSET] != KIND_COMMIT {
-            continue;
-        }
-        let record = &bytes[start..start + COMMIT_BYTES];
-        let Ok(offset) = u32::try_from(at + start as u64) else {
-            break;
-        };
-        let position = Position::new(number, offset);
-        let mix = mix(salt, position);
-        let valid = Head::parse(record).is_some_and(|head| head.is_valid(record, mix));
-        if valid && let Some(found) = claim_of(&record[HEAD_BYTES..], position) {
-            claim = claim.max(found);
-        }
-    }
-    claim
+    let used_end = used_end(&mut Window::new(file, file_bytes), DATA_START.into());
+    Ok(used_end.map_err(LogError::io("reading", name))? == 0)
 }
 
 /// The first valid record at or after `from`.

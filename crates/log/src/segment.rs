@@ -112,10 +112,15 @@ fn decode_copy(bytes: &[u8], number: u32) -> HeadState {
     if word(8) != FORMAT_VERSION {
         return HeadState::Newer(word(8));
     }
+    let previous_end = Position(long(24));
+    // Whatever its checksum says: no segment follows one that comes later.
+    if previous_end.segment() >= number {
+        return HeadState::Bad;
+    }
     HeadState::Good(SegmentHead {
         number,
         salt: long(16),
-        previous_end: Position(long(24)),
+        previous_end,
     })
 }
 

@@ -252,12 +252,12 @@ fn a_torn_tail_is_cut_and_reported() {
         Region {
             segment: end.segment(),
             offset: end.offset() - 316,
-            bytes: 116
+            bytes: 316
         }
     );
     let (_, recovery, collected) = open(&disk, &options(2500, 9)).unwrap();
     assert_eq!(collected.facts, facts);
-    assert_eq!(recovery.torn_bytes, 116);
+    assert_eq!(recovery.torn_bytes, 316);
     assert!(look(&disk).torn_tail.is_none());
 }
 
@@ -320,4 +320,29 @@ fn a_newer_format_is_refused_with_a_clear_text() {
         Err(LogError::NewerFormat { version: 2, .. })
     ));
     let _ = Arc::new(disk);
+}
+
+#[test]
+fn a_head_that_names_another_segment_before_it_is_a_bad_one() {
+    for (names, bad_copies) in [(1, 2), (4, 2), (1, 1)] {
+        let (disk, facts, _) = closed_log(11);
+        let name = "seg-0000000003.log";
+        disk.damage(name, |bytes| {
+            for copy in bytes.chunks_mut(512).take(bad_copies) {
+                copy[28..32].copy_from_slice(&u32::to_le_bytes(names));
+                let crc = crc32fast::hash(&copy[..32]);
+                copy[32..36].copy_from_slice(&crc.to_le_bytes());
+            }
+        });
+        let found = look(&disk);
+        assert!(
+            found.regions.iter().all(|region| region.segment == 3),
+            "{found:?}"
+        );
+        assert!(!found.is_sound() && open(&disk.fork(1), &options(2500, 9)).is_err());
+        assert!(repair(&disk).is_ok());
+        let (_, _, collected) = open(&disk, &options(2500, 10)).unwrap();
+        let kept = |fact: &&Fact| fact.position.segment() != 3;
+        assert!(collected.facts.iter().eq(facts.iter().filter(kept)));
+    }
 }

@@ -80,7 +80,16 @@ fn commit() -> String {
     let Some(commit) = git(&["rev-parse", "--short=12", "HEAD"]) else {
         return "unknown".to_string();
     };
-    match git(&["status", "--porcelain", "--untracked-files=no"]) {
+    // The page that is being written is no change of what it is about.
+    let changes = [
+        "status",
+        "--porcelain",
+        "--untracked-files=no",
+        "--",
+        ":/",
+        ":!/bench/results",
+    ];
+    match git(&changes) {
         Some(changes) if !changes.is_empty() => format!("{commit} with uncommitted changes"),
         _ => commit,
     }

@@ -48,7 +48,7 @@ pub fn supports(proto: Proto, name: &str) -> bool {
             name,
             "T1" | "T2" | "T3" | "T3s" | "T4" | "T4p" | "T7" | "T7p" | "T7r"
         ),
-        Proto::RawLog => name == "T7p",
+        Proto::RawLog => matches!(name, "T3" | "T3s" | "T7p"),
     }
 }
 
@@ -368,8 +368,10 @@ mod tests {
         let relayed = Load::of("T3", Proto::Raw).expect("the bytes alone");
         assert_eq!((relayed.size_bytes, relayed.confirm_window), (1024, 0));
         assert!(Load::of("T7", Proto::RawLog).is_err());
-        let logged = Load::of("T7p", Proto::RawLog).expect("what it is for");
-        assert!(logged.durable && logged.confirm_window > 0 && logged.ack == Ack::Auto);
+        for name in ["T3", "T7p"] {
+            let logged = Load::of(name, Proto::RawLog).expect("what it is for");
+            assert!(logged.durable && logged.confirm_window > 0 && logged.ack == Ack::Auto);
+        }
     }
 
     #[test]

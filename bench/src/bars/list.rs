@@ -58,6 +58,11 @@ pub const BARS: &[Bar] = &[
         "throughput, as a share of what relay and disk allow",
         Ask::OfLimits(0.7),
     ),
+    amqp(
+        "T3",
+        "throughput, as a share of that of a relay with a log",
+        Ask::Times(RELAY_LOG, "msgs_s", 0.7),
+    ),
     over_rabbitmq("T1", 25.0),
     over_rabbitmq("T2", 12.0),
     over_rabbitmq("T3", 10.0),

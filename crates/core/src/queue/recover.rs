@@ -182,7 +182,7 @@ impl Recovering {
         let waiting_below = stream.map_or(self.queue.next_seq, |stream| stream.waiting_below());
         let level_max = self.queue.options.max_priority;
         let schedule = Schedule::read(cursor, |_, entry| {
-            entry.seq < waiting_below && entry.priority <= level_max
+            entry.durable && entry.seq < waiting_below && entry.priority <= level_max
         })?;
         self.queue.schedule = (schedule.count() > 0).then(|| Box::new(schedule));
         for _ in 0..cursor.varint()? {

@@ -148,11 +148,8 @@ def message(producer, number, random_bytes):
 
 
 def publish(queue, body, properties):
-    """The frames of a publish."""
-    frames = [amqp.frame(1, 1, amqp.method("basic.publish", routing_key=queue)),
-              amqp.frame(2, 1, amqp.header(len(body), properties))]
-    frames += [amqp.frame(3, 1, body[at:at + 131064]) for at in range(0, len(body), 131064)]
-    return b"".join(frames)
+    """The frames of a publish to a queue."""
+    return amqp.publish_frames(1, "", queue, body, properties)
 
 
 def key_of(body):

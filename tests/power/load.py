@@ -32,11 +32,8 @@ PROPERTIES = {True: crash_loop.PERSISTENT, False: amqp.properties({"delivery-mod
 
 def publish(client, exchange, key, body, persistent=True, mandatory=False):
     """One publish on channel 1."""
-    method = amqp.method("basic.publish", exchange=exchange, routing_key=key, mandatory=mandatory)
-    frames = [amqp.frame(1, 1, method),
-              amqp.frame(2, 1, amqp.header(len(body), PROPERTIES[persistent]))]
-    frames += [amqp.frame(3, 1, body[at:at + 131064]) for at in range(0, len(body), 131064)]
-    client.write(b"".join(frames))
+    properties = PROPERTIES[persistent]
+    client.write(amqp.publish_frames(1, exchange, key, body, properties, mandatory))
 
 
 def confirming(port):

@@ -46,10 +46,8 @@ pub(crate) struct Writer {
     filled: u64,
     /// End of what is synced.
     synced: Position,
-    /// The current file's head and name are safe.
+    /// The current file's head and name are safe, and it is not cut and done with.
     is_open: bool,
-    /// The old file is cut and synced.
-    is_sealed: bool,
     /// How long the last sync took, until somebody takes it.
     sync_time: Option<Duration>,
 }
@@ -81,7 +79,6 @@ impl Writer {
             filled: 0,
             synced: end,
             is_open: false,
-            is_sealed: true,
             sync_time: None,
         }
     }
@@ -106,20 +103,9 @@ impl Writer {
         )
     }
 
-    /// Cuts the current segment to its end and syncs it.
+    /// Cuts the current segment to its end and syncs it: nothing more comes into it.
     fn seal(&mut self) -> WriteResult {
-        let Some(file) = self.file.as_ref().filter(|_| !self.is_sealed) else {
-            return Ok(());
-        };
-        let fatal = |operation| {
-            let name = self.name.clone();
-            move |error| WriteError::Fatal(LogError::io(operation, &name)(error))
-        };
-        file.set_len(u64::from(self.end.offset()))
-            .map_err(fatal("cutting"))?;
-        file.sync_data().map_err(fatal("syncing"))?;
-        self.synced = self.end;
-        self.is_sealed = true;
+        self.cut().map_err(WriteError::Fatal)?;
         self.is_open = false;
         Ok(())
     }
@@ -152,18 +138,21 @@ impl Writer {
         self.name = name;
         self.end = run.base;
         self.is_open = true;
-        self.is_sealed = false;
         Ok(())
     }
 
     /// Cuts the file to what is in it, so that the next start need not look for its end.
-    fn cut(&mut self) -> io::Result<()> {
+    fn cut(&mut self) -> Result<(), LogError> {
         let Some(file) = self.file.as_ref().filter(|_| self.is_open) else {
             return Ok(());
         };
         self.filled = 0;
-        file.set_len(self.end.offset().into())?;
+        file.set_len(self.end.offset().into())
+            .map_err(LogError::io("cutting", &self.name))?;
         file.sync_data()
+            .map_err(LogError::io("syncing", &self.name))?;
+        self.synced = self.end;
+        Ok(())
     }
 
     /// Writes zeros behind a small write that made the file longer: the next ones then change
@@ -246,9 +235,8 @@ impl Log {
             committed = self.commit_all()?;
         }
         if !committed.disk_full {
-            let mut writer = self.writer.lock();
-            let cut = writer.cut();
-            cut.map_err(|error| self.fail(&LogError::io("cutting", &writer.name)(error)))?;
+            let cut = self.writer.lock().cut();
+            cut.map_err(|error| self.fail(&error))?;
         }
         Ok(committed)
     }

@@ -88,6 +88,8 @@ PROPERTIES = [("content-type", "t"), ("content-encoding", "t"), ("headers", "T")
               ("reply-to", "t"), ("expiration", "t"), ("message-id", "t"), ("timestamp", "q"),
               ("type", "t"), ("user-id", "t"), ("app-id", "t"), ("cluster-id", "t")]
 CONTENT = {"basic.publish", "basic.return", "basic.deliver", "basic.get-ok"}
+# What a body frame holds at most, where frames are as long as is usual.
+BODY_FRAME_BYTES = 131072 - 8
 NUMBER = {"o": ">B", "s": ">H", "l": ">I", "q": ">Q"}
 FIELD_NUMBER = {"b": ">b", "B": ">B", "s": ">h", "u": ">H", "I": ">i", "i": ">I", "l": ">q",
                 "L": ">Q", "f": ">f", "d": ">d", "T": ">Q"}
@@ -215,6 +217,15 @@ def header(body_bytes, props=None, class_id=60, weight=0):
     """The payload of a content header frame; `props` may be ready-made bytes."""
     tail = props if isinstance(props, bytes) else properties(props or {})
     return struct.pack(">HHQ", class_id, weight, body_bytes) + tail
+
+
+def publish_frames(channel, exchange, key, body, props=b"\0\0", mandatory=False):
+    """The frames of one publish; `props` is a property block."""
+    asked = method("basic.publish", exchange=exchange, routing_key=key, mandatory=mandatory)
+    frames = [frame(1, channel, asked), frame(2, channel, header(len(body), props))]
+    frames += [frame(3, channel, body[at:at + BODY_FRAME_BYTES])
+               for at in range(0, len(body), BODY_FRAME_BYTES)]
+    return b"".join(frames)
 
 
 class Reader:

@@ -22,6 +22,7 @@ sys.path[:0] = [str(HERE.parent), str(HERE.parent / "differential")]
 
 import amqp  # noqa: E402
 import lib  # noqa: E402
+from amqp import publish_frames  # noqa: E402
 
 SCALE = float(os.environ.get("HOSTILE_SCALE", "1"))
 CANARY_S_MAX = float(os.environ.get("CANARY_S_MAX", "1"))
@@ -49,15 +50,6 @@ class Closed(Exception):
 def scaled(count):
     """A count of a long case, times HOSTILE_SCALE."""
     return max(1, int(count * SCALE))
-
-
-def publish_frames(channel, exchange, key, body, props=b"\0\0", mandatory=False):
-    """The frames of one publish; `props` is a property block."""
-    method = amqp.method("basic.publish", exchange=exchange, routing_key=key, mandatory=mandatory)
-    out = [amqp.frame(1, channel, method), amqp.frame(2, channel, amqp.header(len(body), props))]
-    for at in range(0, len(body), FRAME_MAX - 8):
-        out.append(amqp.frame(3, channel, body[at:at + FRAME_MAX - 8]))
-    return b"".join(out)
 
 
 class Client:

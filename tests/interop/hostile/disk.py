@@ -127,6 +127,8 @@ def disk_really_full(_node=None):
             client, confirmed, failures = node.client(), [0], []
             client.declare("full", durable=True)
             client.confirm_select()
+            # However quick the publisher is: when this goes, there is room enough to go on.
+            filler.write_bytes(b"\0" * (100 * MIB))
             over = threading.Event()
 
             def publish():
@@ -141,8 +143,8 @@ def disk_really_full(_node=None):
 
             thread = threading.Thread(target=publish)
             thread.start()
-            time.sleep(0.2)
-            with open(filler, "wb", buffering=0) as file:
+            time.sleep(0.1)
+            with open(filler, "ab", buffering=0) as file:
                 try:
                     while True:
                         file.write(b"\0" * 65536)

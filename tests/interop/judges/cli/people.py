@@ -94,18 +94,20 @@ def limits_come_and_go():
 
 
 def definitions_go_out_and_in():
-    queue = name()
-    ok("declare", "queue", queue, "--max-length", "9")
+    # Of one virtual host: the whole node's would bring back what others delete meanwhile.
+    queue, vhost = name(), name("v")
+    ok("vhosts", "add", vhost)
+    ok("declare", "queue", queue, "--max-length", "9", "--vhost", vhost)
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder, "definitions.json")
-        ok("definitions", "export", str(path))
+        ok("definitions", "export", str(path), "--vhost", vhost)
         assert path.stat().st_mode & 0o077 == 0, "others can read hashes of passwords"
         queues = {item["name"]: item for item in json.loads(path.read_text())["queues"]}
         assert queues[queue]["arguments"] == {"x-max-length": 9}
-        assert json.loads(ok("definitions", "export"))["queues"]
-        ok("delete", "queue", queue)
-        ok("definitions", "import", str(path))
-        assert api("GET", f"/queues/%2F/{queue}")[1]["arguments"] == {"x-max-length": 9}
+        assert json.loads(ok("definitions", "export"))["users"]
+        ok("delete", "queue", queue, "--vhost", vhost)
+        ok("definitions", "import", str(path), "--vhost", vhost)
+        assert api("GET", f"/queues/{vhost}/{queue}")[1]["arguments"] == {"x-max-length": 9}
         path.write_text("{")
         code(USAGE, "definitions", "import", str(path))
         code(USAGE, "definitions", "import", str(path) + ".none")

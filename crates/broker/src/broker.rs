@@ -463,8 +463,11 @@ impl Broker {
             return;
         }
         self.disk_looked_at.store(written, Ordering::Relaxed);
-        let free = self.disk.free_bytes().unwrap_or(u64::MAX);
-        let low = free < self.options.disk_free_bytes_min;
+        let is_low = || {
+            let free = self.disk.free_bytes().unwrap_or(u64::MAX);
+            free < self.options.disk_free_bytes_min
+        };
+        let low = is_low() && !(self.durability.log.remove_spares() && !is_low());
         self.disk_low.store(low, Ordering::Relaxed);
         self.durability.watch(low);
     }

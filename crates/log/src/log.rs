@@ -321,6 +321,14 @@ impl Log {
         }
         Ok(dead.len())
     }
+
+    /// Gives back the room of the files that are kept to become segments; says whether there were
+    /// any.
+    pub fn remove_spares(&self) -> bool {
+        // None of them is on its way to a name.
+        let _writer = self.writer.lock();
+        self.spares.remove_all(self.disk.as_ref())
+    }
 }
 
 impl fmt::Debug for Log {

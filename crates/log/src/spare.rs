@@ -64,9 +64,13 @@ impl Spares {
         Ok(())
     }
 
-    /// Gives the room back; a file that can not be removed stays spare.
-    pub fn remove_all(&self, disk: &dyn Disk) {
-        self.0.lock().retain(|spare| disk.remove(spare).is_err());
+    /// Gives the room back and says whether there was any; a file that can not be removed stays
+    /// spare.
+    pub fn remove_all(&self, disk: &dyn Disk) -> bool {
+        let mut names = self.0.lock();
+        let before = names.len();
+        names.retain(|spare| disk.remove(spare).is_err());
+        names.len() < before
     }
 }
 

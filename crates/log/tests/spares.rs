@@ -102,6 +102,19 @@ fn a_disk_with_little_room_keeps_none() {
 }
 
 #[test]
+fn their_room_is_given_back_when_it_is_asked_for() {
+    let disk = FaultyDisk::new(4);
+    let log = with_dead_segments(&disk);
+    log.remove_dead().unwrap();
+    assert!(log.remove_spares());
+    assert_eq!(spares(&disk), 0);
+    assert!(!log.remove_spares(), "there is none left");
+    let (fact, _) = append(&log, 0, &[7; PAYLOAD_BYTES], Need::Sync);
+    log.commit().unwrap();
+    assert_reads(&log, &[fact]);
+}
+
+#[test]
 fn a_full_disk_has_them_back() {
     let disk = FaultyDisk::new(5);
     let log = with_dead_segments(&disk);

@@ -18,12 +18,12 @@ LOGGED = re.compile(rb"segment=(\d+) offset=(\d+)")
 class Mounted:
     """A small file system of its own under a node's data directory."""
 
-    def __init__(self, node):
-        self.data = node.folder / "data"
+    def __init__(self, node, mib=MOUNT_MIB):
+        self.data, self.mib = node.folder / "data", mib
         self.data.mkdir(parents=True, exist_ok=True)
 
     def __enter__(self):
-        done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={MOUNT_MIB}m", "tmpfs",
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={self.mib}m", "tmpfs",
                                str(self.data)], capture_output=True, text=True, check=False)
         self.works = done.returncode == 0
         self.why = done.stderr.strip()
@@ -175,6 +175,41 @@ def disk_really_full(_node=None):
             missing = set(range(1, confirmed[0])) - seen
             assert not missing, f"confirmed and lost: {sorted(missing)[:10]}"
             return f"{confirmed[0]} confirmed, went on after {resumed:.2f} s"
+
+        return run_on(node, act)
+
+
+def kept_segments_make_room(_node=None):
+    """What the log keeps of its old files is given back before publishers have to wait."""
+    node = Node("--memory-high", "256MiB")
+    with Mounted(node, 1200) as mounted:
+        if not mounted.works:
+            return f", skipped: a small file system can not be mounted here ({mounted.why})"
+
+        def kept():
+            return len(list(mounted.data.rglob("spare-*")))
+
+        def publish(client, count):
+            for number in range(count):
+                client.publish("room", b"%08d" % number + b"\xd5" * 65536, props=PERSISTENT)
+            client.confirms(client.confirmed + count)
+
+        def act(node):
+            client = node.client()
+            client.declare("room", durable=True)
+            client.confirm_select()
+            deadline = time.monotonic() + 30
+            while kept() < 2 and time.monotonic() < deadline:
+                publish(client, 500)
+                client.call(1, "queue.purge", queue="room")
+                time.sleep(0.2)  # They are kept when somebody has time for that.
+            assert kept() == 2, f"{kept()} segments are kept"
+            with open(mounted.data / "filler", "wb") as file:  # all but 30 MB of it
+                file.write(b"\0" * (mounted.free() - 30_000_000))
+            publish(client, 300)
+            assert kept() == 0, f"{kept()} segments are kept on a disk that is nearly full"
+            assert (0, "connection.blocked") not in client.others, "publishers had to wait"
+            return f"{mounted.free() / MIB:.0f} MiB are free in the end"
 
         return run_on(node, act)
 
@@ -346,5 +381,5 @@ def missing_segment(_node=None):
     return with_node((), act)
 
 
-CASES = [disk_full, disk_really_full, second_start, damaged_directory, cut_segment,
-         missing_segment]
+CASES = [disk_full, disk_really_full, kept_segments_make_room, second_start,
+         damaged_directory, cut_segment, missing_segment]

@@ -24,7 +24,7 @@ lines "power cuts" "$power/cut" --cycles "${CYCLES_POWER:-4}" ${SEED:+--seed "$S
 for weaker in "--sync written" "--disk lying" "--disk nameless"; do
   # shellcheck disable=SC2086
   check "a cut with $weaker loses" "a weaker promise: it lost, as it must" \
-    "$("$power/cut" --cycles 2 $weaker 2>&1 | tail -1)"
+    "$("$power/cut" --cycles 12 $weaker 2>&1 | tail -1)"
 done
 lines "failing calls" "$power/calls" --jobs 3
 finish

@@ -151,6 +151,12 @@ impl QueueHandle {
         self.declared_durable
     }
 
+    /// When a persistent message in it is safe, and so confirmed; none if it is not kept over a
+    /// restart, and nothing in it either.
+    pub fn sync(&self) -> Option<SyncPolicy> {
+        self.kept.then_some(self.sync)
+    }
+
     /// Whether it goes with its last consumer.
     pub fn auto_delete(&self) -> bool {
         self.auto_delete

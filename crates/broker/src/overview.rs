@@ -1,8 +1,9 @@
-//! What a node does inside, for who looks after it: its partitions and its log.
+//! What a node does inside, for who looks after it: its partitions, its log, and what it promises.
 //!
 //! Invariants
 //! - Nothing is locked for longer than it takes to copy a list of names.
 
+use ferry_core::queue::SyncPolicy;
 use ferry_log::{Position, SegmentUse};
 
 use crate::Broker;
@@ -61,6 +62,11 @@ impl Broker {
             }
         }
         uses
+    }
+
+    /// When a durable message is safe, in queues that are declared from now on and do not say.
+    pub fn sync_default(&self) -> SyncPolicy {
+        self.options.sync
     }
 
     /// How far the log is.

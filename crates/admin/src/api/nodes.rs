@@ -107,6 +107,7 @@ fn show(shared: &Shared, windows: Windows) -> Value {
         "disk_free_alarm": blocked == Some(BlockReason::Disk),
         "disk_free_limit": shared.broker.disk_free_bytes_min(),
         "message_memory_used": memory.used_bytes(),
+        "sync": shared.broker.sync_default().name(),
         "db_dir": shared.node.data_dir,
         "exchange_types": exchange_types(),
         "auth_mechanisms": auth_mechanisms(),

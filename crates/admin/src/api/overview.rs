@@ -32,6 +32,7 @@ fn show_overview(shared: &Shared, windows: Windows) -> Value {
         "rabbitmq_version": RABBITMQ_VERSION,
         "cluster_name": cluster_name(shared),
         "node": shared.node.name,
+        "sync": shared.broker.sync_default().name(),
         "rates_mode": "basic",
         "sample_retention_policies": {
             "global": [600, 3600],

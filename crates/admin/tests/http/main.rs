@@ -17,5 +17,6 @@ mod objects;
 mod parameters;
 mod passport;
 mod policies;
+mod promises;
 mod support;
 mod websocket;

@@ -53,11 +53,16 @@ impl Answer {
 
 impl Door {
     pub async fn open() -> Door {
-        let clock = Arc::new(HandClock(AtomicU64::new(1_000_000)));
-        Door::open_on(Arc::new(FaultyDisk::new(1)), clock).await
+        Door::open_with(SyncPolicy::Sync).await
     }
 
-    /// The node after its process was killed and started again.
+    /// A node with that setting of `sync`.
+    pub async fn open_with(sync: SyncPolicy) -> Door {
+        let clock = Arc::new(HandClock(AtomicU64::new(1_000_000)));
+        Door::open_on(Arc::new(FaultyDisk::new(1)), clock, sync).await
+    }
+
+    /// The node after its process was killed and started again, with the default of every setting.
     pub async fn killed(self) -> Door {
         let Door {
             broker,
@@ -68,16 +73,16 @@ impl Door {
         } = self;
         admin.shutdown().await;
         drop(broker);
-        Door::open_on(disk, clock).await
+        Door::open_on(disk, clock, SyncPolicy::Sync).await
     }
 
-    async fn open_on(disk: Arc<FaultyDisk>, clock: Arc<HandClock>) -> Door {
+    async fn open_on(disk: Arc<FaultyDisk>, clock: Arc<HandClock>, sync: SyncPolicy) -> Door {
         let broker = Broker::open(Options {
             disk: Arc::clone(&disk) as Arc<dyn ferry_log::Disk>,
             log: ferry_log::Options::default(),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             formats: crate::passport::formats(),
-            sync: SyncPolicy::Sync,
+            sync,
             memory_high_bytes: 1 << 20,
             disk_free_bytes_min: 0,
         });

@@ -56,6 +56,19 @@ impl SyncPolicy {
         }
     }
 
+    /// What may become of confirmed messages; none if they are on the disk.
+    pub fn weakness(self) -> Option<&'static str> {
+        match self {
+            SyncPolicy::Sync => None,
+            SyncPolicy::Written => Some(
+                "confirms do not wait for the disk: a loss of power may lose confirmed messages",
+            ),
+            SyncPolicy::Memory => {
+                Some("confirms wait for nothing: confirmed messages are lost when the node ends")
+            }
+        }
+    }
+
     /// The policy of that name.
     pub fn from_name(name: &str) -> Option<SyncPolicy> {
         [SyncPolicy::Sync, SyncPolicy::Written, SyncPolicy::Memory]

@@ -73,7 +73,7 @@ pub(super) struct SegmentShown {
     live_refs: u64,
 }
 
-/// How far the log is.
+/// How far the log is, and how far confirms wait for it.
 #[derive(Serialize, ToSchema)]
 pub(super) struct LogShown {
     /// The oldest first.
@@ -94,6 +94,9 @@ pub(super) struct LogShown {
     disk_free_bytes: Option<u64>,
     /// Free space below which publishers are held.
     disk_free_bytes_min: u64,
+    /// When a durable message is safe, in queues that are declared from now on and do not say:
+    /// `sync`, `written` or `memory`.
+    sync: &'static str,
     /// Why nothing can be stored any more.
     failed: Option<String>,
 }
@@ -121,6 +124,7 @@ pub(super) async fn log(State(shared): Context) -> Result<Json<LogShown>, Proble
             live_bytes: sum(|one| one.live_bytes, &segments),
             disk_free_bytes: shared.disk_free_bytes(),
             disk_free_bytes_min: state.disk_free_bytes_min,
+            sync: shared.broker.sync_default().name(),
             failed: shared.broker.failed(),
             segments,
         }))

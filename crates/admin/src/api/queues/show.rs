@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use ferry_broker::QueueHandle;
+use ferry_broker::{QueueHandle, SyncPolicy};
 use ferry_core::queue::QueueKind;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -57,6 +57,7 @@ pub(super) fn sort_key(
         "state" => return Some(SortKey::Text("running")),
         "type" => return Some(SortKey::Text(kind_name(queue))),
         "durable" => return Some(SortKey::Flag(queue.durable())),
+        "sync" => return Some(SortKey::Text(queue.sync().map_or("", SyncPolicy::name))),
         _ => {}
     }
     let stat = field.strip_prefix("message_stats.")?;
@@ -86,6 +87,7 @@ fn declared(queue: &QueueHandle, shared: &Shared) -> Map<String, Value> {
         "durable": queue.durable(),
         "auto_delete": queue.auto_delete(),
         "exclusive": queue.exclusive(),
+        "sync": queue.sync().map(SyncPolicy::name),
         "arguments": values::object(&queue.arguments()),
         "type": kind,
         "node": node,

@@ -96,6 +96,9 @@ fn serve(mut config: Config) -> Result<End, ServeError> {
         "FerryMQ {} starts",
         env!("CARGO_PKG_VERSION")
     );
+    if let Some(weakness) = config.sync.weakness() {
+        tracing::warn!(sync = config.sync.name(), "{weakness}");
+    }
     raise_file_limit();
     let broker = open(&config)?;
     make_administrator(&config, &broker)?;

@@ -1,6 +1,7 @@
 //! `status`: the node at a glance.
 
 use clap::Args;
+use ferry_broker::SyncPolicy;
 use serde_json::{Value, json};
 
 use super::list::{field_of, text};
@@ -66,6 +67,14 @@ fn render(all: &Value, terminal: Terminal) -> String {
     let version = text(&overview["product_version"]);
     table.row(["version", &format!("{product} {version}")]);
     table.row(["node", &text(&overview["node"])]);
+    if let Some(policy) = SyncPolicy::from_name(&text(&overview["sync"])) {
+        let name = policy.name();
+        let weakness = policy.weakness();
+        let how = weakness.map_or(name.to_owned(), |weakness| {
+            format!("{name} - WEAK: {weakness}")
+        });
+        table.row(["sync", &how]);
+    }
     let mut totals = Vec::new();
     for what in [
         "queues",

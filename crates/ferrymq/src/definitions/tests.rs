@@ -223,6 +223,18 @@ fn queues_and_policies() -> Vec<Found> {
             vec![(Bad, "dead-letters-lost", "q"), no_policy],
         ),
         (
+            queue(json!({
+                "x-max-length": 1, "x-dead-letter-exchange": "amq.fanout", "x-sync": "written",
+            })),
+            vec![(Warning, "weak-confirms", "q"), no_policy],
+        ),
+        (
+            queue(json!({
+                "x-max-length": 1, "x-dead-letter-exchange": "amq.fanout", "x-sync": "sync",
+            })),
+            vec![no_policy],
+        ),
+        (
             queue(json!({ "x-max-age": "1D", "x-queue-type": "stream" })),
             vec![no_policy],
         ),

@@ -23,6 +23,7 @@ fn a_node_starts_serves_and_stops_in_order() {
         assert!(node.log.contains(part), "{part} is not in {}", node.log);
     }
     assert!(!node.log.contains('\x1b'), "colours: {}", node.log);
+    assert!(!node.log.contains("confirm"), "weak: {}", node.log);
 
     let mut client = TcpStream::connect(node.amqp).unwrap();
     client

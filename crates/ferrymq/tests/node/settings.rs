@@ -18,7 +18,12 @@ fn flags_count_more_than_the_environment_and_that_more_than_the_file() {
         (
             &["--config", file][..],
             &[("FERRYMQ_DATA_DIR", data)][..],
-            ["take 2.0 MiB", "sync=\"memory\"", "workers=3"],
+            [
+                "take 2.0 MiB",
+                "sync=\"memory\"",
+                "workers=3",
+                "WARN confirms wait for nothing: confirmed messages are lost when the node ends",
+            ],
         ),
         (
             &["serve", "--memory-high", "4MiB"],
@@ -28,7 +33,12 @@ fn flags_count_more_than_the_environment_and_that_more_than_the_file() {
                 ("FERRYMQ_MEMORY_HIGH", "3MiB"),
                 ("FERRYMQ_SYNC", "written"),
             ],
-            ["take 4.0 MiB", "sync=\"written\"", "workers=3"],
+            [
+                "take 4.0 MiB",
+                "sync=\"written\"",
+                "workers=3",
+                "WARN confirms do not wait for the disk: a loss of power may lose",
+            ],
         ),
     ] {
         let mut command = command(flags);

@@ -1,16 +1,24 @@
 """Status, doctor, watch and bench."""
 
 import json
+import os
 import signal
+import unittest.mock
 
 from kit import (Checks, FAILED, NODE, UNREACHABLE, as_json, code, name, ok, on_terminal, rows, run,
                  until)
+from lib import Broker
+
+
+def fields(*line, **more):
+    """What a command shows of one thing, by the names of the fields."""
+    return dict(line.split("\t", 1) for line in ok(*line, **more).splitlines())
 
 
 def status_shows_the_node():
     found = as_json("status")
     assert found["overview"]["product_name"] == "FerryMQ" and found["nodes"][0]["running"] is True
-    shown = dict(line.split("\t", 1) for line in ok("status").splitlines())
+    shown = fields("status")
     assert shown["version"].startswith("FerryMQ ") and "free" in shown["disk"], shown
     ok("status", "--ready", env={"FERRYMQ_PASSWORD": "no log-in is needed"})
     code(UNREACHABLE, "status", "--ready", "--node", "http://127.0.0.1:1")
@@ -43,6 +51,23 @@ def doctor_ends_with_1_where_something_is_bad():
     assert done.returncode == FAILED and "bad   declare" in text and "1 bad" in text, done
     ok("users", "delete", user)
     code(UNREACHABLE, "doctor", "--node", "http://127.0.0.1:1")
+
+
+def a_weaker_promise_is_told():
+    states = {finding["check"]: finding["state"] for finding in as_json("doctor")}
+    assert states["sync"] == "ok" and fields("status")["sync"] == "sync"
+    with unittest.mock.patch.dict(os.environ, FERRYMQ_SYNC="written"), \
+            Broker("ferrymq", http=True) as weak:
+        node = {"FERRYMQ_NODE": f"http://127.0.0.1:{weak.http}"}
+        text = ok("doctor", env=node)
+        assert "warn  sync       written: " in text and "was safe on the disk" in text, text
+        assert fields("status", env=node)["sync"].startswith("written - WEAK: ")
+        for queue, asked, wanted in (("unsaid", [], "written"), ("memory", ["memory"], "memory"),
+                                     ("safe", ["sync"], "sync")):
+            ok("declare", "queue", queue, *[f"--arg=x-sync={sync}" for sync in asked], env=node)
+            assert fields("queues", queue, env=node)["sync"] == wanted, queue
+        log = (weak.folder / "output").read_text()
+        assert "WARN" in log and "a loss of power may lose confirmed messages" in log, log
 
 
 def watch_writes_tables_where_no_terminal_is():
@@ -91,7 +116,7 @@ def main():
     """All of them."""
     checks = Checks()
     for check in (status_shows_the_node, doctor_finds_a_node_well, doctor_warns_and_says_what_to_do,
-                  doctor_ends_with_1_where_something_is_bad,
+                  doctor_ends_with_1_where_something_is_bad, a_weaker_promise_is_told,
                   watch_writes_tables_where_no_terminal_is, watch_leaves_the_screen_as_it_was,
                   bench_measures_and_cleans_up, progress_is_shown_on_a_terminal_only):
         checks.run("cli " + check.__name__.replace("_", " "), check)

@@ -213,6 +213,7 @@ impl Doctor {
                 "Ask as a user with the tag monitoring or administrator.",
             ))?,
         }
+        report.add(resources::promise(&overview["sync"]))?;
         for finding in resources::queues(&overview["queue_totals"]) {
             report.add(finding)?;
         }

@@ -1,5 +1,6 @@
-//! Memory, disk and open files of a node, as it tells them, and what waits in its queues.
+//! Memory, disk, open files and the promise of a node, as it tells them, and what waits in queues.
 
+use ferry_broker::SyncPolicy;
 use serde_json::Value;
 
 use super::Finding;
@@ -80,6 +81,21 @@ fn files(node: &Value) -> Finding {
 
 fn above(used: u64, limit: u64) -> bool {
     u128::from(used) * 100 > u128::from(limit) * u128::from(WARN_PERCENT)
+}
+
+/// What a confirm means in queues that do not say.
+pub(super) fn promise(sync: &Value) -> Finding {
+    let Some(policy) = sync.as_str().and_then(SyncPolicy::from_name) else {
+        return Finding::warn("sync", "unknown", "The node does not tell it.");
+    };
+    match policy.weakness() {
+        None => Finding::ok("sync", "a confirm means synced to the disk"),
+        Some(weakness) => Finding::warn(
+            "sync",
+            format!("{}: {weakness}", policy.name()),
+            "Start the node with sync = \"sync\", and declare anew the queues that have less.",
+        ),
+    }
 }
 
 pub(super) fn queues(totals: &Value) -> Vec<Finding> {

@@ -59,6 +59,20 @@ fn dead_letters_that_stay_are_warned_of() {
 }
 
 #[test]
+fn a_weaker_promise_is_warned_of() {
+    for (sync, state) in [
+        (json!("sync"), State::Ok),
+        (json!("written"), State::Warn),
+        (json!("memory"), State::Warn),
+        (Value::Null, State::Warn),
+    ] {
+        let found = resources::promise(&sync);
+        assert_eq!(found.state, state, "{sync}");
+        assert_eq!(found.advice.is_empty(), state == State::Ok, "{sync}");
+    }
+}
+
+#[test]
 fn a_line_says_what_to_do_and_escapes_what_a_node_says() {
     let finding = Finding::bad("disk", "full\u{1b}[2J", "Make room.");
     assert_eq!(

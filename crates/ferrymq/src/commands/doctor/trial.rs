@@ -17,7 +17,9 @@ const DELIVERY_TIME_MAX: Duration = Duration::from_secs(5);
 pub(super) fn run(session: &Session, vhost: &str, confirm_max: Duration) -> Vec<Finding> {
     let queue = format!("ferrymq.doctor.{}.{}", std::process::id(), now_ms());
     let place = path(&["queues", vhost, &queue]);
-    let arguments = json!({ "durable": true, "arguments": { "x-expires": EXPIRES_MS } });
+    // It is the disk that is tried, also where the node promises less.
+    let asked = json!({ "x-expires": EXPIRES_MS, "x-sync": "sync" });
+    let arguments = json!({ "durable": true, "arguments": asked });
     if let Err(error) = session.client.put(&place, &arguments) {
         return vec![Finding::bad(
             "declare",

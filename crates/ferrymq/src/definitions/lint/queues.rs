@@ -1,5 +1,6 @@
-//! Queues without bounds, without dead letters or gone with a restart; policies that do nothing.
+//! Queues without bounds or dead letters, gone with a restart or weak; policies that do nothing.
 
+use ferry_broker::SyncPolicy;
 use regex::bytes::{Regex, RegexBuilder};
 use serde_json::Value;
 
@@ -201,6 +202,16 @@ fn check_queue(file: &File, queue: &Value, policies: &[Ready<'_>], findings: &mu
             "queue-without-policy",
             "no policy matches it: its settings change only by declaring it anew",
             "cover it by a policy",
+        );
+    }
+    let sync = queue["arguments"]["x-sync"].as_str();
+    let weakness = sync.and_then(SyncPolicy::from_name);
+    if let Some(weakness) = weakness.and_then(SyncPolicy::weakness) {
+        add(
+            Level::Warning,
+            "weak-confirms",
+            weakness,
+            "declare it without x-sync, or with x-sync: sync",
         );
     }
     if queue["durable"] == false {

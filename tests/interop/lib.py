@@ -301,10 +301,11 @@ class Checks:
 
 
 def main():
-    """`lib.py start KIND [PORT]` prints the folder; `lib.py kill|stop|restart|remove FOLDER`."""
+    """`lib.py start KIND [PORT] [--http]` prints the folder; `lib.py kill|stop|restart|remove FOLDER`."""
     action, argument = sys.argv[1], sys.argv[2]
     if action == "start":
-        broker = Broker(argument, port=int(sys.argv[3]) if len(sys.argv) > 3 else None)
+        ports = [int(word) for word in sys.argv[3:] if word != "--http"]
+        broker = Broker(argument, port=ports[0] if ports else None, http="--http" in sys.argv)
         broker.start()
         print(broker.folder)
     else:

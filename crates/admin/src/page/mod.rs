@@ -73,6 +73,7 @@ const FILES: &[File] = files![
     "views/overview.js",
     "views/passport.js",
     "views/policies.js",
+    "views/promise.js",
     "views/publish.js",
     "views/queue.js",
     "views/queue_acts.js",

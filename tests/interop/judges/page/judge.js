@@ -3,6 +3,7 @@
 const { check, finish } = require('./kit.js');
 const { fill } = require('./hostile.js');
 const { many } = require('./many.js');
+const { promises } = require('./promises.js');
 const { story } = require('./story.js');
 const { walk } = require('./walk.js');
 const { websocket } = require('./websocket.js');
@@ -13,6 +14,7 @@ const whole = (name, run) => run().catch(error => check(name, () => { throw erro
 async function main() {
   await Promise.all([whole('story', story), whole('many', many)]);
   await whole('websocket', websocket);
+  await whole('promises', promises);
   const connection = await fill();
   await whole('walk', walk);
   await connection.close();

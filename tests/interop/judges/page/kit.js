@@ -25,8 +25,8 @@ function finish() {
 }
 
 // A request to the management API as guest; throws unless it is answered well.
-async function api(method, path, body) {
-  const response = await fetch(base + '/api' + path, {
+async function api(method, path, body, at = base) {
+  const response = await fetch(at + '/api' + path, {
     method,
     headers: { authorization: basic('guest:guest'), 'content-type': 'application/json' },
     body: body === undefined ? undefined : JSON.stringify(body),
@@ -65,8 +65,8 @@ async function tab(browser, options = {}) {
   return { page, wrong, context };
 }
 
-async function logIn(page, user = 'guest', password = 'guest') {
-  await page.goto(base + '/');
+async function logIn(page, user = 'guest', password = 'guest', at = base) {
+  await page.goto(at + '/');
   await page.getByLabel('User').fill(user);
   await page.getByLabel('Password').fill(password);
   await page.getByRole('button', { name: 'Log in' }).click();

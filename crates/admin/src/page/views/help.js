@@ -10,7 +10,7 @@ function draw() {
   return [
     panel(
       "Publish by HTTP",
-      h("p", {}, "Answered with 201 when the message is safe on the disk."),
+      h("p", {}, "Answered with 201 when it is on the disk, or as safe as its queue asks for."),
       code(
         `curl -u USER -H 'Content-Type: text/plain' --data 'two ferries' \\\n` +
           `  '${node}/api/ferry/publish/%2F/EXCHANGE?routing_key=orders'`,

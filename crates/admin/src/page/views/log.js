@@ -6,6 +6,7 @@ import { bytes, count, inline, when } from "../lib/format.js";
 import { badge, empty, facts, figures, meter, note, panel } from "../lib/parts.js";
 import { table } from "../lib/table.js";
 import { alarms } from "./alarms.js";
+import { weakNode } from "./promise.js";
 
 async function load({ signal }) {
   const [log, partitions, told] = await Promise.all([
@@ -36,6 +37,7 @@ function draw({ log, partitions, told }) {
   const { end, durable, written } = positions(log);
   return [
     alarms({ told }),
+    weakNode(log.sync),
     figures([
       ["Segments", count(segments ? segments.length : log.segments)],
       ["Live bytes", bytes(log.live_bytes)],

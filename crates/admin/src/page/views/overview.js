@@ -19,6 +19,7 @@ import {
 } from "../lib/parts.js";
 import { table } from "../lib/table.js";
 import { alarms } from "./alarms.js";
+import { weakNode } from "./promise.js";
 import { standstill } from "./standstill.js";
 
 const SAMPLES = { lengths_age: 600, lengths_incr: 10, msg_rates_age: 600, msg_rates_incr: 10 };
@@ -51,6 +52,7 @@ function draw({ all, nodes, told, queues, at }) {
   const speedOf = (key) => rateNow("node", stats, key, at);
   return [
     alarms({ told, node, queued }),
+    weakNode(all.sync),
     !objects.queues && start(),
     figures([
       ["Ready", count(queued.messages_ready)],

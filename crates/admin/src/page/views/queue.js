@@ -23,6 +23,7 @@ import { table } from "../lib/table.js";
 import { bindQueue, bindings } from "./bindings.js";
 import { browser, loadMessages } from "./browser.js";
 import { leases, loadLeases } from "./leases.js";
+import { confirmWaits, weakQueue } from "./promise.js";
 import { deleteQueue, moveAll, purge, purgeDelayed } from "./queue_acts.js";
 import { publishForm, takeForm } from "./publish.js";
 import { standstill } from "./standstill.js";
@@ -75,6 +76,7 @@ function draw(data, page) {
       ],
       titles[tab],
     ),
+    weakQueue(about),
     tab === "messages"
       ? browser(data.found, page, vhost, queue)
       : tab === "leases"
@@ -223,6 +225,7 @@ function details(about) {
       ["Durable", yes(about.durable)],
       ["Exclusive", yes(about.exclusive)],
       ["Auto-delete", yes(about.auto_delete)],
+      ["A confirm waits for", confirmWaits(about)],
       ["Arguments", pairs(about.arguments)],
       ["Policy", about.policy ? link("#/policies", name(about.policy)) : "none"],
       ["Operator policy", about.operator_policy ? name(about.operator_policy) : "none"],

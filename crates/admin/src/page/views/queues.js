@@ -2,15 +2,17 @@
 
 import { path, put } from "../lib/api.js";
 import { form } from "../lib/dialog.js";
+import { h } from "../lib/dom.js";
 import { at, bytes, count, rate, said } from "../lib/format.js";
 import { badge, button, empty, name, pager, queueLink, to } from "../lib/parts.js";
 import { listQuery, table } from "../lib/table.js";
 import { add, listPath, listed, tools, vhostField } from "./common.js";
+import { weakBadge } from "./promise.js";
 import { queueFields, split } from "./settings.js";
 import { standstill } from "./standstill.js";
 
 const COLUMNS =
-  "name,vhost,type,durable,exclusive,auto_delete,state,messages,messages_ready," +
+  "name,vhost,type,durable,exclusive,auto_delete,sync,state,messages,messages_ready," +
   "messages_unacknowledged,messages_delayed,messages_dead_letter_pending,message_bytes_ready," +
   "message_bytes,memory,consumers,consumer_capacity,policy,arguments,effective_policy_definition," +
   "message_stats.publish_details.rate,message_stats.deliver_get_details.rate," +
@@ -47,13 +49,16 @@ function columns(vhosts) {
 }
 
 function kinds(one) {
-  return [
+  return h(
+    "span",
+    {},
+    weakBadge(one),
     badge(one.type || "classic"),
     one.durable === false && badge("transient"),
     one.exclusive && badge("exclusive"),
     one.auto_delete && badge("auto-delete"),
     one.policy && badge(one.policy, "policy", "Policy " + one.policy),
-  ];
+  );
 }
 
 function waitsFor(one) {

@@ -55,7 +55,8 @@ const HELP: &str = "bench: puts the same load on any broker and says what it cos
                                               --log DIR for raw-log: it syncs and confirms (T7p)
   bench disk [--disk DIR] [--secs 10]         what the disk below a folder allows, also for a log
                                               of --rate messages a second of --size bytes
-  bench micro [routes] [filter] [levels]      parts of our broker by themselves
+  bench micro [routes] [filter] [levels] [cores]
+                                              parts of our broker by themselves
   bench selftest                              what the generator costs per message, and whether a
                                               sink that stalls shows in the percentiles
 

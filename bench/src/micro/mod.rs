@@ -1,13 +1,14 @@
-//! `micro`: parts of our broker by themselves, without a connection or a disk.
+//! `micro`: parts of our broker by themselves, without a connection.
 //!
 //! Invariants
-//! - A part is called as the broker calls it, through what `ferry-core` makes public.
+//! - A part is called as the broker calls it, through what its crates make public.
 //! - Means are of CPU time, which others on the machine do not add to; a call timed on its own is
-//!   timed by the clock.
+//!   timed by the clock, and so is what two cores do at the same time.
 //! - What a call gives back is checked: a part that is quick because it does less is an error.
 //!
 //! Not here: bars. A time of one part on one machine is a figure to look at, not a promise.
 
+mod cores;
 mod filter;
 mod levels;
 mod routes;
@@ -29,7 +30,7 @@ pub struct Part {
 }
 
 /// All parts.
-pub const PARTS: [Part; 3] = [
+pub const PARTS: [Part; 4] = [
     Part {
         name: "routes",
         count: 1_000_000,
@@ -44,6 +45,11 @@ pub const PARTS: [Part; 3] = [
         name: "levels",
         count: 1_000_000,
         measure: levels::measure,
+    },
+    Part {
+        name: "cores",
+        count: 3_000_000,
+        measure: cores::measure,
     },
 ];
 

@@ -1,46 +1,77 @@
 //! Sessions of AMQP 0-9-1.
 
-use amqp091::method::{basic, channel, connection, exchange, queue, tx};
-use amqp091::{Method, RawTable, ShortStr, Table, Value, frame};
+use amqp091::method::{basic, channel, confirm, connection, exchange, queue, tx};
+use amqp091::{LongStr, Method, RawTable, ShortStr, Table, Value, frame};
 use ferry_gateway::testing::Protocol;
 
+use super::words::{EXCHANGES, KEYS, QUEUES, REPLIES, arguments, properties};
 use super::{Play, Tape};
-use crate::house;
 
-const QUEUES: [&str; 4] = ["a", "b", "", "amq.reserved"];
-const EXCHANGES: [&str; 5] = ["", "amq.topic", "amq.headers", "e", "amq.nobody"];
-const KEYS: [&str; 5] = ["a", "b", "a.b", "#", ""];
-const KINDS: [&str; 5] = ["direct", "fanout", "topic", "headers", "x-nobody"];
+const KINDS: [&str; 7] = [
+    "direct",
+    "fanout",
+    "topic",
+    "headers",
+    "x-consistent-hash",
+    "x-delayed-message",
+    "x-nobody",
+];
 const TAGS: [&str; 3] = ["c", "d", ""];
-
-const REPLIES: &str = "amq.rabbitmq.reply-to";
-
-/// Headers that mean something, and one that does not.
-const HEADERS: [&str; 7] = [
-    "CC",
-    "BCC",
-    "x-delay",
-    "x-deliver-at",
-    "x-gather-count",
-    "x-gather-timeout",
-    "a",
-];
-
-/// Arguments that queues and consumers have.
-const ARGUMENTS: [&str; 8] = [
-    "x-max-length",
-    "x-message-ttl",
-    "x-max-priority",
-    "x-expires",
-    "x-dead-letter-exchange",
-    "x-single-active-consumer",
-    "x-priority",
-    "x-delivery-limit",
-];
 
 /// Plays a tape.
 pub fn check_amqp091(bytes: &[u8]) {
-    Play::new(Protocol::Amqp091, house::opening(), check_heard).run(bytes, say);
+    Play::new(Protocol::Amqp091, openings(), check_heard).run(bytes, say);
+}
+
+/// Log-ins of each kind; then channel 1 has confirms and channel 2 transactions.
+fn openings() -> Vec<Vec<u8>> {
+    vec![
+        opening("EXTERNAL", b"", true, 0),
+        opening("EXTERNAL", b"", false, 0),
+        opening("EXTERNAL", b"", true, 0),
+        opening("EXTERNAL", b"", true, 1),
+        opening("PLAIN", b"\0guest\0guest", true, 0),
+        opening("PLAIN", b"\0guest", true, 0),
+        opening("AMQPLAIN", b"\x05LOGINS\0\0\0\x05guest", true, 0),
+    ]
+}
+
+fn opening(mechanism: &str, response: &[u8], notices: bool, heartbeat: u16) -> Vec<u8> {
+    let mut out = amqp091::handshake::REPLY.to_vec();
+    let mut capabilities = Table::new();
+    for name in ["connection.blocked", "consumer_cancel_notify"] {
+        capabilities.push(ShortStr::lit(name), Value::Bool(notices));
+    }
+    let mut properties = Table::new();
+    properties.push(ShortStr::lit("capabilities"), Value::from(capabilities));
+    let properties = properties.to_bytes();
+    let start = connection::StartOk {
+        client_properties: RawTable::new(&properties),
+        mechanism: ShortStr::lit(mechanism),
+        response: LongStr::new(response),
+        locale: ShortStr::lit("en_US"),
+    };
+    let tune = connection::TuneOk {
+        channel_max: 2047,
+        frame_max: 131_072,
+        heartbeat,
+    };
+    let open = connection::Open {
+        virtual_host: ShortStr::lit("/"),
+        ..connection::Open::default()
+    };
+    for (number, method) in [
+        (0, Method::from(start)),
+        (0, tune.into()),
+        (0, open.into()),
+        (1, channel::Open::default().into()),
+        (1, confirm::Select::default().into()),
+        (2, channel::Open::default().into()),
+        (2, tx::Select {}.into()),
+    ] {
+        method.write_frame(&mut out, number);
+    }
+    out
 }
 
 fn check_heard(heard: &[u8]) {
@@ -54,7 +85,7 @@ fn check_heard(heard: &[u8]) {
 }
 
 fn say(tape: &mut Tape<'_>, out: &mut Vec<u8>) {
-    let number = tape.one_of(&[1, 1, 1, 2, 0]);
+    let number = tape.one_of(&[1, 1, 1, 2, 0, 2, 3]);
     match tape.below(5) {
         0 => say_publish(tape, number, out),
         1 => say_queue(tape, number, out),
@@ -62,21 +93,6 @@ fn say(tape: &mut Tape<'_>, out: &mut Vec<u8>) {
         3 => say_channel(tape, number, out),
         _ => say_exchange(tape, number, out),
     }
-}
-
-fn arguments(tape: &mut Tape<'_>) -> Vec<u8> {
-    let mut table = Table::new();
-    for _ in 0..tape.below(3) {
-        let name = tape.one_of(&ARGUMENTS);
-        let value = match tape.below(4) {
-            0 => Value::from(tape.one_of(&EXCHANGES)),
-            1 => Value::Bool(tape.flag()),
-            2 => Value::I64(i64::from(tape.byte()) - 8),
-            _ => Value::I32(i32::from(tape.word())),
-        };
-        table.push(ShortStr::lit(name), value);
-    }
-    table.to_bytes()
 }
 
 fn say_publish(tape: &mut Tape<'_>, number: u16, out: &mut Vec<u8>) {
@@ -97,43 +113,6 @@ fn say_publish(tape: &mut Tape<'_>, number: u16, out: &mut Vec<u8>) {
     let properties = properties(tape);
     frame::write_header(out, number, 60, announced, &properties);
     frame::write_body(out, number, &vec![tape.byte(); size], 4_096);
-}
-
-/// Delivery mode, priority, expiration, headers and an address for replies, each as a client
-/// writes them.
-fn properties(tape: &mut Tape<'_>) -> Vec<u8> {
-    match tape.below(7) {
-        0 => vec![0, 0],
-        1 => vec![0x10, 0, 2],
-        2 => vec![0x18, 0, 2, 9],
-        3 => vec![0x01, 0, 1, b'5'],
-        4 => [&[0x22, 0][..], &headers(tape), &short(REPLIES)].concat(),
-        5 => [&[0x02, 0][..], &short(tape.one_of(&QUEUES))].concat(),
-        _ => [&[0x30, 0][..], &headers(tape), &[2]].concat(),
-    }
-}
-
-fn short(text: &str) -> Vec<u8> {
-    [&[text.len() as u8], text.as_bytes()].concat()
-}
-
-fn headers(tape: &mut Tape<'_>) -> Vec<u8> {
-    let mut table = Table::new();
-    for _ in 0..tape.below(4) {
-        let name = tape.one_of(&HEADERS);
-        let value = match tape.below(4) {
-            0 => Value::from(tape.one_of(&KEYS)),
-            1 => Value::I64(i64::from(tape.byte()) - 8),
-            2 => Value::Bool(tape.flag()),
-            _ => {
-                let keys = [tape.one_of(&KEYS), tape.one_of(&QUEUES)];
-                Value::from(keys.map(Value::from).to_vec())
-            }
-        };
-        table.push(ShortStr::lit(name), value);
-    }
-    let table = table.to_bytes();
-    [&(table.len() as u32).to_be_bytes(), table.as_slice()].concat()
 }
 
 fn say_queue(tape: &mut Tape<'_>, number: u16, out: &mut Vec<u8>) {

@@ -11,7 +11,7 @@ const TOPICS: [&str; 4] = ["a", "a/#", "+/b", ""];
 pub fn check_json(bytes: &[u8]) {
     let login = r#"{"op":"login","user":"guest","password":"guest"}"#;
     let opening = [login.as_bytes(), b"\0"].concat();
-    Play::new(Protocol::Json, opening, check_heard).run(bytes, say);
+    Play::new(Protocol::Json, vec![opening], check_heard).run(bytes, say);
 }
 
 fn check_heard(heard: &[u8]) {

@@ -1,16 +1,18 @@
 //! Whole sessions out of arbitrary bytes: what they say is mostly right, cut anywhere, by three
 //! clients of one node on a disk in memory.
 //!
-//! The bytes are read as a tape: an operation, then what it needs. Whatever is on it, nobody
-//! panics, what is heard can be read, nothing is left when everybody has gone, and the node goes
-//! on.
+//! The bytes are read as a tape: an operation, then what it needs. An operator changes rules amid
+//! that. Whatever is on the tape, nobody panics, what is heard can be read, nothing is left when
+//! everybody has gone, and the node goes on.
 
 #![allow(dead_code, clippy::unwrap_used)]
 
 mod amqp;
 mod json;
 mod mqtt;
+mod operator;
 mod tape;
+mod words;
 
 use std::sync::Arc;
 
@@ -21,6 +23,7 @@ use ferry_gateway::testing::{Conversation, Protocol};
 pub use self::amqp::check_amqp091;
 pub use self::json::check_json;
 pub use self::mqtt::check_mqtt;
+use self::operator::Operator;
 use self::tape::Tape;
 use crate::house::{self, Node};
 
@@ -48,14 +51,15 @@ struct Play {
     /// Connections whose clients have gone.
     gone: Vec<Conversation>,
     at: usize,
-    /// What every client says first.
-    opening: Vec<u8>,
+    operator: Operator,
+    /// What a client says first: those of the beginning have one each, in order.
+    openings: Vec<Vec<u8>>,
     /// That what was heard can be read.
     check_heard: fn(&[u8]),
 }
 
 impl Play {
-    fn new(protocol: Protocol, opening: Vec<u8>, check_heard: fn(&[u8])) -> Play {
+    fn new(protocol: Protocol, openings: Vec<Vec<u8>>, check_heard: fn(&[u8])) -> Play {
         let node = Node::with(GatewayConfig {
             message_bytes_max: 1 << 20,
             outbox_bytes_max: 2 << 10,
@@ -67,21 +71,22 @@ impl Play {
             clients: Vec::new(),
             gone: Vec::new(),
             at: 0,
-            opening,
+            operator: Operator::default(),
+            openings,
             check_heard,
         };
-        for _ in 0..CLIENTS {
-            let client = play.client();
+        for opening in 0..CLIENTS {
+            let client = play.client(opening);
             play.clients.push(client);
         }
         play
     }
 
-    fn client(&self) -> Client {
+    fn client(&self, opening: usize) -> Client {
         let conversation = self.node.connect(self.protocol);
         Client {
             conversation,
-            said: self.opening.clone(),
+            said: self.openings[opening % self.openings.len()].clone(),
             heard: Vec::new(),
         }
     }
@@ -114,6 +119,7 @@ impl Play {
                     self.out().extend_from_slice(raw);
                 }
                 7 => self.send(usize::from(tape.byte())),
+                8 => self.operator.act(&self.node, &mut tape),
                 _ => say(&mut tape, self.out()),
             }
             if self.out().len() > SAID_BYTES_MAX {
@@ -141,7 +147,7 @@ impl Play {
     /// The current client goes, and another one comes.
     fn leave(&mut self, how: u8) {
         self.hear();
-        let next = self.client();
+        let next = self.client(usize::from(how / 2));
         let client = std::mem::replace(&mut self.clients[self.at], next);
         (self.check_heard)(&client.heard);
         match how % 2 {
@@ -159,6 +165,7 @@ impl Play {
 
     /// Everybody goes, and somebody else is served as ever.
     fn end(mut self) {
+        self.operator.make_room(&self.node);
         for at in 0..CLIENTS {
             self.at = at;
             self.send(usize::MAX);
@@ -185,6 +192,7 @@ impl Play {
             let left = (queue.unsettled(), queue.consumers());
             assert_eq!(left, (0, 0), "nobody has anything of {}", queue.name());
         }
+        self.operator.permit_all(&self.node);
         let mut canary = self.node.open_amqp();
         canary.send(&[house::declare("canary"), house::publish("canary", b"!")].concat());
         self.node.settle([&mut canary]);

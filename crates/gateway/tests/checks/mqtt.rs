@@ -10,7 +10,7 @@ use mqtt::{
 use super::{Play, Tape};
 
 const TOPICS: [&str; 5] = ["a", "a/b", "$SYS/x", "", "a/b/c"];
-const FILTERS: [&str; 6] = ["a", "a/#", "+/b", "#", "$share/g/a", "$SYS/#"];
+const FILTERS: [&str; 7] = ["a", "a/#", "+/b", "#", "$share/g/a", "$share/g/#", "$SYS/#"];
 const CLIENT_IDS: [&str; 3] = ["x", "y", ""];
 const QOS: [Qos; 3] = [Qos::AtMostOnce, Qos::AtLeastOnce, Qos::ExactlyOnce];
 const HANDLING: [RetainHandling; 3] = [
@@ -23,8 +23,67 @@ const HANDLING: [RetainHandling; 3] = [
 pub fn check_mqtt(bytes: &[u8]) {
     let (first, rest) = bytes.split_first().unwrap_or((&0, &[]));
     let version = [Version::V4, Version::V5][usize::from(first % 2)];
-    let play = Play::new(Protocol::Mqtt, Vec::new(), check_heard);
+    let play = Play::new(Protocol::Mqtt, openings(version), check_heard);
     play.run(rest, |tape, out| say(tape, out, version));
+}
+
+/// Who comes with a session that stays, who with a new one, who knows a password, who has to prove
+/// that, and who says nothing by itself.
+fn openings(version: Version) -> Vec<Vec<u8>> {
+    let (mut block, mut scram) = (Vec::new(), Vec::new());
+    let (stays, proves) = match version.is_5() {
+        true => (
+            write_properties(&mut block, |writer| {
+                writer.session_expiry(50).receive_maximum(3);
+            }),
+            write_properties(&mut scram, |writer| {
+                let first = b"n,,n=guest,r=fyko+d2lbbFgONRv9qkxdawL";
+                let method = writer.authentication_method("SCRAM-SHA-256");
+                method.authentication_data(first);
+            }),
+        ),
+        false => (Properties::EMPTY, Properties::EMPTY),
+    };
+    let plain = Connect {
+        version,
+        clean_start: true,
+        keep_alive_seconds: 0,
+        client_id: "",
+        properties: Properties::EMPTY,
+        will: None,
+        user_name: None,
+        password: None,
+    };
+    let connects = [
+        Connect {
+            clean_start: false,
+            client_id: "x",
+            properties: stays,
+            ..plain
+        },
+        plain,
+        Connect {
+            clean_start: false,
+            client_id: "y",
+            properties: stays,
+            ..plain
+        },
+        Connect {
+            user_name: Some("guest"),
+            password: Some(b"guest"),
+            ..plain
+        },
+        Connect {
+            properties: proves,
+            ..plain
+        },
+    ];
+    let written = connects.iter().map(|connect| {
+        let mut out = Vec::new();
+        connect.write(&mut out);
+        out
+    });
+    written.chain([Vec::new()]).collect()
 }
 
 fn check_heard(heard: &[u8]) {
@@ -35,26 +94,32 @@ fn check_heard(heard: &[u8]) {
 }
 
 fn say(tape: &mut Tape<'_>, out: &mut Vec<u8>, version: Version) {
-    let mut block = Vec::new();
+    let (mut block, mut numbered) = (Vec::new(), Vec::new());
     let packet_id = 1 + u16::from(tape.byte() % 6);
     let packet = match tape.below(12) {
         0 | 1 => return say_connect(tape, out, version),
         2..=4 => return say_publish(tape, out, version),
         5 => {
+            let (filter, number) = (tape.one_of(&FILTERS), tape.byte());
             let options = SubscribeOptions {
                 qos: tape.one_of(&QOS),
-                no_local: version.is_5() && tape.flag(),
+                // For a shared subscription it is an error.
+                no_local: version.is_5() && number == 255,
                 retain_as_published: version.is_5() && tape.flag(),
                 retain_handling: match version.is_5() {
                     true => tape.one_of(&HANDLING),
                     false => RetainHandling::Send,
                 },
             };
-            let filter = tape.one_of(&FILTERS);
             let filters = FilterList::write(&mut block, [Subscription { filter, options }]);
             Packet::Subscribe(Subscribe {
                 packet_id,
-                properties: Properties::EMPTY,
+                properties: match version.is_5() && number % 4 == 1 {
+                    true => write_properties(&mut numbered, |writer| {
+                        writer.subscription_identifier(number.into());
+                    }),
+                    false => Properties::EMPTY,
+                },
                 filters,
             })
         }
@@ -76,6 +141,12 @@ fn say(tape: &mut Tape<'_>, out: &mut Vec<u8>, version: Version) {
                 properties: Properties::EMPTY,
             }),
             1 => Packet::Disconnect(Disconnect::new(ReasonCode::DisconnectWithWill)),
+            2 if version.is_5() => Packet::Disconnect(Disconnect {
+                reason: ReasonCode::Success,
+                properties: write_properties(&mut block, |writer| {
+                    writer.session_expiry(tape.byte().into());
+                }),
+            }),
             _ => Packet::Disconnect(Disconnect::new(ReasonCode::Success)),
         },
     };
@@ -138,6 +209,10 @@ fn say_publish(tape: &mut Tape<'_>, out: &mut Vec<u8>, version: Version) {
                 writer
                     .topic_alias(alias.into())
                     .message_expiry(expiry_s.into());
+                if expiry_s % 3 == 0 {
+                    writer.response_topic("a/b").correlation_data(b"1");
+                    writer.user("x-kind", "query").content_type("a");
+                }
             }),
             false => Properties::EMPTY,
         },

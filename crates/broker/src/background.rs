@@ -216,7 +216,9 @@ impl Broker {
             self.evacuate(segment)?;
             self.checkpoint()?;
         }
-        log.remove_dead()?;
+        if log.remove_dead()? > 0 {
+            self.commit_all()?;
+        }
         if self.pressure.wants_spill() {
             self.spill()?;
             self.pressure.spilled();
@@ -247,8 +249,7 @@ impl Broker {
                 }
             });
         }
-        self.durability.log.commit_all()?;
-        Ok(())
+        self.commit_all()
     }
 
     /// Lets bodies go from memory to the log.
@@ -260,9 +261,18 @@ impl Broker {
                     state.spill_queue(&cx, place);
                 }
             });
-            self.durability.log.commit()?;
+            self.durability.commit()?;
+            self.after_work();
         }
         self.review_pressure();
+        Ok(())
+    }
+
+    /// Everything that was appended is synced, and whoever waited for that is told.
+    pub(crate) fn commit_all(&self) -> Result<(), LogError> {
+        self.durability.commit_all()?;
+        self.review_pressure();
+        self.after_work();
         Ok(())
     }
 
@@ -272,8 +282,7 @@ impl Broker {
         let mut batch = LogBatch::new();
         batch.push(KIND_START, STREAM_BROKER, &[]);
         self.durability.append(&batch, Need::Sync)?;
-        self.durability.log.commit_all()?;
-        Ok(())
+        self.durability.commit_all()
     }
 
     /// Closes the log in order.

@@ -467,7 +467,8 @@ impl Broker {
             let free = self.disk.free_bytes().unwrap_or(u64::MAX);
             free < self.options.disk_free_bytes_min
         };
-        let low = is_low() && !(self.durability.log.remove_spares() && !is_low());
+        // What the log keeps for later goes first; that may be enough.
+        let low = is_low() && (!self.durability.log.remove_spares() || is_low());
         self.disk_low.store(low, Ordering::Relaxed);
         self.durability.watch(low);
     }

@@ -14,6 +14,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use ferry_core::image::{Image, ImageOut};
 use ferry_core::routing::QueueId;
 use ferry_core::wire::{Cursor, put_varint};
 use ferry_log::{LogError, Section};
@@ -45,10 +46,11 @@ pub(crate) fn split_images(
     Ok(())
 }
 
-fn put_image(out: &mut Vec<u8>, id: QueueId, image: &[u8]) {
-    put_varint(out, id.0);
-    put_varint(out, image.len() as u64);
-    out.extend_from_slice(image);
+/// Moves the image of a queue behind the others of its section.
+fn put_image(section: &mut Image, id: QueueId, image: &mut Image) {
+    put_varint(section.tail(), id.0);
+    put_varint(section.tail(), image.bytes() as u64);
+    section.append(image);
 }
 
 impl Broker {
@@ -60,20 +62,15 @@ impl Broker {
             for number in 0..self.partitions.len() as u16 {
                 sections.push(self.partition_section(number));
             }
-            for (stream, bytes) in [
-                (STREAM_BODIES, Vec::new()),
+            for (stream, image) in [
+                (STREAM_BODIES, Image::default()),
                 (STREAM_BROKER, self.guard_images()),
             ] {
-                let as_of = self.durability.log.end();
-                sections.push(Section {
-                    stream,
-                    as_of,
-                    bytes,
-                });
+                sections.push(self.section(stream, image));
             }
             sections
         };
-        self.durability.log.commit_all()?;
+        self.commit_all()?;
         self.durability.log.write_checkpoint(sections)?;
         Ok(())
     }
@@ -82,36 +79,39 @@ impl Broker {
         let cx = self.context();
         self.partitions[usize::from(number)].call(&cx, |state| {
             state.finish(&cx, None, &mut Vec::new());
-            let as_of = self.durability.log.end();
-            let mut bytes = Vec::new();
-            let mut image = Vec::new();
+            let (mut all, mut image) = (Image::default(), Image::default());
             state.images(|id, queue| {
-                image.clear();
                 queue.write_image(&mut image);
-                put_image(&mut bytes, id, &image);
+                put_image(&mut all, id, &mut image);
             });
-            Section {
-                stream: number,
-                as_of,
-                bytes,
-            }
+            self.section(number, all)
         })
     }
 
+    /// A section of what covers all records of its stream up to now.
+    fn section(&self, stream: u16, image: Image) -> Section {
+        Section {
+            stream,
+            as_of: self.durability.log.end(),
+            pieces: image.into_pieces(),
+        }
+    }
+
     /// What exchanges remember; only transactions change it, and none is under way.
-    fn guard_images(&self) -> Vec<u8> {
-        let mut bytes = Vec::new();
+    fn guard_images(&self) -> Image {
+        let (mut all, mut one) = (Image::default(), Image::default());
         for vhost in self.vhosts() {
             let definitions = vhost.definitions.read();
             let mut cares: Vec<_> = definitions.cares.values().collect();
             cares.sort_unstable_by_key(|care| care.guard.as_ref().map(|guard| guard.id));
             for guard in cares.into_iter().filter_map(|care| care.guard.as_ref()) {
                 if let Some(image) = guard.image() {
-                    put_image(&mut bytes, guard.id, &image);
+                    one.tail().extend(image);
+                    put_image(&mut all, guard.id, &mut one);
                 }
             }
         }
-        bytes
+        all
     }
 
     /// All virtual hosts are locked for reading together, so that no definition is written
@@ -159,7 +159,7 @@ impl Broker {
         Section {
             stream: STREAM_DEFINITIONS,
             as_of,
-            bytes: image.finish(next_queue_id),
+            pieces: vec![image.finish(next_queue_id).into()],
         }
     }
 }

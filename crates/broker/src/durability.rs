@@ -119,6 +119,15 @@ impl Durability {
         Ok(())
     }
 
+    /// Writes and syncs all that was appended, then tells who waited for it: the committing thread
+    /// finds nothing left to do, and would tell nobody.
+    pub fn commit_all(&self) -> Result<(), LogError> {
+        let committed = self.log.commit_all()?;
+        self.note_sync(&committed);
+        self.release();
+        Ok(())
+    }
+
     fn note_sync(&self, committed: &Committed) {
         if let Some(time) = committed.sync_time {
             self.sync_us.add(micros(time), 1);
@@ -173,10 +182,8 @@ impl Durability {
             return;
         }
         if self.log.failure().is_none() && self.log.durable() < self.log.end() {
-            let committed = self.log.commit_all();
-            let result = committed.map(|committed| self.note_sync(&committed));
+            let result = self.commit_all();
             after(result.as_ref().copied());
-            self.release();
         }
         if self.log.failure().is_none() && self.log.attest() {
             self.commit_once(after);

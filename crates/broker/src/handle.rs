@@ -316,7 +316,15 @@ impl QueueHandle {
         self.consumers.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn show(&self, counts: &Counts, now: Millis) {
+    /// Messages that it holds: ready, unsettled and delayed.
+    fn held(&self) -> i64 {
+        (self.ready() + self.unsettled() + self.delayed()) as i64
+    }
+
+    /// Shows what is in the queue now; gives by how many messages that is more than before.
+    #[must_use]
+    pub(crate) fn show(&self, counts: &Counts, now: Millis) -> i64 {
+        let held = self.held();
         self.active_at.store(now, Ordering::Relaxed);
         self.ready.store(counts.ready, Ordering::Relaxed);
         self.ready_bytes
@@ -335,6 +343,7 @@ impl QueueHandle {
             seldom.delayed.store(counts.delayed, Ordering::Relaxed);
             seldom.stuck.store(counts.stuck, Ordering::Relaxed);
         }
+        self.held() - held
     }
 
     pub(crate) fn place(&self) -> QueuePlace {

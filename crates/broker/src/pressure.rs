@@ -10,6 +10,10 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
+/// What a queue keeps of a message beside its body, in bytes, about: of a long run of messages that
+/// are in the log it is 11.
+const INDEX_BYTES: u64 = 12;
+
 /// In place of the mark while bodies are being let go.
 const SPILLING: u64 = u64::MAX;
 
@@ -30,7 +34,8 @@ pub trait PressureWaiter: Send + Sync {
 
 /// The account of memory, and the state of the alarm.
 pub struct Pressure {
-    used_bytes: AtomicI64,
+    body_bytes: AtomicI64,
+    held: AtomicI64,
     high_bytes: AtomicU64,
     memory: AtomicBool,
     disk: AtomicBool,
@@ -44,7 +49,8 @@ pub struct Pressure {
 impl Pressure {
     pub(crate) fn new(high_bytes: u64) -> Pressure {
         Pressure {
-            used_bytes: AtomicI64::new(0),
+            body_bytes: AtomicI64::new(0),
+            held: AtomicI64::new(0),
             high_bytes: AtomicU64::new(high_bytes),
             memory: AtomicBool::new(false),
             disk: AtomicBool::new(false),
@@ -54,9 +60,19 @@ impl Pressure {
         }
     }
 
-    /// Bytes that messages take in memory, in queues and on their way out.
+    /// Bytes that messages take in memory: bodies, and about what queues keep of each.
     pub fn used_bytes(&self) -> u64 {
-        self.used_bytes.load(Ordering::Relaxed).max(0) as u64
+        self.body_bytes() + self.held_messages() * INDEX_BYTES
+    }
+
+    /// Messages that queues hold: ready, unsettled and delayed.
+    pub fn held_messages(&self) -> u64 {
+        self.held.load(Ordering::Relaxed).max(0) as u64
+    }
+
+    /// Bytes that bodies take in memory, in queues and on their way out.
+    pub fn body_bytes(&self) -> u64 {
+        self.body_bytes.load(Ordering::Relaxed).max(0) as u64
     }
 
     /// The high watermark, in bytes.
@@ -66,7 +82,12 @@ impl Pressure {
 
     /// Counts bytes that were taken or, below zero, given back.
     pub fn account(&self, bytes: i64) {
-        self.used_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.body_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Counts messages that queues hold from now on or, below zero, no longer.
+    pub(crate) fn account_held(&self, messages: i64) {
+        self.held.fetch_add(messages, Ordering::Relaxed);
     }
 
     /// Why publishers are held, if they are.
@@ -176,6 +197,14 @@ mod tests {
             pressure.review(0, false);
             assert_eq!(pressure.blocked(), blocked, "after {change}");
         }
+        pressure.account_held(9);
+        pressure.review(0, false);
+        assert_eq!(
+            pressure.blocked(),
+            Some(BlockReason::Memory),
+            "by what is kept of them"
+        );
+        pressure.account_held(-9);
         assert!(pressure.review(0, true));
         assert_eq!(pressure.blocked(), Some(BlockReason::Disk));
         assert!(pressure.review(0, false));

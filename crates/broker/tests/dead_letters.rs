@@ -386,7 +386,7 @@ fn ten_thousand_stuck_cost_little_and_are_drained_by_room() {
         segments(grown) < 3,
         "a minute of waiting filled segments: {grown}"
     );
-    assert_eq!(story.node.broker.memory().used_bytes(), 0);
+    assert_eq!(story.node.broker.memory().body_bytes(), 0);
     let sink = Sink::open();
     story
         .node

@@ -14,6 +14,7 @@
 pub mod arguments;
 pub mod facts;
 pub mod filter;
+pub mod image;
 pub mod limits;
 pub mod message;
 pub mod queue;

@@ -22,6 +22,8 @@
 
 mod draft;
 
+use std::sync::Arc;
+
 use crate::disk::{Disk, DiskFile, read_full_at};
 use crate::error::LogError;
 use crate::log::Log;
@@ -49,8 +51,14 @@ pub struct Section {
     pub stream: u16,
     /// The section covers the stream's records before this place.
     pub as_of: Position,
-    /// The owner's own encoding.
-    pub bytes: Vec<u8>,
+    /// The owner's own encoding, one piece after the other; pieces may be shared.
+    pub pieces: Vec<Arc<[u8]>>,
+}
+
+impl Section {
+    fn bytes(&self) -> u64 {
+        self.pieces.iter().map(|piece| piece.len() as u64).sum()
+    }
 }
 
 /// The last checkpoint of a running log.

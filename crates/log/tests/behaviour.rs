@@ -183,7 +183,7 @@ fn readers_keep_no_removed_segment_open() {
     let section = Section {
         stream: 0,
         as_of: facts[30].position,
-        bytes: Vec::new(),
+        pieces: Vec::new(),
     };
     log.commit_all().unwrap();
     log.write_checkpoint(vec![section]).unwrap();
@@ -238,7 +238,7 @@ fn a_start_gives_each_stream_its_section_and_what_follows_it() {
         let section = |stream: u16| Section {
             stream,
             as_of: as_of[usize::from(stream)],
-            bytes: vec![stream as u8; 10 + usize::from(stream) * 2_000_000],
+            pieces: vec![vec![stream as u8; 10 + usize::from(stream) * 2_000_000].into()],
         };
         (0..3).map(section).collect()
     };
@@ -250,7 +250,7 @@ fn a_start_gives_each_stream_its_section_and_what_follows_it() {
     assert_eq!(recovery.checkpoint, Some(1));
     let found: Vec<_> = sections()
         .into_iter()
-        .map(|s| (s.stream, s.bytes))
+        .map(|s| (s.stream, s.pieces.concat()))
         .collect();
     assert!(collected.sections == found);
     facts.retain(|fact| fact.position >= as_of[usize::from(fact.stream)]);
@@ -271,7 +271,7 @@ fn a_checkpoint_is_due_after_enough_growth() {
         log.write_checkpoint(vec![Section {
             stream: 0,
             as_of,
-            bytes: vec![0; bytes],
+            pieces: vec![vec![0; bytes].into()],
         }])
         .unwrap();
         assert!(!log.checkpoint_due());
@@ -299,7 +299,7 @@ fn dead_segments_go_sparse_ones_are_named_and_the_rest_survives() {
     log.write_checkpoint(vec![Section {
         stream: 0,
         as_of,
-        bytes: vec![1],
+        pieces: vec![vec![1].into()],
     }])
     .unwrap();
     let mut batch = ReleaseBatch::new();

@@ -19,7 +19,7 @@ fn claimed_log(seed: u64) -> (FaultyDisk, Vec<Fact>, Vec<String>) {
         .map(|stream| Section {
             stream,
             as_of,
-            bytes: vec![7],
+            pieces: vec![vec![7].into()],
         })
         .collect();
     log.write_checkpoint(sections).unwrap();
@@ -199,7 +199,7 @@ fn damage_in_a_covered_segment_is_found_when_it_is_read() {
         .map(|stream| Section {
             stream,
             as_of,
-            bytes: vec![stream as u8],
+            pieces: vec![vec![stream as u8].into()],
         })
         .collect();
     log.write_checkpoint(sections).unwrap();
@@ -271,7 +271,7 @@ fn a_lost_checkpoint_is_named_and_a_repair_starts_from_what_there_is() {
             .map(|stream| Section {
                 stream,
                 as_of,
-                bytes: bytes.to_vec(),
+                pieces: vec![bytes.into()],
             })
             .collect()
     };

@@ -175,7 +175,7 @@ fn a_checkpoint_that_fails_leaves_the_one_before_and_the_log_unhurt() {
                 vec![ferry_log::Section {
                     stream: 0,
                     as_of,
-                    bytes: bytes.to_vec(),
+                    pieces: vec![bytes.into()],
                 }]
             };
             log.write_checkpoint(section(b"one", first.position))
@@ -211,7 +211,7 @@ fn an_error_at_any_read_is_named_and_changes_nothing() {
         let section = |stream| ferry_log::Section {
             stream,
             as_of,
-            bytes: vec![5; 40],
+            pieces: vec![vec![5; 40].into()],
         };
         (0..2).map(section).collect()
     };

@@ -54,7 +54,7 @@ fn written() -> (FaultyDisk, Vec<Fact>) {
     log.write_checkpoint(vec![Section {
         stream: 300,
         as_of,
-        bytes,
+        pieces: vec![bytes.into()],
     }])
     .unwrap();
     log.close().unwrap();

@@ -30,7 +30,7 @@ fn random_log(random: &mut Random) -> (FaultyDisk, Vec<Fact>) {
             let section = |stream| Section {
                 stream,
                 as_of,
-                bytes: vec![1; 50],
+                pieces: vec![vec![1; 50].into()],
             };
             log.write_checkpoint((0..3).map(section).collect()).unwrap();
         }

@@ -28,7 +28,7 @@ fn log_of(seed: u64, checkpoint: bool) -> (FaultyDisk, Vec<Fact>) {
             let section = |stream| Section {
                 stream,
                 as_of,
-                bytes: vec![9; 300],
+                pieces: vec![vec![9; 300].into()],
             };
             log.write_checkpoint((0..3).map(section).collect()).unwrap();
         }

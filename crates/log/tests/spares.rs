@@ -28,7 +28,7 @@ fn with_dead_segments(disk: &FaultyDisk) -> Arc<Log> {
     let section = Section {
         stream: 0,
         as_of,
-        bytes: vec![1],
+        pieces: vec![vec![1].into()],
     };
     log.write_checkpoint(vec![section]).unwrap();
     let mut batch = ReleaseBatch::new();

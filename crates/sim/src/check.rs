@@ -130,9 +130,18 @@ fn check_streams(world: &World, streams: &[Arc<QueueHandle>]) -> Checked {
 
 /// The account of memory is what the messages take.
 fn check_memory(world: &World, queues: &[Arc<QueueHandle>], transient: bool) -> Checked {
-    let used = world.broker.memory().used_bytes();
+    let used = world.broker.memory().body_bytes();
     if !transient && used != 0 {
         return violated!("{used} bytes of memory are used by nothing");
+    }
+    let counted = |queue: &Arc<QueueHandle>| queue.ready() + queue.unsettled() + queue.delayed();
+    // The broker's own, too.
+    let vhosts = world.broker.vhosts();
+    let all = vhosts.iter().flat_map(|vhost| vhost.queues_in_any_order());
+    let counted: u64 = all.map(|queue| counted(&queue)).sum();
+    let held = world.broker.memory().held_messages();
+    if held != counted {
+        return violated!("{held} messages are accounted for, and queues hold {counted}");
     }
     let many: u64 = queues.iter().map(|queue| queue.ready()).sum();
     if transient && (many <= MANY || world.model.step.is_multiple_of(MANY_STEPS)) {
@@ -207,7 +216,7 @@ fn drain(world: &mut World) -> Checked {
 }
 
 fn give_back(world: &mut World) -> Checked {
-    let used = world.broker.memory().used_bytes();
+    let used = world.broker.memory().body_bytes();
     if used != 0 {
         return violated!("{used} bytes of memory are used when all is drained");
     }

@@ -132,7 +132,7 @@ impl World {
         ];
         let kind = kinds[self.random.below(4) as usize];
         self.poll()?;
-        self.die(kind, false)
+        self.die(kind, false, false)
     }
 
     /// The node is stopped in order and comes back.
@@ -142,17 +142,17 @@ impl World {
             Ok(()) => {
                 let safe = !self.broker.log().disk_full();
                 self.poll()?;
-                self.die(Crash::LoseAll, safe)
+                self.die(Crash::LoseAll, safe, false)
             }
             Err(error) => {
                 self.trace.line(format!("  no clean stop: {error}"));
                 self.excuse("a stop failed", &error)?;
-                self.die(Crash::LoseSome, false)
+                self.die(Crash::LoseSome, false, true)
             }
         }
     }
 
-    fn die(&mut self, kind: Crash, clean: bool) -> Checked {
+    fn die(&mut self, kind: Crash, clean: bool, stop_failed: bool) -> Checked {
         self.restarts += 1;
         self.poll_retained();
         let log = self.broker.log();
@@ -163,6 +163,7 @@ impl World {
         };
         let ending = Ending {
             clean,
+            stop_failed,
             power_lost: kind != Crash::Process,
             safe: self.safe_step(position),
         };
@@ -183,7 +184,9 @@ impl World {
     fn start(&mut self, ending: &mut Ending, kind: Crash) -> Checked<Found> {
         for attempt in 0.. {
             let copy = self.disk.fork(self.random.any());
-            let armed = attempt < STARTS_MAX && !ending.clean && self.random.chance(30);
+            // After a stop in order, or one that looks so, the start has to note that first.
+            let is_free = !ending.clean && !ending.stop_failed;
+            let armed = attempt < STARTS_MAX && is_free && self.random.chance(30);
             if armed {
                 let call = 1 + self.random.below(8);
                 let fault = [Fault::Io, Fault::NoSpace][self.random.below(2) as usize];
@@ -256,7 +259,7 @@ impl World {
                 Some((exchange.name.to_string(), kind))
             })
             .collect();
-        let used = broker.memory().used_bytes();
+        let used = broker.memory().body_bytes();
         if used != 0 {
             return violated!("{used} bytes of memory are used by a drained copy");
         }

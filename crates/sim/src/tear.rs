@@ -52,6 +52,7 @@ impl World {
         self.trace.line(format!("  torn at {end:?}"));
         let ending = Ending {
             clean: false,
+            stop_failed: false,
             power_lost: true,
             safe: self.model.step - 1,
         };

@@ -88,7 +88,11 @@ const MAP: [Package; 12] = [
             "mqtt",
         ],
     ),
-    package("bench/", "bench", &["ferry-core", "mqtt"]),
+    package(
+        "bench/",
+        "bench",
+        &["ferry-core", "ferry-log", "ferry-broker", "mqtt"],
+    ),
     package("xtask/", "xtask", &[]),
 ];
 

@@ -81,6 +81,8 @@ pub(crate) struct State {
     pub(super) facts: Facts,
     pub(super) released: Vec<Mark>,
     pub(super) memory: i64,
+    /// By how many more messages queues hold, not accounted yet.
+    pub(super) held: i64,
     pub(super) tally: Tally,
     pub(super) waited: Run,
     pub(super) leased: Run,
@@ -110,6 +112,7 @@ impl State {
             facts: Facts::default(),
             released: Vec::new(),
             memory: 0,
+            held: 0,
             tally: Tally::default(),
             waited: Run::default(),
             leased: Run::default(),
@@ -126,7 +129,7 @@ impl State {
 
     /// Takes a queue in and tells its handle where it is.
     pub fn add_queue(&mut self, queue: Queue, handle: &Arc<QueueHandle>, now: Millis) {
-        handle.show(&queue.counts(), now);
+        self.held += handle.show(&queue.counts(), now);
         let slot = QueueSlot {
             queue,
             handle: Arc::clone(handle),
@@ -180,7 +183,7 @@ impl State {
             id: place.id,
             ..Counts::default()
         };
-        slot.handle.show(&none, cx.now);
+        self.held += slot.handle.show(&none, cx.now);
         slot.handle.arrivals.tell();
         dropped
     }
@@ -406,6 +409,10 @@ impl State {
         if self.memory != 0 {
             cx.pressure.account(self.memory);
             self.memory = 0;
+        }
+        if self.held != 0 {
+            cx.pressure.account_held(self.held);
+            self.held = 0;
         }
         if let Some(ticket) = ticket {
             ticket.part_done(promise, rejected);

@@ -11,9 +11,11 @@
 //! - Only entries whose bodies are in the log are packed; others stay as they are.
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use super::entry::{Body, Entry};
 use crate::Millis;
+use crate::image::ImageOut;
 use crate::message::Position;
 use crate::wire::{Cursor, Truncated, put_varint, put_zigzag};
 
@@ -108,7 +110,8 @@ pub struct Packed {
     transient: u32,
     /// When the first of them expires; 0 if none can.
     earliest: Millis,
-    bytes: Box<[u8]>,
+    /// Shared with the checkpoint that is being written.
+    bytes: Arc<[u8]>,
 }
 
 impl Packed {
@@ -137,7 +140,7 @@ impl Packed {
             expiring: 0,
             transient: 0,
             earliest: 0,
-            bytes: out.into_boxed_slice(),
+            bytes: out.into(),
         };
         page.sum_up(entries);
         page
@@ -230,13 +233,14 @@ impl Packed {
     }
 
     /// Appends the page as it stands in a checkpoint.
-    pub fn write(&self, out: &mut Vec<u8>) {
-        put_varint(out, self.first_seq);
-        put_varint(out, self.first_position);
-        put_varint(out, u64::from(self.count));
-        out.push(self.priority);
-        put_varint(out, self.bytes.len() as u64);
-        out.extend_from_slice(&self.bytes);
+    pub fn write(&self, out: &mut impl ImageOut) {
+        let head = out.tail();
+        put_varint(head, self.first_seq);
+        put_varint(head, self.first_position);
+        put_varint(head, u64::from(self.count));
+        head.push(self.priority);
+        put_varint(head, self.bytes.len() as u64);
+        out.share(&self.bytes);
     }
 
     /// Reads a page of a checkpoint and checks that it unpacks to entries in order.

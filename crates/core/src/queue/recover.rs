@@ -36,6 +36,7 @@ use super::tag::Tags;
 use super::{Deduplication, Options, Queue};
 use crate::Millis;
 use crate::facts::{Change, Entered, Mark};
+use crate::image::ImageOut;
 use crate::limits::{DEDUPLICATION_IDS_MAX, PAGE_ENTRIES};
 use crate::message::Position;
 use crate::reason::DeadLetterReason;
@@ -49,16 +50,17 @@ use story::{Note, Told};
 pub(super) const SEQ_MAX: u64 = 1 << 55;
 
 impl Queue {
-    /// Appends the durable part of the queue to a checkpoint.
-    pub fn write_image(&self, out: &mut Vec<u8>) {
-        put_varint(out, self.next_seq);
-        put_varint(out, self.suspect_below);
+    /// Appends the durable part of the queue to a checkpoint. Its packed pages are shared, so that
+    /// a long queue is not kept from its work for long, and not twice in memory.
+    pub fn write_image(&self, out: &mut impl ImageOut) {
+        put_varint(out.tail(), self.next_seq);
+        put_varint(out.tail(), self.suspect_below);
         if let Some(stream) = &self.stream {
-            stream.write(out);
+            stream.write(out.tail());
         }
         write_pages(out, &self.out_of_place());
         let parts = self.ready.all_levels();
-        put_varint(out, parts.len() as u64);
+        put_varint(out.tail(), parts.len() as u64);
         for part in parts {
             let mut pages = Vec::new();
             part.durable_pages(|page| pages.push(page));
@@ -70,18 +72,18 @@ impl Queue {
             _ => None,
         };
         let departing: Vec<_> = self.leases.iter().filter_map(departing).collect();
-        put_varint(out, departing.len() as u64);
+        put_varint(out.tail(), departing.len() as u64);
         for (entry, reason) in departing {
-            out.push(reason.code());
+            out.tail().push(reason.code());
             Packed::new(std::slice::from_ref(&entry)).write(out);
         }
-        out.push(u8::from(self.window.is_some()));
+        out.tail().push(u8::from(self.window.is_some()));
         if let Some(window) = &self.window {
-            window.write(out);
+            window.write(out.tail());
         }
         if !self.notes.is_empty() || self.tags.any_durable() {
-            self.notes.write(out);
-            self.tags.write(out);
+            self.notes.write(out.tail());
+            self.tags.write(out.tail());
         }
     }
 
@@ -110,7 +112,7 @@ impl Queue {
             .collect()
     }
 
-    fn write_waiting(&self, out: &mut Vec<u8>) {
+    fn write_waiting(&self, out: &mut impl ImageOut) {
         // What an operator took from here and has not moved yet still waits.
         let taken = |(_, lease): (_, &Lease)| match lease.holder {
             Holder::Operator(Some(at)) => Some((at, lease.entry.clone())),
@@ -132,8 +134,8 @@ impl Queue {
     }
 }
 
-fn write_pages(out: &mut Vec<u8>, pages: &[Packed]) {
-    put_varint(out, pages.len() as u64);
+fn write_pages(out: &mut impl ImageOut, pages: &[Packed]) {
+    put_varint(out.tail(), pages.len() as u64);
     pages.iter().for_each(|page| page.write(out));
 }
 

@@ -26,6 +26,7 @@ use std::ops::{Bound, RangeInclusive};
 
 use super::entry::Entry;
 use crate::Millis;
+use crate::image::ImageOut;
 use crate::limits::PAGE_ENTRIES;
 use crate::message::Position;
 use crate::wire::{Cursor, Truncated, put_varint};
@@ -244,8 +245,8 @@ impl Schedule {
     }
 
     /// Appends the messages that outlive the broker, as they stand in a checkpoint.
-    pub fn write(&self, out: &mut Vec<u8>) {
-        put_varint(out, self.chunks.len() as u64 + 1);
+    pub fn write(&self, out: &mut impl ImageOut) {
+        put_varint(out.tail(), self.chunks.len() as u64 + 1);
         let head = self
             .head
             .iter()

@@ -13,20 +13,32 @@ use crate::position::Position;
 /// The largest checkpoint that is written twice.
 const COPY_BYTES_MAX: u64 = 16 << 20;
 
-/// Writes a file once from start to end with its checksum.
+/// Writes a file once from start to end with its checksum, a large part of it with each call.
 struct Sink {
     file: Arc<dyn DiskFile>,
+    /// End of what is in the file.
     at: u64,
+    /// What follows it.
+    gathered: Vec<u8>,
     hasher: crc32fast::Hasher,
 }
 
 impl Sink {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
-        for chunk in bytes.chunks(CHUNK_BYTES) {
-            write_all_at(self.file.as_ref(), chunk, self.at)?;
-            self.hasher.update(chunk);
-            self.at += chunk.len() as u64;
+        self.hasher.update(bytes);
+        for part in bytes.chunks(CHUNK_BYTES) {
+            self.gathered.extend_from_slice(part);
+            if self.gathered.len() >= CHUNK_BYTES {
+                self.flush()?;
+            }
         }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        write_all_at(self.file.as_ref(), &self.gathered, self.at)?;
+        self.at += self.gathered.len() as u64;
+        self.gathered.clear();
         Ok(())
     }
 }
@@ -43,7 +55,7 @@ impl Draft<'_> {
     fn file_bytes(&self) -> u64 {
         let sections = self.sections.iter();
         let sections = sections
-            .map(|s| (SECTION_HEAD_BYTES + s.bytes.len()) as u64)
+            .map(|section| SECTION_HEAD_BYTES as u64 + section.bytes())
             .sum::<u64>();
         (HEAD_BYTES + 4) as u64 + sections
     }
@@ -65,9 +77,11 @@ impl Draft<'_> {
     fn section_head(section: &Section) -> [u8; SECTION_HEAD_BYTES] {
         let mut head = [0; SECTION_HEAD_BYTES];
         head[..2].copy_from_slice(&section.stream.to_le_bytes());
-        head[4..8].copy_from_slice(&crc32fast::hash(&section.bytes).to_le_bytes());
+        let mut crc = crc32fast::Hasher::new();
+        section.pieces.iter().for_each(|piece| crc.update(piece));
+        head[4..8].copy_from_slice(&crc.finalize().to_le_bytes());
         head[8..16].copy_from_slice(&section.as_of.0.to_le_bytes());
-        head[16..24].copy_from_slice(&(section.bytes.len() as u64).to_le_bytes());
+        head[16..24].copy_from_slice(&section.bytes().to_le_bytes());
         let crc = crc32fast::hash(&head[..24]);
         head[24..].copy_from_slice(&crc.to_le_bytes());
         head
@@ -84,6 +98,20 @@ impl Draft<'_> {
         Ok(bytes)
     }
 
+    fn write_to(&self, sink: &mut Sink) -> std::io::Result<()> {
+        sink.write(&self.head())?;
+        for section in self.sections {
+            sink.write(&Draft::section_head(section))?;
+            section
+                .pieces
+                .iter()
+                .try_for_each(|piece| sink.write(piece))?;
+        }
+        let crc = sink.hasher.clone().finalize();
+        sink.write(&crc.to_le_bytes())?;
+        sink.flush()
+    }
+
     /// Writes it under a temporary name, syncs it, gives it its name and makes that safe.
     fn write_as(&self, disk: &dyn Disk, temporary: &str, name: &str) -> Result<u64, LogError> {
         let fail = |operation| LogError::io(operation, temporary);
@@ -91,18 +119,10 @@ impl Draft<'_> {
         let mut sink = Sink {
             file,
             at: 0,
+            gathered: Vec::new(),
             hasher: crc32fast::Hasher::new(),
         };
-        let mut written = sink.write(&self.head());
-        for section in self.sections {
-            written = written
-                .and_then(|()| sink.write(&Draft::section_head(section)))
-                .and_then(|()| sink.write(&section.bytes));
-        }
-        let crc = sink.hasher.clone().finalize();
-        written
-            .and_then(|()| sink.write(&crc.to_le_bytes()))
-            .map_err(fail("writing"))?;
+        self.write_to(&mut sink).map_err(fail("writing"))?;
         assert_eq!(sink.at, self.file_bytes());
         sink.file.sync_data().map_err(fail("syncing"))?;
         disk.rename(temporary, name).map_err(fail("renaming"))?;

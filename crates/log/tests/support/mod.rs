@@ -193,7 +193,7 @@ impl World {
             .map(|stream| Section {
                 stream,
                 as_of,
-                bytes: bytes.clone(),
+                pieces: vec![bytes.clone().into()],
             })
             .collect();
         match self.log.write_checkpoint(sections) {

@@ -19,6 +19,9 @@ use crate::{Checked, violated};
 pub struct Ending {
     /// In order: nothing may be lost and nothing may come back.
     pub clean: bool,
+    /// A stop in order was tried and failed: what it wrote last may be there all the same, and
+    /// then the next start takes it for one.
+    pub stop_failed: bool,
     /// The power went, so that only what was synced is safe.
     pub power_lost: bool,
     /// All steps up to this one are safe.
@@ -237,7 +240,7 @@ impl Candidate {
         }
         let flag = seen.redelivered;
         let flagged = match (ending.clean, state) {
-            (false, State::Ready) => Some(true),
+            (false, State::Ready) => (!ending.stop_failed).then_some(true),
             (false, _) => None,
             (true, _) if matches!(self.was, Was::Held(None)) => Some(true),
             (true, State::Ready) => instance.redelivered,

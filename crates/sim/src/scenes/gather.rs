@@ -261,7 +261,7 @@ impl Scene for Gather {
         if late != self.late {
             return violated!("{late} replies were late, not {}", self.late);
         }
-        let used = stage.broker.memory().used_bytes();
+        let used = stage.broker.memory().body_bytes();
         let replies: usize = self
             .ongoing
             .iter()

@@ -144,7 +144,7 @@ impl Wires {
         if !left.is_empty() {
             return violated!("after a stop there is again {left:?}");
         }
-        let used = self.broker.memory().used_bytes();
+        let used = self.broker.memory().body_bytes();
         if used != 0 {
             return violated!("{used} bytes of memory are used by nothing");
         }

@@ -15,6 +15,7 @@ use super::super::entry::Entry;
 use super::run::Run;
 use super::{Key, Timed, key};
 use crate::Millis;
+use crate::image::ImageOut;
 use crate::limits::PAGE_ENTRIES;
 use crate::message::Position;
 use crate::wire::{Cursor, Truncated};
@@ -157,7 +158,7 @@ impl Chunk {
     }
 
     /// Appends the durable entries as they stand in a checkpoint: the run, then what is beside it.
-    pub fn write(&self, out: &mut Vec<u8>) {
+    pub fn write(&self, out: &mut impl ImageOut) {
         if self.packed.all_durable() {
             self.packed.write(out);
         } else {

@@ -14,11 +14,13 @@
 //! Not here: what a run is part of (`chunk`).
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use super::super::entry::Entry;
 use super::super::page::{put_rest, read_rest};
 use super::{Key, Timed, key};
 use crate::Millis;
+use crate::image::ImageOut;
 use crate::limits::PAGE_ENTRIES;
 use crate::message::Position;
 use crate::wire::{Cursor, Truncated, put_varint, put_zigzag};
@@ -34,7 +36,8 @@ pub struct Run {
     count: u32,
     /// How many of them do not outlive the broker.
     transient: u32,
-    bytes: Box<[u8]>,
+    /// Shared with the checkpoint that is being written.
+    bytes: Arc<[u8]>,
 }
 
 impl Default for Run {
@@ -44,7 +47,7 @@ impl Default for Run {
             highest: 0,
             count: 0,
             transient: 0,
-            bytes: Box::default(),
+            bytes: Arc::default(),
         }
     }
 }
@@ -114,11 +117,11 @@ impl Run {
     }
 
     /// Appends the run as it stands in a checkpoint.
-    pub fn write(&self, out: &mut Vec<u8>) {
-        put_varint(out, u64::from(self.count));
+    pub fn write(&self, out: &mut impl ImageOut) {
+        put_varint(out.tail(), u64::from(self.count));
         if self.count > 0 {
-            put_varint(out, self.bytes.len() as u64);
-            out.extend_from_slice(&self.bytes);
+            put_varint(out.tail(), self.bytes.len() as u64);
+            out.share(&self.bytes);
         }
     }
 

@@ -137,17 +137,10 @@ impl Node {
         let (mut publisher, mut burst) = (Publisher::new(self.vhost.clone()), Burst::new());
         let draft = Draft {
             format: FORMAT_AMQP091,
-            persistent: false,
-            dead_lettered: false,
-            priority: 0,
-            ttl_ms: None,
-            published_ms: 0,
-            deliver_at: None,
-            id: None,
-            exchange: b"",
             routing_key: key.as_bytes(),
             properties: &[0, 0],
             body: &[7; BODY_BYTES],
+            ..Draft::default()
         };
         for number in 1..=messages {
             let published = burst.publish(&self.broker, &mut publisher, &draft, &NoView, None);

@@ -124,9 +124,7 @@ impl Broker {
                 tracing::error!("the log has failed, nothing is confirmed any more: {error}");
                 self.report_failure(&error.to_string());
             }
-            self.look_at_disk();
-            self.review_pressure();
-            self.after_work();
+            self.after_commit();
             if self.durability.log.checkpoint_due() {
                 self.signals.upkeep();
             }
@@ -216,9 +214,7 @@ impl Broker {
             self.evacuate(segment)?;
             self.checkpoint()?;
         }
-        if log.remove_dead()? > 0 {
-            self.commit_all()?;
-        }
+        self.durability.remove_dead()?;
         if self.pressure.wants_spill() {
             self.spill()?;
             self.pressure.spilled();
@@ -261,18 +257,29 @@ impl Broker {
                     state.spill_queue(&cx, place);
                 }
             });
-            self.durability.commit()?;
-            self.after_work();
+            self.commit_log()?;
         }
-        self.review_pressure();
         Ok(())
+    }
+
+    /// Commits the log once; what `Threads` do all the time, for those who have no threads.
+    pub fn commit_log(&self) -> Result<(), LogError> {
+        self.durability.commit()?;
+        self.after_commit();
+        Ok(())
+    }
+
+    /// What follows a commit, or that it failed: what it has changed is looked at and passed on.
+    fn after_commit(&self) {
+        self.look_at_disk();
+        self.review_pressure();
+        self.after_work();
     }
 
     /// Everything that was appended is synced, and whoever waited for that is told.
     pub(crate) fn commit_all(&self) -> Result<(), LogError> {
         self.durability.commit_all()?;
-        self.review_pressure();
-        self.after_work();
+        self.after_commit();
         Ok(())
     }
 

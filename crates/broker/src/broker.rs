@@ -246,15 +246,6 @@ impl Broker {
         self.durability.when_kept(promise, waiter);
     }
 
-    /// Commits the log once; what `Threads` do all the time, for those who have no threads.
-    pub fn commit_log(&self) -> Result<(), LogError> {
-        self.durability.commit()?;
-        self.look_at_disk();
-        self.review_pressure();
-        self.after_work();
-        Ok(())
-    }
-
     /// The log, to be looked at.
     pub fn log(&self) -> &Arc<Log> {
         &self.durability.log

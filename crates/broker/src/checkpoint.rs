@@ -159,7 +159,7 @@ impl Broker {
         Section {
             stream: STREAM_DEFINITIONS,
             as_of,
-            pieces: vec![image.finish(next_queue_id).into()],
+            pieces: image.finish(next_queue_id).into_pieces(),
         }
     }
 }

@@ -128,6 +128,13 @@ impl Durability {
         Ok(())
     }
 
+    /// As [`Log::remove_dead`], which commits, too.
+    pub fn remove_dead(&self) -> Result<usize, LogError> {
+        let removed = self.log.remove_dead();
+        self.release();
+        removed
+    }
+
     fn note_sync(&self, committed: &Committed) {
         if let Some(time) = committed.sync_time {
             self.sync_us.add(micros(time), 1);

@@ -316,15 +316,11 @@ impl QueueHandle {
         self.consumers.load(Ordering::Relaxed)
     }
 
-    /// Messages that it holds: ready, unsettled and delayed.
-    fn held(&self) -> i64 {
-        (self.ready() + self.unsettled() + self.delayed()) as i64
-    }
-
-    /// Shows what is in the queue now; gives by how many messages that is more than before.
+    /// Shows what is in the queue now; gives by how many messages more it holds, whether
+    /// ready, unsettled or delayed.
     #[must_use]
     pub(crate) fn show(&self, counts: &Counts, now: Millis) -> i64 {
-        let held = self.held();
+        let before = self.ready() + self.unsettled() + self.delayed();
         self.active_at.store(now, Ordering::Relaxed);
         self.ready.store(counts.ready, Ordering::Relaxed);
         self.ready_bytes
@@ -343,7 +339,7 @@ impl QueueHandle {
             seldom.delayed.store(counts.delayed, Ordering::Relaxed);
             seldom.stuck.store(counts.stuck, Ordering::Relaxed);
         }
-        self.held() - held
+        (counts.ready + counts.unsettled + counts.delayed) as i64 - before as i64
     }
 
     pub(crate) fn place(&self) -> QueuePlace {

@@ -61,16 +61,13 @@ impl<'a> Post<'a> {
         let draft = Draft {
             format: FORMAT_FULL,
             persistent: true,
-            dead_lettered: false,
-            priority: 0,
-            ttl_ms: None,
             published_ms: node.broker.now(),
             deliver_at: self.deliver_at,
-            id: None,
             exchange: self.exchange.as_bytes(),
             routing_key: self.key.as_bytes(),
             properties: &properties,
             body: self.body.as_bytes(),
+            ..Draft::default()
         };
         let Node {
             broker,
@@ -223,16 +220,11 @@ fn a_burst_goes_on_without_what_was_refused() {
         let draft = Draft {
             format: FORMAT_FULL,
             persistent: true,
-            dead_lettered: false,
-            priority: 0,
-            ttl_ms: None,
-            published_ms: 0,
-            deliver_at: None,
-            id: None,
             exchange: b"orders",
             routing_key: b"k",
             properties: &properties,
             body: body.as_bytes(),
+            ..Draft::default()
         };
         let Node {
             broker,

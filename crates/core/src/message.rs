@@ -47,8 +47,9 @@ const ID_BYTES: usize = 16;
 /// What tells messages apart that must not be stored twice: a digest of the publisher's id.
 pub type IdBytes = [u8; ID_BYTES];
 
-/// A message on its way in, before it has its stored form.
-#[derive(Debug, Clone, Copy)]
+/// A message on its way in, before it has its stored form. The default is transient, for the
+/// default exchange, and says nothing; its format has to be set.
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Draft<'a> {
     /// Format of `properties` and `body`, for example [`FORMAT_AMQP091`].
     pub format: u8,

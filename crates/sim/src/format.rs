@@ -158,17 +158,10 @@ pub fn dressed(id: u64, identity: Option<u64>, dress: Dress) -> Vec<u8> {
 pub fn plain<'a>(key: &'a str, properties: &'a [u8], body: &'a [u8]) -> Draft<'a> {
     Draft {
         format: FORMAT,
-        persistent: false,
-        dead_lettered: false,
-        priority: 0,
-        ttl_ms: None,
-        published_ms: 0,
-        deliver_at: None,
-        id: None,
-        exchange: b"",
         routing_key: key.as_bytes(),
         properties,
         body,
+        ..Draft::default()
     }
 }
 

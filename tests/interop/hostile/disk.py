@@ -35,6 +35,13 @@ class Mounted:
                                capture_output=True, check=True).stdout.split()
         return int(found[0]) * int(found[1])
 
+    def leave(self, free):
+        """Fills it up to so many bytes; gives the file that takes them."""
+        filler = self.data / "filler"
+        with open(filler, "wb") as file:
+            file.write(b"\0" * max(0, self.free() - free))
+        return filler
+
     def __exit__(self, *_):
         if self.works:
             subprocess.run(["umount", str(self.data)], check=False)
@@ -73,14 +80,12 @@ def disk_full(_node=None):
     with Mounted(node) as mounted:
         if not mounted.works:
             return f", skipped: a small file system can not be mounted here ({mounted.why})"
-        filler = mounted.data / "filler"
 
         def act(node):
             client, other = node.client(), node.client()
             other.declare("full", durable=True)
             client.confirm_select()
-            with open(filler, "wb") as file:  # all but 70 MB of it
-                file.write(b"\0" * max(0, mounted.free() - 70_000_000))
+            filler = mounted.leave(70_000_000)
             sent, acked = fill_until_blocked(client, "full")
             began = time.monotonic()
             got = [other.get("full", no_ack=False) for _ in range(5)]
@@ -204,8 +209,7 @@ def kept_segments_make_room(_node=None):
                 client.call(1, "queue.purge", queue="room")
                 time.sleep(0.2)  # They are kept when somebody has time for that.
             assert kept() == 2, f"{kept()} segments are kept"
-            with open(mounted.data / "filler", "wb") as file:  # all but 30 MB of it
-                file.write(b"\0" * (mounted.free() - 30_000_000))
+            mounted.leave(30_000_000)
             publish(client, 300)
             assert kept() == 0, f"{kept()} segments are kept on a disk that is nearly full"
             assert (0, "connection.blocked") not in client.others, "publishers had to wait"

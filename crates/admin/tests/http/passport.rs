@@ -87,17 +87,11 @@ pub fn formats() -> Formats {
 fn publish(door: &Door, queue: &str, id: &[u8]) {
     let draft = Draft {
         format: FORMAT_AMQP091,
-        persistent: false,
-        dead_lettered: false,
-        priority: 0,
-        ttl_ms: None,
         published_ms: door.broker.now(),
-        deliver_at: None,
-        id: None,
-        exchange: b"",
         routing_key: queue.as_bytes(),
         properties: id,
         body: b"body",
+        ..Draft::default()
     };
     let vhost = door.broker.vhost("/").unwrap();
     let mut publisher = Publisher::of(vhost, door.connection);

@@ -7,13 +7,15 @@
 //! Invariants
 //! - They are written and read one after the other: a million of them are never in memory at once.
 
+use ferry_core::image::{Image, ImageOut};
+
 use super::Definition;
 
 /// Definitions as they are written.
 #[derive(Default)]
 pub(crate) struct ImageWriter {
     count: u64,
-    bytes: Vec<u8>,
+    image: Image,
 }
 
 impl ImageWriter {
@@ -21,17 +23,19 @@ impl ImageWriter {
     pub fn add(&mut self, definitions: impl IntoIterator<Item = Definition>) {
         for definition in definitions {
             self.count += 1;
-            let bytes = std::mem::take(&mut self.bytes);
-            self.bytes =
-                postcard::to_extend(&definition, bytes).expect("definitions are plain data");
+            let tail = self.image.tail();
+            *tail = postcard::to_extend(&definition, std::mem::take(tail))
+                .expect("definitions are plain data");
         }
     }
 
     /// The section.
-    pub fn finish(mut self, next_queue_id: u64) -> Vec<u8> {
+    pub fn finish(mut self, next_queue_id: u64) -> Image {
         let head = postcard::to_stdvec(&(next_queue_id, self.count)).expect("these are numbers");
-        self.bytes.splice(0..0, head);
-        self.bytes
+        let mut all = Image::default();
+        all.tail().extend(head);
+        all.append(&mut self.image);
+        all
     }
 }
 
@@ -79,7 +83,7 @@ mod tests {
         for count in [0, 1, 200] {
             let mut writer = ImageWriter::default();
             writer.add((0..count).map(deleted));
-            let bytes = writer.finish(70_000);
+            let bytes = writer.finish(70_000).into_pieces().concat();
             let whole = DefinitionsImage {
                 next_queue_id: 70_000,
                 definitions: (0..count).map(deleted).collect(),
@@ -102,7 +106,7 @@ mod tests {
     fn a_cut_section_is_refused() {
         let mut writer = ImageWriter::default();
         writer.add((0..3).map(deleted));
-        let bytes = writer.finish(9);
+        let bytes = writer.finish(9).into_pieces().concat();
         for len in 0..bytes.len() {
             assert!(read_image(&bytes[..len], |_| Ok(())).is_err(), "{len}");
         }

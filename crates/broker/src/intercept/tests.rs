@@ -90,17 +90,8 @@ fn check(definition: &str, view: &Posted, body: &[u8]) -> String {
 fn draft(exchange: &[u8]) -> Draft<'_> {
     Draft {
         format: FORMAT_AMQP091,
-        persistent: false,
-        dead_lettered: false,
-        priority: 0,
-        ttl_ms: None,
-        published_ms: 0,
-        deliver_at: None,
-        id: None,
         exchange,
-        routing_key: b"",
-        properties: &[],
-        body: &[],
+        ..Draft::default()
     }
 }
 

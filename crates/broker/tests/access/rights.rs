@@ -191,17 +191,11 @@ fn what_is_sent_on_needs_a_right_where_it_goes() {
 fn publish(node: &Node, publisher: &mut Publisher, exchange: &str, key: &str) -> String {
     let draft = Draft {
         format: FORMAT_AMQP091,
-        persistent: false,
-        dead_lettered: false,
-        priority: 0,
-        ttl_ms: None,
         published_ms: node.broker.now(),
-        deliver_at: None,
-        id: None,
         exchange: exchange.as_bytes(),
         routing_key: key.as_bytes(),
-        properties: b"",
         body: b"b",
+        ..Draft::default()
     };
     let mut burst = Burst::new();
     let published = burst.publish(&node.broker, publisher, &draft, &NoView, None);

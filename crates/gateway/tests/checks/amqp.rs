@@ -1,11 +1,12 @@
 //! Sessions of AMQP 0-9-1.
 
-use amqp091::method::{basic, channel, confirm, connection, exchange, queue, tx};
+use amqp091::method::{basic, channel, connection, exchange, queue, tx};
 use amqp091::{LongStr, Method, RawTable, ShortStr, Table, Value, frame};
 use ferry_gateway::testing::Protocol;
 
 use super::words::{EXCHANGES, KEYS, QUEUES, REPLIES, arguments, properties};
 use super::{Play, Tape};
+use crate::house;
 
 const KINDS: [&str; 7] = [
     "direct",
@@ -37,7 +38,6 @@ fn openings() -> Vec<Vec<u8>> {
 }
 
 fn opening(mechanism: &str, response: &[u8], notices: bool, heartbeat: u16) -> Vec<u8> {
-    let mut out = amqp091::handshake::REPLY.to_vec();
     let mut capabilities = Table::new();
     for name in ["connection.blocked", "consumer_cancel_notify"] {
         capabilities.push(ShortStr::lit(name), Value::Bool(notices));
@@ -51,26 +51,9 @@ fn opening(mechanism: &str, response: &[u8], notices: bool, heartbeat: u16) -> V
         response: LongStr::new(response),
         locale: ShortStr::lit("en_US"),
     };
-    let tune = connection::TuneOk {
-        channel_max: 2047,
-        frame_max: 131_072,
-        heartbeat,
-    };
-    let open = connection::Open {
-        virtual_host: ShortStr::lit("/"),
-        ..connection::Open::default()
-    };
-    for (number, method) in [
-        (0, Method::from(start)),
-        (0, tune.into()),
-        (0, open.into()),
-        (1, channel::Open::default().into()),
-        (1, confirm::Select::default().into()),
-        (2, channel::Open::default().into()),
-        (2, tx::Select {}.into()),
-    ] {
-        method.write_frame(&mut out, number);
-    }
+    let mut out = house::opening_with(start, heartbeat);
+    Method::from(channel::Open::default()).write_frame(&mut out, 2);
+    Method::from(tx::Select {}).write_frame(&mut out, 2);
     out
 }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use amqp091::method::{basic, channel, confirm, connection, queue};
-use amqp091::{LongStr, Method, RawTable, ShortStr, frame};
+use amqp091::{Method, RawTable, ShortStr, frame};
 use ferry_broker::{Broker, Clock, Options, SyncPolicy};
 use ferry_gateway::GatewayConfig;
 use ferry_gateway::testing::{Conversation, House, Protocol};
@@ -99,17 +99,21 @@ impl Node {
 
 /// Everything from the protocol header to an open channel 1 that confirms publishes.
 pub fn opening() -> Vec<u8> {
-    let mut out = amqp091::handshake::REPLY.to_vec();
     let start = connection::StartOk {
         mechanism: ShortStr::lit("EXTERNAL"),
-        response: LongStr::EMPTY,
         locale: ShortStr::lit("en_US"),
         ..connection::StartOk::default()
     };
+    opening_with(start, 0)
+}
+
+/// The same by another log-in, and with a heartbeat of so many seconds.
+pub fn opening_with(start: connection::StartOk<'_>, heartbeat: u16) -> Vec<u8> {
+    let mut out = amqp091::handshake::REPLY.to_vec();
     let tune = connection::TuneOk {
         channel_max: 2047,
         frame_max: 131_072,
-        heartbeat: 0,
+        heartbeat,
     };
     let open = connection::Open {
         virtual_host: ShortStr::lit("/"),

@@ -89,16 +89,10 @@ fn everything_can_be_looked_at() {
     Draft {
         format: FORMAT_MQTT,
         persistent: true,
-        dead_lettered: false,
-        priority: 0,
-        ttl_ms: None,
-        published_ms: 0,
-        deliver_at: None,
-        id: None,
         exchange: b"amq.topic",
         routing_key: b"a.b",
         properties: &properties,
-        body: b"",
+        ..Draft::default()
     }
     .encode(&mut stored);
     let mut looked = false;

@@ -18,6 +18,7 @@ use ferry_broker::{
 use ferry_core::arguments::Value;
 use ferry_core::message::Draft;
 use ferry_core::queue::QueueKind;
+use ferry_log::Position;
 use ferry_log::testing::{Crash, Fault, FaultyDisk};
 
 use crate::clock::VirtualClock;
@@ -142,7 +143,7 @@ impl World {
             Ok(()) => {
                 let safe = !self.broker.log().disk_full();
                 self.poll()?;
-                self.die(Crash::LoseAll, safe, false)
+                self.die(Crash::LoseAll, safe, !safe)
             }
             Err(error) => {
                 self.trace.line(format!("  no clean stop: {error}"));
@@ -316,7 +317,8 @@ impl World {
         if count != taken.len() {
             return violated!("queue {name} delivered {} and shows {count}", taken.len());
         }
-        for found in &messages {
+        for found in &mut messages {
+            found.came_by = found.position.and_then(|at| self.step_of(Position(at)));
             let (message, redelivered) = (found.seen.message, found.seen.redelivered);
             let state = &found.state;
             self.trace.line(format!(

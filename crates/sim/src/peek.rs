@@ -110,6 +110,7 @@ fn shown(
             seq: entry.seq,
             level: entry.priority,
             position: entry.position(),
+            came_by: None,
         });
     }
     Ok(found)

@@ -268,6 +268,12 @@ impl World {
         below.map_or(0, |(step, _)| *step)
     }
 
+    /// The step in which the record at `position` was written; what was moved seems later.
+    pub fn step_of(&self, position: Position) -> Option<Step> {
+        let above = self.marks.iter().find(|(_, end)| *end > position);
+        above.map(|(step, _)| *step)
+    }
+
     /// Tells the model what was asked for and what came out of it.
     pub fn observe(&mut self, changes: Vec<Change>) -> Checked<model::Result> {
         let events = self.events.take();

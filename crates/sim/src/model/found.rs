@@ -19,8 +19,8 @@ use crate::{Checked, violated};
 pub struct Ending {
     /// In order: nothing may be lost and nothing may come back.
     pub clean: bool,
-    /// A stop in order was tried and failed: what it wrote last may be there all the same, and
-    /// then the next start takes it for one.
+    /// A stop in order was tried and failed, or met a full disk: what it wrote last may be there
+    /// all the same, and then the next start takes it for one.
     pub stop_failed: bool,
     /// The power went, so that only what was synced is safe.
     pub power_lost: bool,
@@ -70,6 +70,8 @@ pub struct FoundMessage {
     pub level: u8,
     /// Where its body is in the log.
     pub position: Option<u64>,
+    /// The last step in which it can have come, if its body's place tells.
+    pub came_by: Option<Step>,
 }
 
 /// A queue as it was found.

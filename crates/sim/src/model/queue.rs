@@ -282,7 +282,8 @@ impl QueueModel {
                 return false;
             }
             Outcome::Release => {
-                self.release(held, dead);
+                self.release(held);
+                self.drop_overflow(dead);
                 return true;
             }
             Outcome::Requeue => None,
@@ -317,12 +318,12 @@ impl QueueModel {
                 instance.waits_until(until, moment.step, None);
             }
             self.ready.insert(instance.place(), instance);
-            self.drop_overflow(dead);
         }
+        self.drop_overflow(dead);
         true
     }
 
-    fn release(&mut self, held: Held, dead: &mut Vec<Dead>) {
+    fn release(&mut self, held: Held) {
         let instance = held.instance;
         match held.operator.flatten() {
             Some(until) => {
@@ -331,7 +332,6 @@ impl QueueModel {
             }
             None => {
                 self.ready.insert(instance.place(), instance);
-                self.drop_overflow(dead);
             }
         }
     }

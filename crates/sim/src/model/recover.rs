@@ -112,7 +112,9 @@ impl Model {
             };
             let misfit = |(_, (c, _)): &(usize, &(Candidate, Option<usize>))| {
                 let waits = matches!(found.state, State::Delayed(_)) != c.waited();
-                (c.why_not(ending, &found.state).is_some(), waits)
+                // One that came later has its body further on.
+                let later = found.came_by.is_some_and(|step| step < c.instance.entered);
+                (c.why_not(ending, &found.state).is_some(), later, waits)
             };
             let best = candidates
                 .iter()

@@ -16,9 +16,8 @@ use ferry_log::{Batch as LogBatch, LogError, Need, Position};
 use parking_lot::{Condvar, Mutex};
 
 use crate::Broker;
-use crate::definitions::{
-    KIND_BODY, KIND_CLEAN_STOP, KIND_START, STREAM_BODIES, STREAM_BROKER, live_bytes,
-};
+use crate::clean_stop;
+use crate::definitions::{KIND_BODY, KIND_CLEAN_STOP, STREAM_BODIES, STREAM_BROKER, live_bytes};
 
 /// Bytes in segments that nothing refers to, for which a checkpoint is written before its time.
 const UNUSED_BYTES_MAX: u64 = 64 << 20;
@@ -283,24 +282,18 @@ impl Broker {
         Ok(())
     }
 
-    /// Makes the clean stop before this start history, before anything is delivered. On a full
-    /// disk that waits: the record is then the first to be written.
-    pub(crate) fn begin_after_clean_stop(&self) -> Result<(), LogError> {
-        let mut batch = LogBatch::new();
-        batch.push(KIND_START, STREAM_BROKER, &[]);
-        self.durability.append(&batch, Need::Sync)?;
-        self.durability.commit_all()
-    }
-
-    /// Closes the log in order.
+    /// Closes the log in order. On a full disk it stays as it is: the next start is one after a
+    /// crash.
     pub fn close(&self) -> Result<(), LogError> {
         self.run_afters();
         self.checkpoint()?;
         let mut batch = LogBatch::new();
         batch.push(KIND_CLEAN_STOP, STREAM_BROKER, &[]);
         self.durability.append(&batch, Need::Sync)?;
-        self.durability.log.close()?;
-        Ok(())
+        match self.durability.log.close()?.disk_full {
+            true => Ok(()),
+            false => clean_stop::note(self.disk.as_ref()),
+        }
     }
 }
 

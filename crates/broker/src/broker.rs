@@ -10,6 +10,7 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::access::Access;
 use crate::background::Signals;
+use crate::clean_stop;
 use crate::connections::Connections;
 use crate::dead_letter::Stuck;
 use crate::direct_reply::{DirectReplies, NameMaker};
@@ -126,7 +127,7 @@ pub struct Broker {
     pub(crate) next_queue_id: AtomicU64,
     pub(crate) signals: Signals,
     pub(crate) options: Settings,
-    disk: Arc<dyn Disk>,
+    pub(crate) disk: Arc<dyn Disk>,
     disk_low: AtomicBool,
     /// The end of the log when the free space was last asked for.
     disk_looked_at: AtomicU64,
@@ -188,11 +189,12 @@ impl Broker {
             on_failure: OnceLock::new(),
             recovery,
         });
+        let noted = clean_stop::is_noted(broker.disk.as_ref())?;
         let summary = recovered
-            .install(&broker)
+            .install(&broker, noted)
             .map_err(OpenError::Contradiction)?;
-        if summary.clean {
-            broker.begin_after_clean_stop()?;
+        if noted {
+            clean_stop::take_back(broker.disk.as_ref())?;
         }
         broker.attach_retained();
         broker.report_start(&summary);

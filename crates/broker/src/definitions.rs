@@ -31,7 +31,7 @@ pub(crate) const KIND_DEFINITION: u8 = 3;
 pub(crate) const KIND_TRANSACTION: u8 = 4;
 /// The broker stopped in order, and everything before is whole.
 pub(crate) const KIND_CLEAN_STOP: u8 = 5;
-/// The broker started after a clean stop: what comes now may be cut short again.
+/// The broker started after a clean stop. Not written any more.
 pub(crate) const KIND_START: u8 = 6;
 
 /// The stream of definitions; partitions have the streams of their numbers.

@@ -21,6 +21,7 @@ mod background;
 mod broker;
 mod burst;
 mod checkpoint;
+mod clean_stop;
 mod connections;
 pub mod damage;
 mod dead_letter;

@@ -6,7 +6,7 @@
 //! - A queue's image in the checkpoint may be newer than the definitions beside it: it waits
 //!   here until its queue is declared.
 //! - After a crash every recovered message counts as redelivered. A stop is clean only if its
-//!   record is the very last: a start after it writes a record of its own before anything else.
+//!   record is the very last, and its note is there (`clean_stop`).
 
 mod examined;
 mod segments;
@@ -249,7 +249,9 @@ impl Recovered {
     }
 
     /// Makes everything that was found part of `broker`, whose log has been opened.
-    pub fn install(mut self, broker: &Arc<Broker>) -> Result<Summary, String> {
+    /// Whether the last stop left its note is for `stop_noted` to say.
+    pub fn install(mut self, broker: &Arc<Broker>, stop_noted: bool) -> Result<Summary, String> {
+        self.clean &= stop_noted;
         let mut summary = Summary {
             clean: self.clean,
             ..Summary::default()

@@ -304,6 +304,10 @@ fn every_file_says_its_format_and_a_newer_one_is_refused_by_name() {
     for name in &names {
         let (magic, head_end) = kind_of(name);
         let bytes = disk.bytes_of(name).unwrap();
+        if name == "clean-stop" {
+            assert!(bytes.is_empty(), "it says nothing, in no format");
+            continue;
+        }
         assert_eq!(bytes[..8], magic, "{name}");
         assert_eq!(bytes[8..12], 1u32.to_le_bytes(), "{name}");
         let copy = disk.fork(7);

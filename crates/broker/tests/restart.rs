@@ -53,6 +53,25 @@ fn a_clean_stop_keeps_everything_and_marks_nothing() {
 }
 
 #[test]
+fn a_clean_stop_counts_once_also_when_the_disk_is_full_then() {
+    let node = filled(3);
+    node.broker.close().unwrap();
+    node.disk.set_capacity(Some(0));
+    let node = node.killed(2);
+    let sink = Sink::open();
+    node.consume(&node.queue("q"), &sink, false, 1);
+    assert!(!sink.take()[0].redelivered);
+    node.broker.commit_log().unwrap();
+    assert!(node.broker.log().disk_full(), "nothing can be written down");
+    let node = node.killed(3);
+    let first = node.get("q").unwrap();
+    assert_eq!(
+        (first.body.as_slice(), first.redelivered),
+        (&b"m0"[..], true)
+    );
+}
+
+#[test]
 fn a_kill_keeps_what_was_committed_and_marks_it() {
     let mut node = filled(10);
     let sink = Sink::open();

@@ -1,0 +1,46 @@
+//! The note that a stop in order leaves, and that the next start takes away.
+//!
+//! A stop was clean if its record is the last of the log and the note is there. The record binds
+//! the note to the log; the note can be taken away, which needs no room, so that a start on a full
+//! disk may deliver at once without being able to write that it began.
+//!
+//! Invariants
+//! - Before anything is delivered, the note of the stop before is gone for good.
+//! - The note is made when everything that the stop wrote is synced.
+
+use std::io;
+use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+
+use ferry_log::{Disk, LogError};
+
+/// An empty file.
+const NAME: &str = "clean-stop";
+
+/// Whether the last stop left its note.
+pub(crate) fn is_noted(disk: &dyn Disk) -> Result<bool, LogError> {
+    let names = disk.list().map_err(failed("listing", "."))?;
+    Ok(names.iter().any(|name| name == NAME))
+}
+
+/// Leaves the note, if the disk has room for a name: without it the next start is only careful.
+pub(crate) fn note(disk: &dyn Disk) -> Result<(), LogError> {
+    match disk.create(NAME) {
+        Ok(_) => disk.sync_dir().map_err(failed("syncing", ".")),
+        Err(error) if matches!(error.kind(), StorageFull | QuotaExceeded) => Ok(()),
+        Err(error) => Err(failed("creating", NAME)(error)),
+    }
+}
+
+/// Takes the note away.
+pub(crate) fn take_back(disk: &dyn Disk) -> Result<(), LogError> {
+    disk.remove(NAME).map_err(failed("removing", NAME))?;
+    disk.sync_dir().map_err(failed("syncing", "."))
+}
+
+fn failed(operation: &'static str, file: &str) -> impl Fn(io::Error) -> LogError {
+    move |source| LogError::Io {
+        operation,
+        file: file.to_owned(),
+        source,
+    }
+}

@@ -6,6 +6,7 @@ The limit is a memory cgroup (version 1, root); without that controller it says 
 import os
 import pathlib
 import shlex
+import subprocess
 import sys
 import time
 
@@ -25,6 +26,13 @@ def limited(mib):
         return None
     os.environ["SCALE_CGROUP"] = str(group)
     return group
+
+
+def touch(mib):
+    """Uses so much memory once. A host takes back what its guest left alone, and gives it again
+    slowly (0.3 GB a second instead of 2.9, seen here): that would count against whoever needs it."""
+    uses = f"import mmap; m = mmap.mmap(-1, {mib} << 20); [m.write(bytes(1 << 20)) for _ in range({mib})]"
+    subprocess.run([sys.executable, "-c", uses], check=True)
 
 
 def fill_and_drain(broker, messages):

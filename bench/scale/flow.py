@@ -99,6 +99,8 @@ class Holds:
 
     def once(self):
         """One time, from the first message that is too much to the last connection let go."""
+        if any(told > freed for told, freed in zip(self.shared.blocked_at, self.shared.unblocked_at)):
+            raise SystemExit("publishers are held already: the backlog alone is at the memory mark, take less")
         came = time.monotonic()
         fillers = []
         writes = self.until_held(fillers)

@@ -179,7 +179,8 @@ impl Broker {
         let gather = self.gathers.next_deadline();
         let partitions = partitions.unwrap_or(Millis::MAX);
         let retained = self.retained.due();
-        partitions.min(stuck).min(replay).min(gather).min(retained)
+        let due = partitions.min(stuck).min(replay).min(gather);
+        due.min(retained).min(self.dissolving.due())
     }
 
     /// Lets everything that is overdue happen.
@@ -195,6 +196,7 @@ impl Broker {
         self.run_replays();
         self.end_gatherings();
         self.sweep_retained();
+        self.go_on_dissolving();
         self.run_afters();
         self.memory_given_back();
         self.after_work();

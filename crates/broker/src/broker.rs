@@ -11,6 +11,7 @@ use parking_lot::{Mutex, RwLock};
 use crate::access::Access;
 use crate::background::Signals;
 use crate::clean_stop;
+use crate::clearing::Dissolving;
 use crate::connections::Connections;
 use crate::dead_letter::Stuck;
 use crate::direct_reply::{DirectReplies, NameMaker};
@@ -113,6 +114,7 @@ pub struct Broker {
     pub(crate) parameters: Parameters,
     pub(crate) direct_replies: DirectReplies,
     pub(crate) afters: Mutex<Vec<After>>,
+    pub(crate) dissolving: Dissolving,
     pub(crate) after_runner: Mutex<()>,
     pub(crate) stuck: Mutex<Stuck>,
     pub(crate) replays: Replays,
@@ -163,6 +165,7 @@ impl Broker {
             parameters: Parameters::default(),
             direct_replies: DirectReplies::default(),
             afters: Mutex::new(Vec::new()),
+            dissolving: Dissolving::default(),
             after_runner: Mutex::new(()),
             stuck: Mutex::new(Stuck::default()),
             replays: Replays::default(),

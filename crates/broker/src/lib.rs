@@ -22,6 +22,7 @@ mod broker;
 mod burst;
 mod checkpoint;
 mod clean_stop;
+mod clearing;
 mod connections;
 pub mod damage;
 mod dead_letter;

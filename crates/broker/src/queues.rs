@@ -244,11 +244,7 @@ impl Vhost {
         let broker = self.broker();
         let queue = self.queue(name, connection)?;
         queue.check_purge()?;
-        let cx = broker.context();
-        let (purged, written) = broker
-            .partition(&queue)
-            .call(&cx, |state| state.purge(&cx, queue.place(), Queue::purge));
-        Ok((purged, broker.after_purge(written)))
+        Ok(broker.purge_ready(&queue))
     }
 
     /// Deletes a queue and says how many ready messages it had; one that is not there is deleted.
@@ -281,10 +277,12 @@ impl Vhost {
                 vhost,
             });
         }
-        let result = self.remove(&broker, &mut definitions, &queue);
+        let (removed, promise) = self.remove(&broker, &mut definitions, &queue)?;
         drop(definitions);
+        let dropped = removed.as_ref().map_or(0, |queue| queue.counts().ready);
+        removed.into_iter().for_each(|queue| broker.dissolve(queue));
         broker.after_call();
-        result
+        Ok((dropped, promise))
     }
 
     /// Deletes a queue for a reason of its own, if `still` holds when nobody can change it.
@@ -301,21 +299,28 @@ impl Vhost {
             && broker.partition(queue).call(&cx, |state| {
                 state.with_queue(&cx, queue.place(), &[], |queue, _| still(queue)) == Some(true)
             });
-        if holds && let Err(error) = self.remove(&broker, &mut definitions, queue) {
-            tracing::error!(
+        if !holds {
+            return false;
+        }
+        let removed = self.remove(&broker, &mut definitions, queue);
+        drop(definitions);
+        match removed {
+            Ok((removed, _)) => removed.into_iter().for_each(|queue| broker.dissolve(queue)),
+            Err(error) => tracing::error!(
                 queue = queue.name(),
                 "the end of a queue is not written: {error}"
-            );
+            ),
         }
-        holds
+        true
     }
 
+    /// What it gives is to be dissolved when the definitions are not held any more.
     fn remove(
         &self,
         broker: &Broker,
         definitions: &mut Definitions,
         queue: &Arc<QueueHandle>,
-    ) -> Result<(u64, Promise), DefinitionError> {
+    ) -> Result<(Option<Queue>, Promise), DefinitionError> {
         let removed = definitions.topology.remove_queue(queue.id);
         definitions.queues.remove(&queue.name);
         self.changed();
@@ -339,12 +344,12 @@ impl Vhost {
             broker.forget_stuck_of(queue.id);
         }
         let cx = broker.context();
-        let dropped = broker
+        let removed = broker
             .partition(queue)
             .call(&cx, |state| state.remove_queue(&cx, queue.place()));
         self.retirement.queue(queue.stats());
         Metrics::add(&broker.metrics.queues_deleted, 1);
-        Ok((dropped, promise))
+        Ok((removed, promise))
     }
 
     fn locked(&self, queue: &QueueHandle) -> DefinitionError {
@@ -373,24 +378,6 @@ pub(crate) fn definition_with(queue: &QueueHandle, arguments: Arguments) -> Defi
 }
 
 impl Broker {
-    /// Drops the messages of a queue that wait for their time and says how many.
-    pub fn purge_delayed(&self, queue: &QueueHandle) -> (u64, Promise) {
-        let cx = self.context();
-        let (purged, written) = self.partition(queue).call(&cx, |state| {
-            state.purge(&cx, queue.place(), Queue::purge_delayed)
-        });
-        (purged, self.after_purge(written))
-    }
-
-    fn after_purge(&self, written: bool) -> Promise {
-        let promise = match written {
-            true => Promise::Synced(self.durability.log.end()),
-            false => Promise::Now,
-        };
-        self.after_call();
-        promise
-    }
-
     /// A queue with the counts it has after everything that was submitted before. Whoever holds no
     /// lock then runs the afters.
     pub(crate) fn declared(&self, queue: Arc<QueueHandle>, durable_at: Promise) -> QueueDeclared {

@@ -181,3 +181,39 @@ fn a_body_is_stored_once_however_many_queues_it_goes_to() {
     assert_eq!(node.ready("q0") + node.ready("q99"), 2);
     assert_eq!(node.get("q42").unwrap().body.len(), 1 << 20);
 }
+
+#[test]
+fn a_long_queue_goes_piece_by_piece_whoever_ends_it() {
+    const MESSAGES: u64 = 20_000;
+    let mut node = Node::new();
+    let bodies = vec!["body"; 500];
+    for purge in [true, false] {
+        node.declare("long", &[]);
+        (0..MESSAGES / 500).for_each(|_| drop(node.publish("long", &bodies)));
+        assert_eq!(node.ready("long"), MESSAGES);
+        let (dropped, _) = match purge {
+            true => node.vhost.purge_queue("long", node.connection).unwrap(),
+            false => node
+                .vhost
+                .delete_queue("long", false, false, node.connection)
+                .unwrap(),
+        };
+        assert_eq!(dropped, MESSAGES);
+        assert_eq!(node.broker.memory().held_messages(), 0);
+        // Of a deleted queue the rest follows with the next ticks.
+        let pieces = std::iter::from_fn(|| {
+            let due = node.broker.next_deadline() == 0;
+            due.then(|| node.broker.tick())
+        });
+        assert_eq!(pieces.count(), if purge { 0 } else { 2 });
+        node.broker.commit_log().unwrap();
+        let live: u64 = node
+            .broker
+            .log()
+            .segments()
+            .iter()
+            .map(|used| used.live_refs)
+            .sum();
+        assert_eq!((node.broker.memory().body_bytes(), live), (0, 0));
+    }
+}

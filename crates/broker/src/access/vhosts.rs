@@ -94,8 +94,10 @@ impl Broker {
             self.forget_stuck_of(queue.id);
         }
         let cx = self.context();
-        self.partition(queue)
+        let removed = self
+            .partition(queue)
             .call(&cx, |state| state.remove_queue(&cx, queue.place()));
+        removed.into_iter().for_each(|queue| self.dissolve(queue));
         Metrics::add(&self.metrics.queues_deleted, 1);
     }
 }

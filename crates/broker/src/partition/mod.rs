@@ -45,7 +45,7 @@ use crate::{ConfirmTag, QueueHandle, Retained, Ticket};
 pub(crate) use effects::with_body;
 pub(crate) use inbox::Inbox;
 pub(crate) use notes::{SetNote, SetTag};
-pub(crate) use state::{State, StateContext, Target};
+pub(crate) use state::{State, StateContext, Target, release_all};
 
 /// Where a queue is within its partition.
 #[derive(Debug, Clone, Copy)]

@@ -141,11 +141,10 @@ impl State {
         self.plan(place);
     }
 
-    /// Lets a queue go with all its messages; its consumers are told.
-    pub fn remove_queue(&mut self, cx: &StateContext<'_>, place: QueuePlace) -> u64 {
-        let Some(key) = self.find(place) else {
-            return 0;
-        };
+    /// Lets a queue go with all its messages, which are the caller's to let go of
+    /// (`Broker::dissolve`); its consumers are told.
+    pub fn remove_queue(&mut self, cx: &StateContext<'_>, place: QueuePlace) -> Option<Queue> {
+        let key = self.find(place)?;
         let slot = *self.queues.remove(key);
         if let Some(at) = slot.deadline {
             self.deadlines.remove(&(at, place.slot));
@@ -156,36 +155,13 @@ impl State {
                 target.outlet.cancelled();
             }
         }
-        let State {
-            targets,
-            effects,
-            facts,
-            released,
-            memory,
-            reader,
-            ..
-        } = self;
-        let gate = OpenGate(targets);
-        let lens = BodyLens::new(reader, cx);
-        let mut context = Context {
-            now: cx.now,
-            staged: &[],
-            gate: &gate,
-            lens: &lens,
-            effects,
-            facts,
-            released,
-            memory,
-            copied: &mut None,
-        };
-        let dropped = slot.queue.delete(&mut context);
         let none = Counts {
             id: place.id,
             ..Counts::default()
         };
         self.held += slot.handle.show(&none, cx.now);
         slot.handle.arrivals.tell();
-        dropped
+        Some(slot.queue)
     }
 
     pub fn next_consumer_id(&mut self) -> ConsumerId {
@@ -397,11 +373,7 @@ impl State {
         self.show_changed(cx);
         let promise = self.write_facts(cx);
         if !self.released.is_empty() {
-            for mark in self.released.drain(..) {
-                self.release
-                    .add(Position(mark.position), live_bytes(mark.size), 1);
-            }
-            cx.durability.log.release(&mut self.release);
+            release_all(&mut self.released, &mut self.release, &cx.durability.log);
         }
         cx.tallies.take(&mut self.tally);
         self.waited.end(&self.times.waited);
@@ -486,6 +458,14 @@ impl State {
         })
         .collect()
     }
+}
+
+/// Bodies in the log that nobody needs any more are not counted there from now on.
+pub(crate) fn release_all(released: &mut Vec<Mark>, batch: &mut ReleaseBatch, log: &Log) {
+    for mark in released.drain(..) {
+        batch.add(Position(mark.position), live_bytes(mark.size), 1);
+    }
+    log.release(batch);
 }
 
 pub(crate) fn need_of(sync: SyncPolicy) -> Need {

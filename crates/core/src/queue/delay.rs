@@ -57,16 +57,18 @@ impl Queue {
             self.wake_one(at, entry, cx);
         }
         if count > 0 {
-            if self
-                .schedule
-                .as_ref()
-                .is_some_and(|waiting| waiting.count() == 0)
-            {
-                self.schedule = None;
-            }
+            self.drop_empty_schedule();
             self.fit_length(cx);
         }
         count
+    }
+
+    /// A queue in which nothing waits has no schedule.
+    pub(super) fn drop_empty_schedule(&mut self) {
+        let waiting = self.schedule.as_ref();
+        if waiting.is_some_and(|waiting| waiting.count() == 0) {
+            self.schedule = None;
+        }
     }
 
     fn wake_one(&mut self, at: Millis, mut entry: Entry, cx: &mut Context<'_>) {
@@ -108,20 +110,5 @@ impl Queue {
             entry.shift_expiry(at, new_at);
         }
         Some(self.delay(entry, new_at, cx))
-    }
-
-    /// Drops all messages that wait and says how many.
-    pub fn purge_delayed(&mut self, cx: &mut Context<'_>) -> u64 {
-        let Some(mut schedule) = self.schedule.take() else {
-            return 0;
-        };
-        let count = schedule.count();
-        schedule.drain(|_, entry| {
-            self.key_waited(&entry);
-            self.gone(&entry, cx);
-        });
-        // Keys that waited with them go on.
-        self.deliver_ready(cx);
-        count
     }
 }

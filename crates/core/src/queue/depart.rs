@@ -18,6 +18,9 @@ use crate::reason::DeadLetterReason;
 /// Messages that expire in one tick, so that nobody waits long for the partition.
 pub(super) const EXPIRIES_MAX: usize = 1024;
 
+/// Messages that are dropped at once for the maximum length: a policy may make millions too much.
+const DROPS_MAX: usize = 4096;
+
 impl Queue {
     /// What names a message whose body is in the log.
     pub(super) fn mark(&self, entry: &Entry) -> Option<Mark> {
@@ -106,12 +109,21 @@ impl Queue {
         if self.options.max_length.is_none() && self.options.max_length_bytes.is_none() {
             return;
         }
-        while self.over_limit() {
+        for _ in 0..DROPS_MAX {
+            if !self.over_limit() {
+                return;
+            }
             let Some(entry) = self.ready.pop_front() else {
                 return;
             };
             self.dead_letter(entry, DeadLetterReason::MaxLength, cx);
         }
+    }
+
+    /// Whether there is still more to drop for the maximum length than was dropped at once.
+    #[inline]
+    pub(super) fn is_overfull(&self) -> bool {
+        self.over_limit() && self.options.overflow == Overflow::DropHead && !self.is_stream()
     }
 
     /// Sends a message to the dead-letter exchange, or drops it if there is none.

@@ -324,7 +324,17 @@ impl Leases {
             })
     }
 
-    /// Ends all, for a queue that goes.
+    /// Takes one out, of a queue that goes: nothing else is right here any more.
+    pub fn pop(&mut self) -> Option<Lease> {
+        while let Some(slot) = self.slots.pop() {
+            if let Place::Held(lease) = slot.place {
+                return Some(lease);
+            }
+        }
+        None
+    }
+
+    /// Ends all, for a start that goes on with them in another way.
     pub fn drain(&mut self) -> impl Iterator<Item = Lease> {
         self.free = Vec::new();
         (self.departing, self.lost, self.bytes) = (0, 0, 0);

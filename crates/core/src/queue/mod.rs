@@ -9,7 +9,8 @@
 //! - A ready message and a willing consumer that may have it and wants it never coexist when a
 //!   command has ended, unless `work` says that there is more to look at, or in a pause for the
 //!   sake of the deliver rate.
-//! - The maximum length holds for ready messages when a command has ended.
+//! - The maximum length holds for ready messages when a command has ended, unless so many are too
+//!   much that the next tick, which is due at once, has to go on.
 //! - Every durable message has one `entered` fact, and one `gone` fact once it is gone; a message
 //!   that passes through without a lease needs neither.
 //! - Every body in the log that a queue was given is released exactly once.
@@ -18,6 +19,7 @@
 
 mod arrive;
 mod choice;
+mod clear;
 mod consumer;
 mod deduplicate;
 mod delay;
@@ -262,39 +264,13 @@ impl Queue {
         Some(self.hand_out(entry, no_ack, Holder::Get, cx))
     }
 
-    /// Drops all ready messages and says how many. A stream keeps them.
-    pub fn purge(&mut self, cx: &mut Context<'_>) -> u64 {
-        if self.is_stream() {
-            return 0;
-        }
-        if self.ready.count() == 0 {
-            return 0;
-        }
-        let mut ready = self.ready.take_all();
-        let count = ready.count();
-        ready.drain(|entry| self.gone(&entry, cx));
-        count
-    }
-
-    /// Drops everything with the queue; its messages need no facts, the queue's own end is one.
-    pub fn delete(mut self, cx: &mut Context<'_>) -> u64 {
-        let count = self.ready.count();
-        let mut facts = std::mem::take(cx.facts);
-        let mut ready = self.ready.take_all();
-        let mut leases = std::mem::take(&mut self.leases);
-        ready.drain(|entry| self.gone(&entry, cx));
-        leases.drain().for_each(|lease| self.gone(&lease.entry, cx));
-        self.shards = None;
-        self.purge_delayed(cx);
-        facts.gone.retain(|mark| mark.queue != self.id);
-        *cx.facts = facts;
-        count
-    }
-
     /// Time has passed: what is overdue happens, a bounded part of it at once.
     pub fn tick(&mut self, cx: &mut Context<'_>) -> Ticked {
         self.work.tick(cx.now);
         self.expire(cx);
+        if !self.is_stream() {
+            self.fit_length(cx);
+        }
         let woken = self.wake(cx);
         self.fit_stream(cx);
         let leases_ended = self.end_overdue(cx);
@@ -323,6 +299,9 @@ impl Queue {
         }
         if self.pace.is_some() {
             at(self.pace_deadline());
+        }
+        if self.is_overfull() {
+            at(Some(0));
         }
         (next != Millis::MAX).then_some(next)
     }

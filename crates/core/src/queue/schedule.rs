@@ -237,13 +237,6 @@ impl Schedule {
         self.refill();
     }
 
-    /// Takes everything, handing each entry to `each` in order.
-    pub fn drain(&mut self, mut each: impl FnMut(Millis, Entry)) {
-        while let Some((at, entry)) = self.pop_due(Millis::MAX) {
-            each(at, entry);
-        }
-    }
-
     /// Appends the messages that outlive the broker, as they stand in a checkpoint.
     pub fn write(&self, out: &mut impl ImageOut) {
         put_varint(out.tail(), self.chunks.len() as u64 + 1);

@@ -1,6 +1,7 @@
 //! What a queue does, command by command, seen through its effects and facts.
 
 mod choices;
+mod clear;
 mod delays;
 mod departures;
 mod dispatch;
@@ -66,6 +67,13 @@ impl Bench {
             messages: Vec::new(),
             looks: Cell::new(0),
         }
+    }
+
+    /// Ends the queue, one message at a time; what was dropped each time.
+    fn dissolve(&mut self) -> Vec<u64> {
+        let (queue, released, memory) = (&mut self.queue, &mut self.released, &mut self.memory);
+        let drop_one = || Some(queue.dissolve(1, released, memory)).filter(|count| *count > 0);
+        std::iter::from_fn(drop_one).collect()
     }
 
     fn run<R>(&mut self, command: impl FnOnce(&mut Queue, &mut Context<'_>) -> R) -> R {
@@ -405,24 +413,6 @@ fn a_message_that_comes_back_too_often_is_dead_lettered() {
         bench.settle(lease, Outcome::Requeue);
         assert_eq!(reasons(&bench.effects), expected);
     }
-}
-
-#[test]
-fn purge_takes_the_ready_ones_and_delete_takes_all() {
-    let mut bench = Bench::new(Options::default());
-    bench.subscribe(7, false, 1);
-    (0..3).for_each(|_| assert_eq!(bench.publish(true), Enqueued::Taken));
-    assert_eq!(bench.run(|queue, cx| queue.purge(cx)), 2);
-    assert_eq!(bench.counts(), (0, 1));
-    assert_eq!(bench.recovered(true).counts().ready, 1);
-    bench.publish(false);
-    let queue = std::mem::replace(
-        &mut bench.queue,
-        Queue::new(QueueId(2), Options::default(), 0),
-    );
-    assert_eq!(bench.run(|_, cx| queue.delete(cx)), 1);
-    assert_eq!(bench.released.len(), 3);
-    assert_eq!(bench.memory, 0);
 }
 
 #[test]

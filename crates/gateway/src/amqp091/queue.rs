@@ -153,7 +153,9 @@ impl Channel {
         turn.submit(common);
         let name = self.queue_name(method.queue)?;
         common.check_queue(Right::Read, &name)?;
-        let (messages, promise) = common.vhost.purge_queue(&name, common.connection)?;
+        // A long queue takes a while, and this thread may be the one that watches all sockets.
+        let purge = || common.vhost.purge_queue(&name, common.connection);
+        let (messages, promise) = tokio::task::block_in_place(purge)?;
         if !method.no_wait {
             let reply = queue::PurgeOk {
                 message_count: clamp(messages),

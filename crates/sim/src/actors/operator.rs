@@ -187,9 +187,9 @@ impl World {
         };
         self.trace
             .line(format!("  purge what waits in {}", handle.name()));
-        let purged = self
-            .broker
-            .command(&handle, |queue, context| queue.purge_delayed(context));
+        let purged = self.broker.command(&handle, |queue, context| {
+            queue.purge_delayed(u64::MAX, context)
+        });
         let step = self.model.step;
         let Some(model) = self.model.queues.get_mut(&handle.id().0) else {
             return Ok(());

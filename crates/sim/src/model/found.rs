@@ -291,7 +291,10 @@ impl Candidate {
             }),
             _ => None,
         };
-        instance.waits = wait.into_iter().collect();
+        // What a start lets die may wait again after the next one, if the limit is another then.
+        if !matches!(state, State::Stuck(_)) {
+            instance.waits = wait.into_iter().collect();
+        }
         if let Some(wait) = wait {
             instance.expires_at = wait.expires_at;
         }

@@ -171,6 +171,7 @@ impl QueueModel {
     /// Time has passed: what is overdue happens.
     pub fn tick(&mut self, moment: Moment, places: &mut u64, dead: &mut Vec<Dead>) {
         self.expire_all(moment.now, dead);
+        self.drop_overflow(dead);
         self.wake(moment, places, dead);
         let overdue = |held: &Held| held.deadline != 0 && held.deadline <= moment.now;
         let mut ended: Vec<(u64, u64)> = self

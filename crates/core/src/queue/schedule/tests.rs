@@ -9,6 +9,11 @@ use super::*;
 
 const ENTRY_BYTES_MAX: usize = 40;
 
+/// Everything, in order.
+fn drain(schedule: &mut Schedule) -> impl Iterator<Item = (Millis, Entry)> {
+    std::iter::from_fn(|| schedule.pop_due(Millis::MAX))
+}
+
 /// Numbers that a seed decides.
 struct Dice(u64);
 
@@ -257,9 +262,8 @@ fn it_does_what_an_ordered_map_does() {
             }
             pair.check(&mut dice);
         }
-        let mut drained = Vec::new();
-        pair.schedule
-            .drain(|at, entry| drained.push((at, look(&entry))));
+        let rest = drain(&mut pair.schedule);
+        let drained: Vec<_> = rest.map(|(at, entry)| (at, look(&entry))).collect();
         let all = pair.model.iter().map(|(key, entry)| (key.0, look(entry)));
         assert_eq!(drained, all.collect::<Vec<_>>());
         assert_eq!(pair.schedule.memory_bytes(), 0);
@@ -299,8 +303,7 @@ fn messages_of_one_time_leave_in_order_of_arrival() {
     for seq in seqs {
         schedule.insert(1000, plain(seq, 100 * seq));
     }
-    let mut left = Vec::new();
-    schedule.drain(|_, entry| left.push(entry.seq));
+    let left: Vec<_> = drain(&mut schedule).map(|(_, entry)| entry.seq).collect();
     assert_eq!(left, (0..5_000).collect::<Vec<_>>());
 }
 
@@ -415,11 +418,11 @@ fn a_damaged_image_gives_an_error_or_a_schedule_that_holds_together() {
         };
         accepted += 1;
         let (count, mut last, mut drained) = (schedule.count(), None, 0);
-        schedule.drain(|at, entry| {
+        for (at, entry) in drain(&mut schedule) {
             assert!(last < Some((at, entry.seq)));
             last = Some((at, entry.seq));
             drained += 1;
-        });
+        }
         assert_eq!((drained, schedule.bytes()), (count, 0));
     }
     assert!(accepted > 0, "some damage is not to be seen");

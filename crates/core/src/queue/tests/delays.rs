@@ -185,9 +185,9 @@ fn a_delayed_message_is_no_part_of_the_maximum_length() {
     assert_eq!(bench.publish(true), Enqueued::Rejected);
     let taken = bench.publish_special(true, None, Some(1500), None);
     assert_eq!(taken, Enqueued::Taken);
-    assert_eq!(bench.run(|queue, cx| queue.purge(cx)), 1);
+    assert_eq!(bench.run(|queue, cx| queue.purge(u64::MAX, cx)), 1);
     assert_eq!(delayed(&bench), 1);
-    assert_eq!(bench.run(|queue, cx| queue.purge_delayed(cx)), 1);
+    assert_eq!(bench.run(|queue, cx| queue.purge_delayed(u64::MAX, cx)), 1);
     assert_eq!((delayed(&bench), bench.memory), (0, 0));
     bench.crash();
     assert_eq!((bench.counts(), delayed(&bench)), ((0, 0), 0));

@@ -73,7 +73,7 @@ fn a_refused_message_leaves_no_id_and_a_duplicate_is_never_refused() {
     assert_eq!(bench.publish_id(1), Enqueued::Taken);
     assert_eq!(bench.publish_id(2), Enqueued::Rejected);
     assert_eq!(bench.publish_id(1), Enqueued::Duplicate);
-    bench.run(|queue, cx| queue.purge(cx));
+    bench.run(|queue, cx| queue.purge(u64::MAX, cx));
     assert_eq!(bench.publish_id(2), Enqueued::Taken);
 }
 
@@ -100,7 +100,7 @@ fn a_transaction_notes_an_id_once_and_takes_it_back_when_refused() {
     let refused = bench.run(|queue, cx| queue.enqueue(&recorded, cx));
     assert_eq!(refused, Enqueued::Rejected);
     bench.crash();
-    bench.run(|queue, cx| queue.purge(cx));
+    bench.run(|queue, cx| queue.purge(u64::MAX, cx));
     assert_eq!(bench.publish_id(1), Enqueued::Taken);
 }
 

@@ -217,11 +217,11 @@ fn a_tag_goes_with_its_message_however_that_goes() {
     let reject = |bench: &mut Bench, lease| assert!(bench.settle(lease, Outcome::Reject));
     let purge = |bench: &mut Bench, lease| {
         bench.settle(lease, Outcome::Requeue);
-        assert_eq!(bench.run(|queue, cx| queue.purge(cx)), 1);
+        assert_eq!(bench.run(|queue, cx| queue.purge(u64::MAX, cx)), 1);
     };
     let purge_waiting = |bench: &mut Bench, lease| {
         bench.settle(lease, Outcome::Delay(Some(9)));
-        assert_eq!(bench.run(|queue, cx| queue.purge_delayed(cx)), 1);
+        assert_eq!(bench.run(|queue, cx| queue.purge_delayed(u64::MAX, cx)), 1);
     };
     let without_lease = |bench: &mut Bench, lease| {
         bench.settle(lease, Outcome::Requeue);

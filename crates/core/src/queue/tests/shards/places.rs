@@ -32,7 +32,7 @@ fn an_operator_sees_moves_and_drops_what_is_set_aside() {
     bench.settle(borrowed.lease.unwrap(), Outcome::Release);
     let next = bench.taken();
     assert_eq!(numbers(&next), sent[1..2]);
-    assert_eq!(bench.run(|queue, cx| queue.purge(cx)), 1);
+    assert_eq!(bench.run(|queue, cx| queue.purge(u64::MAX, cx)), 1);
     bench.settle(next[0].2, Outcome::Accept);
     assert_eq!((bench.counts(), bench.queue.keys_out()), ((0, 0), 0));
 }

@@ -90,8 +90,9 @@ impl Window {
         });
         self.ever.insert(new.id);
         if !self.vague.is_empty() {
-            // The time of what came before it, which may be ahead, counts for it as well.
-            self.vague.insert(new.id);
+            // The time of what came before it, which may be ahead, counts for it as well; and it
+            // may push out one more than is known.
+            self.vague.extend(self.entries.iter().map(|known| known.id));
         }
     }
 

@@ -292,10 +292,15 @@ impl Broker {
         let mut batch = LogBatch::new();
         batch.push(KIND_CLEAN_STOP, STREAM_BROKER, &[]);
         self.durability.append(&batch, Need::Sync)?;
-        match self.durability.log.close()?.disk_full {
-            true => Ok(()),
-            false => clean_stop::note(self.disk.as_ref()),
+        if !self.durability.log.close()?.disk_full
+            && let Err(error) = clean_stop::note(self.disk.as_ref())
+        {
+            tracing::warn!(
+                "the stop was in order and can not be noted, so the next start marks what it finds \
+                 as redelivered: {error}"
+            );
         }
+        Ok(())
     }
 }
 

@@ -9,7 +9,6 @@
 //! - The note is made when everything that the stop wrote is synced.
 
 use std::io;
-use std::io::ErrorKind::{QuotaExceeded, StorageFull};
 
 use ferry_log::{Disk, LogError};
 
@@ -22,13 +21,11 @@ pub(crate) fn is_noted(disk: &dyn Disk) -> Result<bool, LogError> {
     Ok(names.iter().any(|name| name == NAME))
 }
 
-/// Leaves the note, if the disk has room for a name: without it the next start is only careful.
+/// Leaves the note. An error is for the operator to know; nothing is lost by it, and the next
+/// start is only more careful.
 pub(crate) fn note(disk: &dyn Disk) -> Result<(), LogError> {
-    match disk.create(NAME) {
-        Ok(_) => disk.sync_dir().map_err(failed("syncing", ".")),
-        Err(error) if matches!(error.kind(), StorageFull | QuotaExceeded) => Ok(()),
-        Err(error) => Err(failed("creating", NAME)(error)),
-    }
+    disk.create(NAME).map_err(failed("creating", NAME))?;
+    disk.sync_dir().map_err(failed("syncing", "."))
 }
 
 /// Takes the note away.

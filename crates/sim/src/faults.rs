@@ -141,7 +141,8 @@ impl World {
         self.poll()?;
         match self.broker.close() {
             Ok(()) => {
-                let safe = !self.broker.log().disk_full();
+                let noted = self.disk.bytes_of("clean-stop").is_some();
+                let safe = noted && !self.broker.log().disk_full();
                 self.poll()?;
                 self.die(Crash::LoseAll, safe, !safe)
             }

@@ -19,7 +19,7 @@ use crate::{Checked, violated};
 pub struct Ending {
     /// In order: nothing may be lost and nothing may come back.
     pub clean: bool,
-    /// A stop in order was tried and failed, or met a full disk: what it wrote last may be there
+    /// A stop in order was tried and failed, or could not be noted: what it wrote last may be there
     /// all the same, and then the next start takes it for one.
     pub stop_failed: bool,
     /// The power went, so that only what was synced is safe.

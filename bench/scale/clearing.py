@@ -9,27 +9,18 @@ after the other. The node is in a memory cgroup (`backlogs.py`). Prints a table.
 """
 
 import argparse
-import base64
-import json
 import pathlib
 import sys
 import threading
 import time
-import urllib.request
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-sys.path[:0] = [str(ROOT / "tests/interop"), str(ROOT / "tests/interop/differential")]
+from backlogs import close, limited, touch
+from filled import PERSISTENT, QUEUE, Client, declare, fill, publish
+from node import PORT, Node, rows_of
 
-from backlogs import close, limited, touch  # noqa: E402
-from crash_loop import PERSISTENT, Client, publish  # noqa: E402
-from node import PORT, Node, rows_of  # noqa: E402
-
-QUEUE = "long"
-PUBLISH = publish(QUEUE, bytes(128), PERSISTENT)
-CHUNK = 1000
 # Queues of different partitions, one of them that of the long one or not.
 OTHERS = 16
-# How much later than that a confirm may be that somebody else's command holds up, in milliseconds.
+# How late a confirm may be for what somebody else does, in milliseconds.
 LATE_MS = 100
 
 
@@ -56,34 +47,21 @@ class Canary(threading.Thread):
             count += 1
 
 
-def put(path, body):
-    """A PUT of the management API."""
-    request = urllib.request.Request(f"http://127.0.0.1:{PORT + 1}{path}", json.dumps(body).encode(), method="PUT")
-    request.add_header("Authorization", f"Basic {base64.b64encode(b'guest:guest').decode()}")
-    request.add_header("Content-Type", "application/json")
-    urllib.request.urlopen(request, timeout=120).close()
-
-
-def declare(client, arguments=None):
-    """How many messages are there."""
-    client.call("queue.declare", queue=QUEUE, durable=True, arguments=arguments or {})
-    return client.expect("queue.declare-ok")["message-count"]
-
-
-def purge(client):
+def purge(_node, client):
     client.call("queue.purge", queue=QUEUE)
     return client.expect("queue.purge-ok")["message-count"]
 
 
-def delete(client):
+def delete(_node, client):
     client.call("queue.delete", queue=QUEUE)
     return client.expect("queue.delete-ok")["message-count"]
 
 
-def shorten(client):
+def shorten(node, client):
     """A policy drops all but ten."""
     before = declare(client)
-    put("/api/policies/%2f/short", {"pattern": f"^{QUEUE}$", "definition": {"max-length": 10}, "apply-to": "queues"})
+    policy = {"pattern": f"^{QUEUE}$", "definition": {"max-length": 10}, "apply-to": "queues"}
+    node.put("/api/policies/%2f/short", policy)
     while (there := declare(client)) > 10:
         time.sleep(0.05)
     return before - there
@@ -104,17 +82,14 @@ def main():
                                      ("cut to 10 by a policy", None, shorten)):
             client, filler = Client(PORT), Client(PORT)
             declare(client, arguments)
-            for _ in range(args.messages // CHUNK):
-                filler.write(PUBLISH * CHUNK)
-            while declare(client, arguments) < args.messages:
-                time.sleep(0.1)
+            fill(filler, args.messages, arguments)
             time.sleep(2)
             pathlib.Path(f"/proc/{node.pid}/clear_refs").write_text("5")
             before, canary = node.memory_mib(), Canary()
             canary.start()
             time.sleep(1)
             quiet, canary.worst_ms, begin = canary.worst_ms, 0, time.monotonic()
-            dropped = act(client)
+            dropped = act(node, client)
             took = time.monotonic() - begin
             time.sleep(1)
             canary.ended.set()
@@ -126,12 +101,11 @@ def main():
             rows.append(("worst confirm of others before, and meanwhile",
                          f"{quiet:.1f} and {canary.worst_ms:.1f} ms", f"{LATE_MS} ms"))
             if act is not delete:
-                delete(client)
+                delete(node, client)
             print(rows[-3:], file=sys.stderr, flush=True)
         rows_of(f"To be rid of {args.messages:,} messages of 128 B", rows)
     finally:
         close(node, group)
 
 
-if __name__ == "__main__":
-    main()
+main()

@@ -8,28 +8,14 @@ with `basic.get`, and acks it: so the queue stays as long as it is. Prints a tab
 """
 
 import argparse
-import pathlib
 import socket
-import sys
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-sys.path[:0] = [str(ROOT / "tests/interop"), str(ROOT / "tests/interop/differential")]
+from filled import PUBLISH, QUEUE, Client, declare, fill
+from node import PORT, Node, rows_of
 
-from crash_loop import PERSISTENT, Client, publish  # noqa: E402
-from node import PORT, Node, rows_of  # noqa: E402
-
-QUEUE = "long"
-PUBLISH = publish(QUEUE, bytes(128), PERSISTENT)
-CHUNK = 1000
 # How much slower the long queue may be.
 TIMES_MAX = 3
-
-
-def length(client):
-    """How many messages are there, by a declaration that changes nothing."""
-    client.call("queue.declare", queue=QUEUE, durable=True)
-    return client.expect("queue.declare-ok")["message-count"]
 
 
 def probe(client, count):
@@ -58,15 +44,11 @@ def main():
         node.start()
         client, filler = Client(PORT), Client(PORT)
         client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        length(client)
+        declare(client)
         client.call("confirm.select")
         client.expect("confirm.select-ok")
         for messages in (0, args.messages):
-            for _ in range(messages // CHUNK):
-                filler.write(PUBLISH * CHUNK)
-            while (found := length(filler)) < messages:
-                time.sleep(0.1)
-            assert found == messages, f"{found} are there"
+            fill(filler, messages)
             probe(client, args.probes // 10)
             for what, times in zip(("confirm", "basic.get"), probe(client, args.probes)):
                 p50, p99 = (times[int(len(times) * part)] for part in (0.5, 0.99))

@@ -102,9 +102,19 @@ class Node:
 
     def get(self, path, port=1):
         """A GET: the seconds it took, and its body."""
-        request = urllib.request.Request(f"http://127.0.0.1:{PORT + port}{path}")
+        return self.ask("GET", path, port)
+
+    def put(self, path, value):
+        """A PUT of a value to the management API."""
+        self.ask("PUT", path, 1, json.dumps(value).encode())
+
+    @staticmethod
+    def ask(method, path, port, data=None):
+        """The seconds that a request took, and the body of its answer."""
+        request = urllib.request.Request(f"http://127.0.0.1:{PORT + port}{path}", data, method=method)
         login = base64.b64encode(b"guest:guest").decode()
         request.add_header("Authorization", f"Basic {login}")
+        request.add_header("Content-Type", "application/json")
         begin = time.monotonic()
         with urllib.request.urlopen(request, timeout=120) as answer:
             body = answer.read()

@@ -102,8 +102,8 @@ impl Threads {
         })
     }
 
-    /// Ends the threads and closes the log in order: everything accepted is on the disk, and the
-    /// next start knows that nothing was cut short.
+    /// Ends the threads and closes the log in order, as [`Broker::close`]: everything accepted is
+    /// on the disk.
     pub fn stop(self) -> Result<(), LogError> {
         self.broker.signals.want(|wanted| wanted.stop = true);
         self.broker.durability.stop();
@@ -112,7 +112,7 @@ impl Threads {
                 tracing::error!("a thread of the broker ended in a panic");
             }
         }
-        self.broker.close()
+        self.broker.close().map(|_| ())
     }
 }
 
@@ -216,6 +216,7 @@ impl Broker {
             self.checkpoint()?;
         }
         self.durability.remove_dead()?;
+        self.after_commit();
         if self.pressure.wants_spill() {
             self.spill()?;
             self.pressure.spilled();
@@ -284,23 +285,24 @@ impl Broker {
         Ok(())
     }
 
-    /// Closes the log in order. On a full disk it stays as it is: the next start is one after a
-    /// crash.
-    pub fn close(&self) -> Result<(), LogError> {
+    /// Closes the log in order. Says whether the next start will know that: on a full disk, or if
+    /// it can not be noted, that start is one after a crash.
+    pub fn close(&self) -> Result<bool, LogError> {
         self.run_afters();
         self.checkpoint()?;
         let mut batch = LogBatch::new();
         batch.push(KIND_CLEAN_STOP, STREAM_BROKER, &[]);
         self.durability.append(&batch, Need::Sync)?;
-        if !self.durability.log.close()?.disk_full
-            && let Err(error) = clean_stop::note(self.disk.as_ref())
-        {
+        if self.durability.log.close()?.disk_full {
+            return Ok(false);
+        }
+        let noted = clean_stop::note(self.disk.as_ref()).inspect_err(|error| {
             tracing::warn!(
                 "the stop was in order and can not be noted, so the next start marks what it finds \
                  as redelivered: {error}"
             );
-        }
-        Ok(())
+        });
+        Ok(noted.is_ok())
     }
 }
 

@@ -8,8 +8,6 @@
 //! - Before anything is delivered, the note of the stop before is gone for good.
 //! - The note is made when everything that the stop wrote is synced.
 
-use std::io;
-
 use ferry_log::{Disk, LogError};
 
 /// An empty file.
@@ -17,27 +15,19 @@ const NAME: &str = "clean-stop";
 
 /// Whether the last stop left its note.
 pub(crate) fn is_noted(disk: &dyn Disk) -> Result<bool, LogError> {
-    let names = disk.list().map_err(failed("listing", "."))?;
+    let names = disk.list().map_err(LogError::io("listing", "."))?;
     Ok(names.iter().any(|name| name == NAME))
 }
 
 /// Leaves the note. An error is for the operator to know; nothing is lost by it, and the next
 /// start is only more careful.
 pub(crate) fn note(disk: &dyn Disk) -> Result<(), LogError> {
-    disk.create(NAME).map_err(failed("creating", NAME))?;
-    disk.sync_dir().map_err(failed("syncing", "."))
+    disk.create(NAME).map_err(LogError::io("creating", NAME))?;
+    disk.sync_dir().map_err(LogError::io("syncing", "."))
 }
 
 /// Takes the note away.
 pub(crate) fn take_back(disk: &dyn Disk) -> Result<(), LogError> {
-    disk.remove(NAME).map_err(failed("removing", NAME))?;
-    disk.sync_dir().map_err(failed("syncing", "."))
-}
-
-fn failed(operation: &'static str, file: &str) -> impl Fn(io::Error) -> LogError {
-    move |source| LogError::Io {
-        operation,
-        file: file.to_owned(),
-        source,
-    }
+    disk.remove(NAME).map_err(LogError::io("removing", NAME))?;
+    disk.sync_dir().map_err(LogError::io("syncing", "."))
 }

@@ -72,9 +72,8 @@ impl Broker {
 
     /// Lets go of all that a deleted queue had: of a long one, what is left after the first piece
     /// with the next ticks.
-    pub(crate) fn dissolve(&self, mut queue: Queue) {
-        if self.dissolve_piece(&mut queue) {
-            self.dissolving.0.lock().push(queue);
+    pub(crate) fn dissolve(&self, queue: Option<Queue>) {
+        if self.dissolve_piece(queue) {
             self.signals.hand_over();
         }
     }
@@ -82,23 +81,23 @@ impl Broker {
     /// Goes on with a queue that was deleted.
     pub(crate) fn go_on_dissolving(&self) {
         let queue = self.dissolving.0.lock().pop();
-        if let Some(mut queue) = queue
-            && self.dissolve_piece(&mut queue)
-        {
-            self.dissolving.0.lock().push(queue);
-        }
+        self.dissolve_piece(queue);
     }
 
-    /// Whether there may be more.
-    fn dissolve_piece(&self, queue: &mut Queue) -> bool {
+    /// Whether the queue has to be gone on with.
+    fn dissolve_piece(&self, queue: Option<Queue>) -> bool {
+        let Some(mut queue) = queue else {
+            return false;
+        };
         let (mut released, mut memory) = (Vec::new(), 0);
         let count = queue.dissolve(PIECE, &mut released, &mut memory);
-        release_all(
-            &mut released,
-            &mut ReleaseBatch::new(),
-            &self.durability.log,
-        );
+        let mut batch = ReleaseBatch::new();
+        release_all(&mut released, &mut batch, &self.durability.log);
         self.pressure.account(memory);
-        count == PIECE
+        let goes_on = count == PIECE;
+        if goes_on {
+            self.dissolving.0.lock().push(queue);
+        }
+        goes_on
     }
 }

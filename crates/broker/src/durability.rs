@@ -129,10 +129,10 @@ impl Durability {
     }
 
     /// As [`Log::remove_dead`], which commits, too.
-    pub fn remove_dead(&self) -> Result<usize, LogError> {
+    pub fn remove_dead(&self) -> Result<(), LogError> {
         let removed = self.log.remove_dead();
         self.release();
-        removed
+        removed.map(|_| ())
     }
 
     fn note_sync(&self, committed: &Committed) {

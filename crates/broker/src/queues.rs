@@ -280,7 +280,7 @@ impl Vhost {
         let (removed, promise) = self.remove(&broker, &mut definitions, &queue)?;
         drop(definitions);
         let dropped = removed.as_ref().map_or(0, |queue| queue.counts().ready);
-        removed.into_iter().for_each(|queue| broker.dissolve(queue));
+        broker.dissolve(removed);
         broker.after_call();
         Ok((dropped, promise))
     }
@@ -305,7 +305,7 @@ impl Vhost {
         let removed = self.remove(&broker, &mut definitions, queue);
         drop(definitions);
         match removed {
-            Ok((removed, _)) => removed.into_iter().for_each(|queue| broker.dissolve(queue)),
+            Ok((removed, _)) => broker.dissolve(removed),
             Err(error) => tracing::error!(
                 queue = queue.name(),
                 "the end of a queue is not written: {error}"
@@ -337,18 +337,8 @@ impl Vhost {
         }
         promise = promise.max(self.write_removed(broker, definitions, &removed)?);
         definitions.by_id.remove(&queue.id);
-        if let Some(owner) = queue.owner {
-            broker.connections.disown(owner, queue);
-        }
-        if queue.dead_letters_pending() > 0 {
-            broker.forget_stuck_of(queue.id);
-        }
-        let cx = broker.context();
-        let removed = broker
-            .partition(queue)
-            .call(&cx, |state| state.remove_queue(&cx, queue.place()));
+        let removed = broker.take_out(queue);
         self.retirement.queue(queue.stats());
-        Metrics::add(&broker.metrics.queues_deleted, 1);
         Ok((removed, promise))
     }
 
@@ -378,6 +368,23 @@ pub(crate) fn definition_with(queue: &QueueHandle, arguments: Arguments) -> Defi
 }
 
 impl Broker {
+    /// Takes a queue that was deleted out of its partition, with what it has, and forgets who had
+    /// to do with it; none if it was not there any more.
+    pub(crate) fn take_out(&self, queue: &Arc<QueueHandle>) -> Option<Queue> {
+        if let Some(owner) = queue.owner {
+            self.connections.disown(owner, queue);
+        }
+        if queue.dead_letters_pending() > 0 {
+            self.forget_stuck_of(queue.id);
+        }
+        let cx = self.context();
+        let removed = self
+            .partition(queue)
+            .call(&cx, |state| state.remove_queue(&cx, queue.place()));
+        Metrics::add(&self.metrics.queues_deleted, 1);
+        removed
+    }
+
     /// A queue with the counts it has after everything that was submitted before. Whoever holds no
     /// lock then runs the afters.
     pub(crate) fn declared(&self, queue: Arc<QueueHandle>, durable_at: Promise) -> QueueDeclared {

@@ -110,10 +110,8 @@ pub enum LogError {
 }
 
 impl LogError {
-    pub(crate) fn io<'a>(
-        operation: &'static str,
-        file: &'a str,
-    ) -> impl Fn(io::Error) -> LogError + 'a {
+    /// What makes a [`LogError::Io`] of an error that came of `operation` on `file`.
+    pub fn io<'a>(operation: &'static str, file: &'a str) -> impl Fn(io::Error) -> LogError + 'a {
         move |source| LogError::Io {
             operation,
             file: file.to_owned(),

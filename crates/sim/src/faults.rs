@@ -140,11 +140,9 @@ impl World {
     pub(crate) fn restart(&mut self) -> Checked {
         self.poll()?;
         match self.broker.close() {
-            Ok(()) => {
-                let noted = self.disk.bytes_of("clean-stop").is_some();
-                let safe = noted && !self.broker.log().disk_full();
+            Ok(noted) => {
                 self.poll()?;
-                self.die(Crash::LoseAll, safe, !safe)
+                self.die(Crash::LoseAll, noted, !noted)
             }
             Err(error) => {
                 self.trace.line(format!("  no clean stop: {error}"));

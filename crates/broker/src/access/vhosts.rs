@@ -14,7 +14,7 @@ use ferry_core::routing::Topology;
 use super::{AccessChange, AccessError, AccessSet, VhostSpec};
 use crate::policies::Policies;
 use crate::vhost::Definitions;
-use crate::{Broker, DefinitionError, LimitsOf, Metrics, Promise, QueueHandle, QueueSpec, Vhost};
+use crate::{Broker, DefinitionError, LimitsOf, Promise, QueueHandle, QueueSpec, Vhost};
 
 /// The argument that says the type of a queue.
 const QUEUE_TYPE: &str = "x-queue-type";
@@ -79,26 +79,12 @@ impl Broker {
         // Once more: who was told before could still find it.
         self.access.tell();
         tracing::info!(vhost = ?name, queues = queues.len(), "vhost deleted");
-        queues.iter().for_each(|queue| self.drop_queue(queue));
+        for queue in &queues {
+            self.dissolve(self.take_out(queue));
+        }
         drop(one_at_a_time);
         self.after_act();
         Ok(promise)
-    }
-
-    /// Lets go of what a queue of a deleted virtual host has.
-    fn drop_queue(&self, queue: &Arc<QueueHandle>) {
-        if let Some(owner) = queue.owner {
-            self.connections.disown(owner, queue);
-        }
-        if queue.dead_letters_pending() > 0 {
-            self.forget_stuck_of(queue.id);
-        }
-        let cx = self.context();
-        let removed = self
-            .partition(queue)
-            .call(&cx, |state| state.remove_queue(&cx, queue.place()));
-        removed.into_iter().for_each(|queue| self.dissolve(queue));
-        Metrics::add(&self.metrics.queues_deleted, 1);
     }
 }
 

@@ -372,9 +372,7 @@ impl State {
     ) {
         self.show_changed(cx);
         let promise = self.write_facts(cx);
-        if !self.released.is_empty() {
-            release_all(&mut self.released, &mut self.release, &cx.durability.log);
-        }
+        release_all(&mut self.released, &mut self.release, &cx.durability.log);
         cx.tallies.take(&mut self.tally);
         self.waited.end(&self.times.waited);
         self.leased.end(&self.times.leased);

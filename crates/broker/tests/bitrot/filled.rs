@@ -264,7 +264,7 @@ impl Filling {
         let Filling { node, queues, .. } = self;
         node.broker.commit_log().unwrap();
         match clean {
-            true => node.broker.close().unwrap(),
+            true => node.broker.close().map(|_| ()).unwrap(),
             false => {
                 node.broker.log().attest();
                 node.broker.commit_log().unwrap();

@@ -172,7 +172,7 @@ fn many_lives_leave_what_the_last_one_had() {
             }
             match (seed + life) % 3 {
                 0 => node.broker.checkpoint().map(|_| ()).unwrap(),
-                1 => node.broker.close().unwrap(),
+                1 => node.broker.close().map(|_| ()).unwrap(),
                 _ => node.broker.commit_log().unwrap(),
             }
             let _unless_closed = node.broker.commit_log();

@@ -268,8 +268,8 @@ impl Queue {
     pub fn tick(&mut self, cx: &mut Context<'_>) -> Ticked {
         self.work.tick(cx.now);
         self.expire(cx);
-        if !self.is_stream() {
-            self.fit_length(cx);
+        if self.is_overfull() {
+            self.drop_overflow(cx);
         }
         let woken = self.wake(cx);
         self.fit_stream(cx);

@@ -279,7 +279,7 @@ impl<S: Scene> Play<S> {
     /// The node is stopped in order and comes back.
     fn restart(&mut self) -> Checked {
         match self.stage.broker.close() {
-            Ok(()) => {
+            Ok(_) => {
                 let safe = self.stage.broker.log().end();
                 self.die(Crash::LoseAll, safe)
             }

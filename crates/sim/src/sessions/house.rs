@@ -213,7 +213,7 @@ impl Sessions {
     /// The node is stopped in order and comes back.
     pub(super) fn restart(&mut self) -> Checked {
         match self.broker.close() {
-            Ok(()) => {
+            Ok(_) => {
                 let safe = self.broker.log().end();
                 self.die(Crash::LoseAll, safe)
             }

@@ -207,7 +207,7 @@ impl Wires {
         self.turns(false)?;
         self.house.close();
         match self.broker.close() {
-            Ok(()) => {
+            Ok(_) => {
                 self.turns(false)?;
                 let safe = self.broker.log().end();
                 self.die(Crash::LoseAll, safe, false)

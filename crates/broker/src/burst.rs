@@ -27,6 +27,9 @@ use crate::{
 /// Staged bytes whose space is kept for the next burst.
 const STAGED_BYTES_KEPT: usize = 2 << 20;
 
+/// Commands of a partition whose space is kept, too.
+const COMMANDS_KEPT: usize = 4096;
+
 struct DirectReply {
     outlet: Arc<dyn Outlet>,
     offset: usize,
@@ -122,7 +125,9 @@ impl Burst {
         self.staged.clear();
         self.staged.shrink_to(STAGED_BYTES_KEPT);
         for partition in self.touched.drain(..) {
-            self.parts[usize::from(partition)].clear();
+            let commands = &mut self.parts[usize::from(partition)];
+            commands.clear();
+            commands.shrink_to(COMMANDS_KEPT);
         }
         self.bodies.clear();
         (self.body_refs, self.body_bytes) = (0, 0);
@@ -195,6 +200,16 @@ impl Burst {
             lease: lease.0,
             outcome,
             recorded: false,
+        };
+        self.add(queue.partition, command);
+    }
+
+    /// Gives back all that somebody held of a queue: a word for each, however many they are.
+    pub fn give_back(&mut self, queue: &QueueHandle, leases: Vec<Lease>) {
+        let place = queue.place();
+        let command = Command::GiveBack {
+            queue: place,
+            leases,
         };
         self.add(queue.partition, command);
     }

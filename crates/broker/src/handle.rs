@@ -13,6 +13,7 @@ use crate::arguments::Flags;
 use crate::arrivals::Arrivals;
 use crate::measure::MessageTimes;
 use crate::partition::QueuePlace;
+use crate::pressure::index_bytes;
 use crate::rates::{Hold, Meter, RateOf};
 use crate::stats::{MessageStats, QueueTally};
 use crate::{ConnectionId, Policy};
@@ -316,11 +317,11 @@ impl QueueHandle {
         self.consumers.load(Ordering::Relaxed)
     }
 
-    /// Shows what is in the queue now; gives by how many messages more it holds, whether
-    /// ready, unsettled or delayed.
+    /// Shows what is in the queue now; gives how many bytes more are kept of its
+    /// messages, beside their bodies.
     #[must_use]
     pub(crate) fn show(&self, counts: &Counts, now: Millis) -> i64 {
-        let before = self.ready() + self.unsettled() + self.delayed();
+        let before = index_bytes(self.ready() + self.delayed(), self.unsettled());
         self.active_at.store(now, Ordering::Relaxed);
         self.ready.store(counts.ready, Ordering::Relaxed);
         self.ready_bytes
@@ -339,7 +340,8 @@ impl QueueHandle {
             seldom.delayed.store(counts.delayed, Ordering::Relaxed);
             seldom.stuck.store(counts.stuck, Ordering::Relaxed);
         }
-        (counts.ready + counts.unsettled + counts.delayed) as i64 - before as i64
+        let now = index_bytes(counts.ready + counts.delayed, counts.unsettled);
+        now as i64 - before as i64
     }
 
     pub(crate) fn place(&self) -> QueuePlace {

@@ -10,9 +10,17 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-/// What a queue keeps of a message beside its body, in bytes, about: of a long run of messages that
-/// are in the log it is 11.
-const INDEX_BYTES: u64 = 12;
+/// What a queue keeps of a message that waits, beside its body, in bytes, about: of a long run of
+/// messages that are in the log it is 11.
+const WAITING_BYTES: u64 = 12;
+/// What queue and connection keep of a message that somebody has not settled, beside its body, in
+/// bytes, about.
+const UNSETTLED_BYTES: u64 = 150;
+
+/// What is kept of so many messages beside their bodies, in bytes.
+pub fn index_bytes(waiting: u64, unsettled: u64) -> u64 {
+    waiting * WAITING_BYTES + unsettled * UNSETTLED_BYTES
+}
 
 /// In place of the mark while bodies are being let go.
 const SPILLING: u64 = u64::MAX;
@@ -28,14 +36,14 @@ pub enum BlockReason {
 
 /// Is told when publishers are held or free again.
 pub trait PressureWaiter: Send + Sync {
-    /// Publishers are held for this reason, or free.
+    /// Publishers are held for this reason, or free; the same as before if one of two alarms went.
     fn pressure(&self, blocked: Option<BlockReason>);
 }
 
 /// The account of memory, and the state of the alarm.
 pub struct Pressure {
     body_bytes: AtomicI64,
-    held: AtomicI64,
+    index_bytes: AtomicI64,
     high_bytes: AtomicU64,
     memory: AtomicBool,
     disk: AtomicBool,
@@ -50,7 +58,7 @@ impl Pressure {
     pub(crate) fn new(high_bytes: u64) -> Pressure {
         Pressure {
             body_bytes: AtomicI64::new(0),
-            held: AtomicI64::new(0),
+            index_bytes: AtomicI64::new(0),
             high_bytes: AtomicU64::new(high_bytes),
             memory: AtomicBool::new(false),
             disk: AtomicBool::new(false),
@@ -62,12 +70,12 @@ impl Pressure {
 
     /// Bytes that messages take in memory: bodies, and about what queues keep of each.
     pub fn used_bytes(&self) -> u64 {
-        self.body_bytes() + self.held_messages() * INDEX_BYTES
+        self.body_bytes() + self.index_bytes()
     }
 
-    /// Messages that queues hold: ready, unsettled and delayed.
-    pub fn held_messages(&self) -> u64 {
-        self.held.load(Ordering::Relaxed).max(0) as u64
+    /// Bytes that are kept of the messages that queues hold, beside their bodies, about.
+    pub fn index_bytes(&self) -> u64 {
+        self.index_bytes.load(Ordering::Relaxed).max(0) as u64
     }
 
     /// Bytes that bodies take in memory, in queues and on their way out.
@@ -80,25 +88,34 @@ impl Pressure {
         self.high_bytes.load(Ordering::Relaxed)
     }
 
-    /// Counts bytes that were taken or, below zero, given back.
+    /// Counts bytes that bodies take from now on or, below zero, no longer.
     pub fn account(&self, bytes: i64) {
         self.body_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Counts messages that queues hold from now on or, below zero, no longer.
-    pub(crate) fn account_held(&self, messages: i64) {
-        self.held.fetch_add(messages, Ordering::Relaxed);
+    /// Counts bytes that are kept beside bodies from now on or, below zero, no longer.
+    pub(crate) fn account_index(&self, bytes: i64) {
+        self.index_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// Why publishers are held, if they are.
     pub fn blocked(&self) -> Option<BlockReason> {
-        if self.disk.load(Ordering::Acquire) {
+        if self.is_full() {
             Some(BlockReason::Disk)
-        } else if self.memory.load(Ordering::Acquire) {
+        } else if self.is_short() {
             Some(BlockReason::Memory)
         } else {
             None
         }
+    }
+
+    /// Whether messages take more memory than they may.
+    pub fn is_short(&self) -> bool {
+        self.memory.load(Ordering::Acquire)
+    }
+
+    fn is_full(&self) -> bool {
+        self.disk.load(Ordering::Acquire)
     }
 
     /// Tells the operator what holds publishers, and what frees them.
@@ -108,8 +125,8 @@ impl Pressure {
             Some(BlockReason::Memory) => tracing::warn!(
                 used_bytes,
                 high_bytes,
-                "publishers are held: messages take more memory than they may; consume them, or \
-                 raise memory_high"
+                "publishers are held: messages take more memory than they may; consume and ack \
+                 them, or raise memory_high"
             ),
             Some(BlockReason::Disk) => {
                 tracing::warn!("publishers are held: the disk is nearly full; make room on it");
@@ -159,24 +176,25 @@ impl Pressure {
         }
     }
 
-    /// Sets the alarm by the account and the disk, and tells everybody if that changed anything.
+    /// Sets the alarms by the account and the disk, and tells everybody if that changed anything.
+    /// Whether publishers are held for another reason than before, or no longer.
     pub(crate) fn review(&self, backlog_bytes: u64, disk_full: bool) -> bool {
         let _telling = self.telling.lock();
-        let before = self.blocked();
+        let (before, alarms_before) = (self.blocked(), (self.is_short(), self.is_full()));
         if self.needs_review(backlog_bytes) {
             self.memory.fetch_xor(true, Ordering::AcqRel);
         }
         self.disk.store(disk_full, Ordering::Release);
-        let now = self.blocked();
-        if now == before {
+        if (self.is_short(), self.is_full()) == alarms_before {
             return false;
         }
+        let now = self.blocked();
         let waiters = self.waiters.lock().clone();
         waiters
             .iter()
             .filter_map(Weak::upgrade)
             .for_each(|waiter| waiter.pressure(now));
-        true
+        now != before
     }
 }
 
@@ -197,14 +215,14 @@ mod tests {
             pressure.review(0, false);
             assert_eq!(pressure.blocked(), blocked, "after {change}");
         }
-        pressure.account_held(9);
+        pressure.account_index(108);
         pressure.review(0, false);
         assert_eq!(
             pressure.blocked(),
             Some(BlockReason::Memory),
             "by what is kept of them"
         );
-        pressure.account_held(-9);
+        pressure.account_index(-108);
         assert!(pressure.review(0, true));
         assert_eq!(pressure.blocked(), Some(BlockReason::Disk));
         assert!(pressure.review(0, false));

@@ -176,7 +176,9 @@ impl State {
                 }
                 Prepared::Stored
             }
-            Command::Resume { .. } | Command::Departed { .. } => Prepared::Transient,
+            Command::Resume { .. } | Command::Departed { .. } | Command::GiveBack { .. } => {
+                Prepared::Transient
+            }
         }
     }
 }
@@ -201,7 +203,10 @@ fn record(core: &Queue, command: &mut Command, now: Millis, facts: &mut Facts) {
             core.prepare_tag(tag.lease, tag.number, facts);
             &mut tag.recorded
         }
-        Command::Enqueue { .. } | Command::Resume { .. } | Command::Departed { .. } => return,
+        Command::Enqueue { .. }
+        | Command::GiveBack { .. }
+        | Command::Resume { .. }
+        | Command::Departed { .. } => return,
     };
     *recorded = true;
 }

@@ -199,7 +199,7 @@ fn a_long_queue_goes_piece_by_piece_whoever_ends_it() {
                 .unwrap(),
         };
         assert_eq!(dropped, MESSAGES);
-        assert_eq!(node.broker.memory().held_messages(), 0);
+        assert_eq!(node.broker.memory().index_bytes(), 0);
         // Of a deleted queue the rest follows with the next ticks.
         let pieces = std::iter::from_fn(|| {
             let due = node.broker.next_deadline() == 0;

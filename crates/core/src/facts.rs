@@ -156,6 +156,14 @@ pub struct Facts {
     pub gone: Vec<Mark>,
 }
 
+/// Facts of each kind whose space is kept for the next step.
+const FACTS_KEPT: usize = 4096;
+
+fn empty<T>(facts: &mut Vec<T>) {
+    facts.clear();
+    facts.shrink_to(FACTS_KEPT);
+}
+
 /// The bytes are not a record of facts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum FactError {
@@ -204,13 +212,13 @@ impl Facts {
             && self.gone.is_empty()
     }
 
-    /// Forgets everything, keeping the space.
+    /// Forgets everything, keeping the space of a usual step.
     pub fn clear(&mut self) {
-        self.entered.clear();
-        self.moved.clear();
-        self.delivered.clear();
-        self.changes.clear();
-        self.gone.clear();
+        empty(&mut self.entered);
+        empty(&mut self.moved);
+        empty(&mut self.delivered);
+        empty(&mut self.changes);
+        empty(&mut self.gone);
     }
 
     /// Appends the record to `out`.

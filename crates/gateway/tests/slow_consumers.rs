@@ -77,3 +77,39 @@ fn publishers_go_on_when_the_client_that_took_the_memory_is_gone() {
     publisher.wait_confirmed(1, 1);
     publisher.close();
 }
+
+#[test]
+fn who_acks_nothing_does_not_get_everything_while_memory_is_short() {
+    const MANY: u64 = 90_000;
+    // The most that a prefetch count can ask for.
+    const LIMIT: u64 = 65_535;
+    // What each takes, unacked, is enough for that.
+    let node = Node::with(GatewayConfig::default(), 8 << 20);
+    let mut publisher = node.channel();
+    publisher.declare(1, "many", false);
+    publisher.confirm_select(1);
+    for count in 1..=MANY {
+        publisher.publish(1, "", "many", b"");
+        if count.is_multiple_of(1000) {
+            publisher.wait_confirmed(1, count);
+        }
+    }
+    let mut greedy = node.channel();
+    greedy.send_consume(1, "many", "c", false);
+    greedy.expect(1, "basic.consume_ok");
+    let mut got = 0;
+    while !greedy.is_quiet(Duration::from_millis(200)) {
+        greedy.next_message(1);
+        got += 1;
+    }
+    assert!(node.broker.memory().is_short());
+    assert!((LIMIT..MANY).contains(&got), "{got} came");
+    greedy.ack(1, got - LIMIT / 2, true);
+    while got < MANY {
+        greedy.next_message(1);
+        got += 1;
+    }
+    greedy.ack(1, 0, true);
+    greedy.close();
+    publisher.close();
+}

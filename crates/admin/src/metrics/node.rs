@@ -254,7 +254,8 @@ fn traffic(shared: &Shared, text: &mut Text) {
 fn process(shared: &Shared, text: &mut Text) {
     let memory = gauge(
         "ferrymq_message_memory_bytes",
-        "Memory of messages, held to the watermark: bodies, and 12 bytes for each in a queue",
+        "Memory of messages, held to the watermark: bodies, and 12 bytes for each in a queue, \
+         150 if unacked",
     );
     text.one(memory, shared.broker.memory().used_bytes() as f64);
     if let Some(seconds) = process::cpu_seconds() {

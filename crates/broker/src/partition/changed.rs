@@ -17,7 +17,7 @@ impl State {
                 continue;
             };
             slot.has_changed = false;
-            self.held += slot.handle.show(&slot.queue.counts(), cx.now);
+            self.index_bytes += slot.handle.show(&slot.queue.counts(), cx.now);
             let awaited = slot.handle.awaited.load(Ordering::Relaxed);
             if awaited != 0 && slot.queue.has_room((awaited - 1) as u32) {
                 slot.handle.awaited.store(0, Ordering::Relaxed);

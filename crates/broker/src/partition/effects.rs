@@ -159,7 +159,7 @@ impl State {
         let account = (&mut self.facts, &mut self.released, &mut self.memory);
         let slot = &mut self.queues[key];
         slot.queue.handed_over(unread, account);
-        self.held += slot.handle.show(&slot.queue.counts(), cx.now);
+        self.index_bytes += slot.handle.show(&slot.queue.counts(), cx.now);
     }
 
     /// The tag of a consumer that is here.

@@ -41,7 +41,7 @@ use parking_lot::Mutex;
 use crate::dead_letter::Departure;
 use crate::gather::Answer;
 use crate::measure::MessageTimes;
-use crate::{ConfirmTag, QueueHandle, Retained, Ticket};
+use crate::{ConfirmTag, Lease, QueueHandle, Retained, Ticket};
 pub(crate) use effects::with_body;
 pub(crate) use inbox::Inbox;
 pub(crate) use notes::{SetNote, SetTag};
@@ -68,6 +68,11 @@ pub(crate) enum Command {
         outcome: Outcome,
         /// A transaction has written it.
         recorded: bool,
+    },
+    /// Whoever holds these goes: they come back.
+    GiveBack {
+        queue: QueuePlace,
+        leases: Vec<Lease>,
     },
     /// The queue remembers a number, or forgets it.
     Note { queue: QueuePlace, note: SetNote },

@@ -12,7 +12,9 @@ use std::sync::atomic::Ordering;
 use ferry_core::Millis;
 use ferry_core::facts::{Change, Facts, Mark};
 use ferry_core::message::NOT_LOGGED;
-use ferry_core::queue::{ConsumerId, Context, Counts, Effect, Enqueued, Gate, Queue, SyncPolicy};
+use ferry_core::queue::{
+    ConsumerId, Context, Counts, Effect, Enqueued, Gate, Outcome, Queue, SyncPolicy,
+};
 use ferry_core::routing::QueueId;
 use ferry_log::{Batch as LogBatch, Log, Need, Position, Reader, ReleaseBatch};
 use hashbrown::HashMap;
@@ -26,6 +28,11 @@ use crate::durability::Durability;
 use crate::measure::{MessageTimes, Run, Tallies, Tally};
 use crate::passport::Passports;
 use crate::{ConfirmTag, Formats, Metrics, Outlet, Pressure, Promise, QueueHandle, Ticket};
+
+/// Bytes of a step's record whose space is kept for the next.
+const RECORD_BYTES_KEPT: usize = 256 << 10;
+/// Releases of a step whose space is kept for the next.
+const RELEASED_KEPT: usize = 4096;
 
 /// What a step needs of the broker.
 pub(crate) struct StateContext<'a> {
@@ -81,8 +88,8 @@ pub(crate) struct State {
     pub(super) facts: Facts,
     pub(super) released: Vec<Mark>,
     pub(super) memory: i64,
-    /// By how many more messages queues hold, not accounted yet.
-    pub(super) held: i64,
+    /// Bytes that are kept beside bodies from now on, not accounted yet.
+    pub(super) index_bytes: i64,
     pub(super) tally: Tally,
     pub(super) waited: Run,
     pub(super) leased: Run,
@@ -112,7 +119,7 @@ impl State {
             facts: Facts::default(),
             released: Vec::new(),
             memory: 0,
-            held: 0,
+            index_bytes: 0,
             tally: Tally::default(),
             waited: Run::default(),
             leased: Run::default(),
@@ -129,7 +136,7 @@ impl State {
 
     /// Takes a queue in and tells its handle where it is.
     pub fn add_queue(&mut self, queue: Queue, handle: &Arc<QueueHandle>, now: Millis) {
-        self.held += handle.show(&queue.counts(), now);
+        self.index_bytes += handle.show(&queue.counts(), now);
         let slot = QueueSlot {
             queue,
             handle: Arc::clone(handle),
@@ -159,7 +166,7 @@ impl State {
             id: place.id,
             ..Counts::default()
         };
-        self.held += slot.handle.show(&none, cx.now);
+        self.index_bytes += slot.handle.show(&none, cx.now);
         slot.handle.arrivals.tell();
         Some(slot.queue)
     }
@@ -325,6 +332,11 @@ impl State {
             } => {
                 self.settle_as(cx, queue, lease, outcome, recorded);
             }
+            Command::GiveBack { queue, leases } => {
+                for lease in leases {
+                    self.settle_as(cx, queue, lease.0, Outcome::Requeue, false);
+                }
+            }
             Command::Note { queue, note } => self.set_note(cx, queue, note),
             Command::Tag { queue, tag } => self.set_tag(cx, queue, tag),
             Command::Departed { queue, lease } => {
@@ -380,9 +392,9 @@ impl State {
             cx.pressure.account(self.memory);
             self.memory = 0;
         }
-        if self.held != 0 {
-            cx.pressure.account_held(self.held);
-            self.held = 0;
+        if self.index_bytes != 0 {
+            cx.pressure.account_index(self.index_bytes);
+            self.index_bytes = 0;
         }
         if let Some(ticket) = ticket {
             ticket.part_done(promise, rejected);
@@ -401,12 +413,14 @@ impl State {
                 .is_none()
                 .then_some(Promise::Now);
         }
-        self.record.clear();
         self.facts.encode(&mut self.record);
         self.facts.clear();
-        self.batch.clear();
         self.batch.push(KIND_FACTS, self.number, &[&self.record]);
-        let appended = cx.durability.append(&self.batch, need).ok()?;
+        self.record.clear();
+        self.record.shrink_to(RECORD_BYTES_KEPT);
+        let appended = cx.durability.append(&self.batch, need);
+        self.batch.clear();
+        let appended = appended.ok()?;
         Some(Durability::promise(&appended, need))
     }
 
@@ -463,6 +477,7 @@ pub(crate) fn release_all(released: &mut Vec<Mark>, batch: &mut ReleaseBatch, lo
     for mark in released.drain(..) {
         batch.add(Position(mark.position), live_bytes(mark.size), 1);
     }
+    released.shrink_to(RELEASED_KEPT);
     log.release(batch);
 }
 

@@ -58,7 +58,7 @@ pub struct Entry {
     /// How often it came back: given back, or its consumer was lost.
     pub returns: u32,
     /// Who gave it back last, as the low half of a consumer's id; 0 for nobody. Another willing
-    /// consumer is preferred; not kept over a restart.
+    /// consumer is preferred; not kept over a restart, nor when very much came back at once.
     pub returned_by: u32,
     /// What it must stay in order with, in a queue with shards: a digest of its key; 0 for none.
     pub key: u32,

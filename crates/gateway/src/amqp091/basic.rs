@@ -12,9 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use amqp091::method::basic;
 use amqp091::{Method, ShortStr};
-use ferry_broker::{
-    Choice, ConsumeError, ConsumerSpec, Lease, Outcome, Promise, QueueHandle, Right,
-};
+use ferry_broker::{Choice, ConsumeError, ConsumerSpec, Outcome, Promise, QueueHandle, Right};
 use ferry_core::arguments::{Arguments, Value};
 use ferry_core::filter::Filter;
 
@@ -24,7 +22,6 @@ use super::deliver::ConsumerOutlet;
 use super::errors::{
     Refusal, access_refused, not_allowed, not_found, not_implemented, precondition_failed,
 };
-use super::lane::Unsettled;
 use super::reply_to::REPLY_TO;
 use super::streams;
 use super::tally::ConsumerNote;
@@ -351,19 +348,7 @@ impl Channel {
         if !requeue {
             return Err(not_implemented("requeue=false"));
         }
-        let mut unacked: Vec<Unsettled<Lease>> = Vec::new();
-        common.link.with(|state| {
-            if let Some(lane) = state.wire.lanes.get(self.lane) {
-                lane.unacked
-                    .take_upto(0, |_, unsettled| unacked.push(unsettled));
-                for unsettled in unacked {
-                    let queue = lane.settled(unsettled.slot);
-                    turn.staging()
-                        .settle(&queue, unsettled.lease, Outcome::Requeue);
-                }
-            }
-        });
-        turn.submit(common);
+        self.give_back_unacked(common, turn);
         if answer {
             self.reply(
                 common,

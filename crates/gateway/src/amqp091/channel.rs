@@ -278,18 +278,16 @@ impl Channel {
         });
     }
 
-    fn give_back_unacked(&self, common: &Common, turn: &mut Turn<'_>) {
+    /// All that is unacked comes back to its queues.
+    pub(super) fn give_back_unacked(&self, common: &Common, turn: &mut Turn<'_>) {
         common.link.with(|state| {
-            let Some(lane) = state.wire.lanes.get(self.lane) else {
-                return;
-            };
-            let mut unacked = Vec::with_capacity(lane.unacked.len());
-            lane.unacked
-                .take_upto(0, |_, unsettled| unacked.push(unsettled));
-            for unsettled in unacked {
-                let queue = lane.settled(unsettled.slot);
-                turn.staging()
-                    .settle(&queue, unsettled.lease, Outcome::Requeue);
+            let lane = state.wire.lanes.get(self.lane);
+            for (queue, leases) in lane
+                .map(|lane| lane.take_unacked(Arc::ptr_eq))
+                .into_iter()
+                .flatten()
+            {
+                turn.staging().give_back(&queue, leases);
             }
         });
         turn.submit(common);
@@ -306,6 +304,17 @@ impl Common {
                 .get(lane)
                 .is_some_and(|lane| lane.take_credit_starved())
         });
+        if starved {
+            self.link.notify(event::RESUME);
+        }
+    }
+
+    /// Limits what channels hold while memory is short, and lets them go on afterwards.
+    pub(crate) fn limit_unacked(&self) {
+        let short = self.broker.memory().is_short();
+        let starved = self
+            .link
+            .with(|state| state.wire.lanes.set_memory_short(short));
         if starved {
             self.link.notify(event::RESUME);
         }

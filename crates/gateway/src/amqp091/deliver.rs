@@ -123,8 +123,8 @@ impl ConsumerOutlet {
         !self.address.gate.is_held()
     }
 
-    fn passes_global_limit(&self) -> bool {
-        if self.no_ack || self.address.gate.global_limit() == 0 {
+    fn passes_limit(&self) -> bool {
+        if self.no_ack || self.address.gate.limit() == 0 {
             return true;
         }
         self.address.link.with(|state| {
@@ -144,8 +144,7 @@ impl ConsumerOutlet {
 impl Outlet for ConsumerOutlet {
     fn admit(&self, bytes: usize) -> bool {
         let Address { link, limits, .. } = &self.address;
-        self.passes_gate()
-            && link.admit(bytes, limits, &self.starved, || self.passes_global_limit())
+        self.passes_gate() && link.admit(bytes, limits, &self.starved, || self.passes_limit())
     }
 
     fn deliver(&self, delivery: Delivery<'_>) {

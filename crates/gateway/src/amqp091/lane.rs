@@ -9,6 +9,8 @@
 //! - A slot stays as long as its consumer, or an unacked delivery of it, is there; so an unacked
 //!   delivery always knows its queue.
 //! - Delivery tags rise by one from 1, over all consumers and gets of the channel.
+//! - While memory is short a channel without a limit of its own has one, so that a consumer that
+//!   acks nothing can not take what is left.
 //!
 //! Not here: the channel's state, encoding.
 
@@ -17,6 +19,10 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::tally::{ChannelTally, ConsumerNote, LaneStats};
 use super::unacked::Unacked;
+
+/// The channel-wide limit of a channel that asked for none, while memory is short: the most that it
+/// could have asked for.
+const LIMIT_WHILE_SHORT: u32 = u16::MAX as u32;
 
 /// Names a lane for good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,8 +55,8 @@ pub(crate) struct LaneGate {
     held_replies: AtomicU32,
     /// The channel is about to end: nothing is delivered any more.
     shut: AtomicBool,
-    /// The channel-wide prefetch limit; 0 for none.
-    global_limit: AtomicU32,
+    /// Most unacked deliveries of the channel; 0 for no limit.
+    limit: AtomicU32,
 }
 
 impl LaneGate {
@@ -69,9 +75,9 @@ impl LaneGate {
         self.shut.store(true, Ordering::SeqCst);
     }
 
-    /// The channel-wide prefetch limit; 0 for none.
-    pub(crate) fn global_limit(&self) -> u32 {
-        self.global_limit.load(Ordering::SeqCst)
+    /// Most unacked deliveries of the channel as things are; 0 for no limit.
+    pub(crate) fn limit(&self) -> u32 {
+        self.limit.load(Ordering::SeqCst)
     }
 }
 
@@ -100,6 +106,9 @@ pub(crate) struct Lane<Q, L> {
     pub(crate) tally: Arc<ChannelTally>,
     next_tag: u64,
     slots: Vec<Option<Slot<Q>>>,
+    /// The limit that the client asked for; 0 for none.
+    global_limit: u32,
+    memory_short: bool,
     /// Deliveries that were let pass by the channel-wide limit and have not come yet.
     reserved: u32,
     /// A consumer was refused by the channel-wide limit.
@@ -107,8 +116,8 @@ pub(crate) struct Lane<Q, L> {
 }
 
 impl<Q: Clone, L> Lane<Q, L> {
-    fn new(number: u16) -> Lane<Q, L> {
-        Lane {
+    fn new(number: u16, memory_short: bool) -> Lane<Q, L> {
+        let lane = Lane {
             gate: Arc::default(),
             unacked: Unacked::default(),
             number,
@@ -116,9 +125,13 @@ impl<Q: Clone, L> Lane<Q, L> {
             tally: Arc::default(),
             next_tag: 1,
             slots: Vec::new(),
+            global_limit: 0,
+            memory_short,
             reserved: 0,
             credit_starved: false,
-        }
+        };
+        lane.enforce_limit();
+        lane
     }
 
     /// A place for a consumer's queue.
@@ -228,15 +241,45 @@ impl<Q: Clone, L> Lane<Q, L> {
         queue
     }
 
-    /// Whether one more delivery fits the channel-wide limit; if so, it is counted.
+    /// Takes out all that is unacked, by queue, the oldest first.
+    pub(crate) fn take_unacked(&mut self, same: impl Fn(&Q, &Q) -> bool) -> Vec<(Q, Vec<L>)> {
+        let mut held: Vec<(Q, Vec<L>)> = Vec::new();
+        let mut group_of = |slot: &Option<Slot<Q>>| {
+            let queue = &slot.as_ref()?.queue;
+            let known = held.iter().position(|(other, _)| same(other, queue));
+            Some(known.unwrap_or_else(|| {
+                held.push((queue.clone(), Vec::new()));
+                held.len() - 1
+            }))
+        };
+        let groups: Vec<Option<usize>> = self.slots.iter().map(&mut group_of).collect();
+        self.unacked.take_upto(0, |_, Unsettled { lease, slot }| {
+            let group = groups[slot as usize].expect("a slot outlives its deliveries");
+            held[group].1.push(lease);
+        });
+        for slot in 0..self.slots.len() {
+            if let Some(found) = &mut self.slots[slot] {
+                found.unacked = 0;
+            }
+            self.drop_unused(slot as u32);
+        }
+        held.retain(|(_, leases)| !leases.is_empty());
+        held
+    }
+
+    /// Whether one more delivery fits the limit; if so, it is counted.
     pub(crate) fn reserve_credit(&mut self) -> bool {
-        let limit = self.gate.global_limit() as usize;
-        let fits = limit == 0 || self.unacked.len() + (self.reserved as usize) < limit;
-        if fits && limit > 0 {
+        let fits = self.has_credit();
+        if fits && self.gate.limit() > 0 {
             self.reserved += 1;
         }
         self.credit_starved |= !fits;
         fits
+    }
+
+    fn has_credit(&self) -> bool {
+        let limit = self.gate.limit() as usize;
+        limit == 0 || self.unacked.len() + (self.reserved as usize) < limit
     }
 
     /// The delivery that was let pass has come.
@@ -244,16 +287,28 @@ impl<Q: Clone, L> Lane<Q, L> {
         self.reserved = self.reserved.saturating_sub(1);
     }
 
-    /// Sets the channel-wide limit; 0 lifts it.
-    pub(crate) fn set_global_limit(&mut self, limit: u32) {
-        self.gate.global_limit.store(limit, Ordering::SeqCst);
+    /// The channel-wide limit that the client asked for; 0 for none.
+    pub(crate) fn global_limit(&self) -> u32 {
+        self.global_limit
     }
 
-    /// Whether a consumer was refused by the channel-wide limit and there is room now.
+    /// The client sets the channel-wide limit; 0 lifts it.
+    pub(crate) fn set_global_limit(&mut self, limit: u32) {
+        self.global_limit = limit;
+        self.enforce_limit();
+    }
+
+    fn enforce_limit(&self) {
+        let limit = match (self.global_limit, self.memory_short) {
+            (0, true) => LIMIT_WHILE_SHORT,
+            (asked, _) => asked,
+        };
+        self.gate.limit.store(limit, Ordering::SeqCst);
+    }
+
+    /// Whether a consumer was refused by the limit and there is room now.
     pub(crate) fn take_credit_starved(&mut self) -> bool {
-        let limit = self.gate.global_limit() as usize;
-        let room = limit == 0 || self.unacked.len() + (self.reserved as usize) < limit;
-        room && std::mem::take(&mut self.credit_starved)
+        self.has_credit() && std::mem::take(&mut self.credit_starved)
     }
 
     /// A reply waits for the disk.
@@ -274,18 +329,22 @@ type Place<Q, L> = Option<Box<Lane<Q, L>>>;
 pub(crate) struct Lanes<Q, L> {
     /// Each with the generation of the last lane that was in it.
     places: Vec<(u32, Place<Q, L>)>,
+    memory_short: bool,
 }
 
 impl<Q, L> Default for Lanes<Q, L> {
     fn default() -> Self {
-        Lanes { places: Vec::new() }
+        Lanes {
+            places: Vec::new(),
+            memory_short: false,
+        }
     }
 }
 
 impl<Q: Clone, L> Lanes<Q, L> {
     /// Opens a lane for a channel.
     pub(crate) fn open(&mut self, number: u16) -> LaneId {
-        let lane = Some(Box::new(Lane::new(number)));
+        let lane = Some(Box::new(Lane::new(number, self.memory_short)));
         let index = match self.places.iter().position(|(_, lane)| lane.is_none()) {
             Some(free) => {
                 self.places[free].0 += 1;
@@ -307,6 +366,22 @@ impl<Q: Clone, L> Lanes<Q, L> {
     pub(crate) fn get(&mut self, id: LaneId) -> Option<&mut Lane<Q, L>> {
         let (generation, lane) = self.places.get_mut(id.index as usize)?;
         lane.as_deref_mut().filter(|_| *generation == id.generation)
+    }
+
+    /// Memory is short from now on, or no longer; whether somebody who was refused has room now.
+    pub(crate) fn set_memory_short(&mut self, short: bool) -> bool {
+        self.memory_short = short;
+        let mut starved = false;
+        for lane in self
+            .places
+            .iter_mut()
+            .filter_map(|(_, lane)| lane.as_deref_mut())
+        {
+            lane.memory_short = short;
+            lane.enforce_limit();
+            starved |= lane.take_credit_starved();
+        }
+        starved
     }
 
     /// Every lane.
@@ -345,7 +420,7 @@ mod tests {
 
     #[test]
     fn unacked_deliveries_outlive_their_consumer() {
-        let mut lane = TestLane::new(1);
+        let mut lane = TestLane::new(1, false);
         let slot = lane.open_slot("q");
         assert_eq!(lane.next_delivery(slot, Some(77)), 1);
         assert_eq!(lane.next_delivery(slot, None), 2);
@@ -360,8 +435,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_unacked_goes_back_by_queue_in_order() {
+        let mut lane = TestLane::new(1, false);
+        let slots = ["q", "p", "q", "idle"].map(|queue| lane.open_slot(queue));
+        for lease in 0..6 {
+            lane.next_delivery(slots[lease as usize % 3], Some(lease));
+        }
+        lane.close_slot(slots[1]);
+        let back = lane.take_unacked(|a, b| a == b);
+        assert_eq!(back, [("q", vec![0, 2, 3, 5]), ("p", vec![1, 4])]);
+        assert_eq!((lane.unacked.len(), lane.open_slot("r")), (0, slots[1]));
+    }
+
+    #[test]
     fn gets_from_one_queue_share_a_slot_while_unacked() {
-        let mut lane = TestLane::new(1);
+        let mut lane = TestLane::new(1, false);
         let slot = lane.slot_for_get(&"q", |queue| *queue == "q");
         lane.next_delivery(slot, Some(1));
         assert_eq!(lane.slot_for_get(&"q", |queue| *queue == "q"), slot);
@@ -370,7 +458,7 @@ mod tests {
 
     #[test]
     fn the_channel_wide_limit_counts_what_is_on_its_way() {
-        let mut lane = TestLane::new(1);
+        let mut lane = TestLane::new(1, false);
         let slot = lane.open_slot("q");
         lane.set_global_limit(2);
         assert!(lane.reserve_credit());
@@ -383,5 +471,29 @@ mod tests {
         lane.settled(unsettled.slot);
         assert!(lane.take_credit_starved());
         assert!(!lane.take_credit_starved(), "told once");
+    }
+
+    #[test]
+    fn who_asked_for_no_limit_has_one_while_memory_is_short() {
+        let mut lanes: Lanes<&str, u32> = Lanes::default();
+        let before = lanes.open(1);
+        assert!(!lanes.set_memory_short(true));
+        let after = lanes.open(2);
+        let modest = lanes.open(3);
+        lanes.get(modest).unwrap().set_global_limit(7);
+        for (id, limit) in [
+            (before, LIMIT_WHILE_SHORT),
+            (after, LIMIT_WHILE_SHORT),
+            (modest, 7),
+        ] {
+            let lane = lanes.get(id).unwrap();
+            let passed = std::iter::repeat_with(|| lane.reserve_credit()).take_while(|fits| *fits);
+            assert_eq!(passed.count(), limit as usize);
+        }
+        assert!(lanes.set_memory_short(false), "two have room again");
+        assert!(lanes.get(before).unwrap().reserve_credit());
+        assert!(lanes.get(after).unwrap().reserve_credit());
+        assert!(!lanes.get(modest).unwrap().reserve_credit());
+        assert!(!lanes.set_memory_short(false), "told once");
     }
 }

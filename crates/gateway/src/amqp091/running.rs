@@ -57,6 +57,7 @@ impl Running {
     /// A connection that was just opened.
     pub(crate) fn new(common: Common, client: Client, channel_max: u16) -> Running {
         let blocked = common.broker.memory().blocked();
+        common.limit_unacked();
         let channel_max = if channel_max == 0 {
             usize::from(u16::MAX)
         } else {
@@ -344,6 +345,7 @@ impl Running {
     /// Publishers are held or free again.
     pub(crate) fn on_pressure(&mut self, turn: &mut Turn<'_>) -> Result<(), End> {
         self.blocked = self.common.broker.memory().blocked();
+        self.common.limit_unacked();
         if self.blocked.is_some() {
             self.tell_blocked();
             return Ok(());

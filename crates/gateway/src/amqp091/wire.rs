@@ -210,7 +210,7 @@ fn channel(lane: &Lane<Arc<QueueHandle>, Lease>) -> ChannelInfo {
     ChannelInfo {
         number: lane.number,
         prefetch: stats.prefetch,
-        global_prefetch: lane.gate.global_limit(),
+        global_prefetch: lane.global_limit(),
         consumers: lane.consumers().count() as u32,
         unacknowledged: lane.unacked.len() as u64,
         unconfirmed: lane

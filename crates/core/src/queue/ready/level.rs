@@ -1,5 +1,5 @@
 //! One priority of the ready messages: a head and a tail of unpacked entries, packed pages
-//! between them, and what came back.
+//! between them, and what came back. Of that long runs are packed (`returned`).
 //!
 //! Invariants
 //! - In head, pages and tail together `seq` ascends; `returned` has what stands between them.
@@ -16,6 +16,8 @@ use super::super::entry::Entry;
 use super::super::page::{Packed, Page, earliest};
 use crate::Millis;
 use crate::limits::{HOT_ENTRIES_MAX, PAGE_ENTRIES};
+
+mod returned;
 
 /// Space that an empty level keeps, in entries.
 pub const KEPT_ENTRIES: usize = 64;
@@ -103,6 +105,8 @@ impl End {
 #[derive(Debug)]
 pub struct Level {
     returned: BTreeMap<u64, Entry>,
+    /// How many of them make packing worth a try.
+    pack_at: usize,
     head: End,
     pages: VecDeque<Page>,
     tail: End,
@@ -119,6 +123,7 @@ impl Level {
     pub const fn new() -> Level {
         Level {
             returned: BTreeMap::new(),
+            pack_at: returned::PACK_AT,
             head: End::new(),
             pages: VecDeque::new(),
             tail: End::new(),
@@ -161,14 +166,6 @@ impl Level {
         }
     }
 
-    /// False if its place was taken.
-    pub fn put_back(&mut self, entry: Entry) -> bool {
-        if entry.expires_at != 0 {
-            self.due.insert((entry.expires_at, entry.seq));
-        }
-        self.returned.insert(entry.seq, entry).is_none()
-    }
-
     /// Adds a page behind all that is there. What stands behind the page's first entry becomes
     /// returned, with all before it; false if a place is taken twice.
     pub fn push_page(&mut self, page: Packed) -> bool {
@@ -180,7 +177,7 @@ impl Level {
             let mut before = std::mem::take(&mut self.head).entries;
             before.extend(pages.into_iter().flat_map(Page::into_entries));
             before.append(&mut std::mem::take(&mut self.tail).entries);
-            if !before.into_iter().all(|entry| self.put_back(entry)) {
+            if !before.into_iter().all(|entry| self.keep_returned(entry)) {
                 return false;
             }
         } else if !self.tail.entries.is_empty() {

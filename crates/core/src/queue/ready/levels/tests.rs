@@ -57,6 +57,29 @@ fn what_comes_back_leaves_at_its_old_place() {
 }
 
 #[test]
+fn much_that_comes_back_is_packed() {
+    const MANY: u64 = 100_000;
+    for backwards in [false, true] {
+        let mut ready = Levels::default();
+        (0..2 * MANY).for_each(|seq| ready.push_back(expiring(seq, 0, seq + 1)));
+        let mut out: Vec<Entry> = (0..MANY).filter_map(|_| ready.pop_front()).collect();
+        // One that stays out parts two runs only while it is there.
+        let one = out.remove(777);
+        if backwards {
+            out.reverse();
+        }
+        out.into_iter().for_each(|entry| ready.put_back(entry));
+        ready.put_back(one);
+        let unpacked = ready.returned().count();
+        assert!(unpacked < 5_000, "{unpacked} are not packed");
+        let mut expired = Vec::new();
+        ready.take_expired(10, 100, &mut expired);
+        assert_eq!(seqs(&expired), (0..10).collect::<Vec<_>>());
+        assert_eq!(order(&mut ready), (10..2 * MANY).collect::<Vec<_>>());
+    }
+}
+
+#[test]
 fn higher_levels_leave_first_and_each_in_order() {
     let mut ready = Levels::default();
     for (seq, priority) in [(0, 0), (1, 2), (2, 1), (3, 2), (4, 0)] {

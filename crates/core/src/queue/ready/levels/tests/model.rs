@@ -101,6 +101,26 @@ impl World {
         }
     }
 
+    /// Somebody takes much and gives most of it back.
+    fn hoard(&mut self, rng: &mut Rng) {
+        let before = self.out.len();
+        self.pop(rng.below(8_000).min(self.model.len() as u64));
+        let kept = 2 + rng.below(500);
+        let mut held = self.out.split_off(before);
+        if rng.below(3) == 0 {
+            held.reverse();
+        }
+        for mut entry in held {
+            if entry.seq.is_multiple_of(kept) {
+                self.out.push(entry);
+                continue;
+            }
+            entry.returns += 1;
+            self.model.insert(place(&entry), entry.clone());
+            self.ready.put_back(entry);
+        }
+    }
+
     fn take(&mut self, rng: &mut Rng) {
         let priority = PRIORITIES[rng.below(4) as usize];
         let from = (Reverse(priority), rng.below(self.next_seq + 1));
@@ -215,6 +235,7 @@ fn ready_messages_behave_like_a_sorted_map() {
                 60..75 => world.put_back(&mut rng),
                 75..88 => world.take(&mut rng),
                 88..98 => world.expire(&mut rng),
+                98 if rng.below(4) == 0 => world.hoard(&mut rng),
                 98 => world.check(&mut rng),
                 _ if rng.below(10) == 0 => world.retain(&mut rng),
                 _ => world.out.clear(),

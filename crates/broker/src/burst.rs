@@ -28,7 +28,7 @@ use crate::{
 const STAGED_BYTES_KEPT: usize = 2 << 20;
 
 /// Commands of a partition whose space is kept, too.
-const COMMANDS_KEPT: usize = 4096;
+const COMMANDS_KEPT: usize = 1 << 14;
 
 struct DirectReply {
     outlet: Arc<dyn Outlet>,

@@ -321,7 +321,7 @@ impl QueueHandle {
     /// messages, beside their bodies.
     #[must_use]
     pub(crate) fn show(&self, counts: &Counts, now: Millis) -> i64 {
-        let before = index_bytes(self.ready() + self.delayed(), self.unsettled());
+        let before = self.index_bytes();
         self.active_at.store(now, Ordering::Relaxed);
         self.ready.store(counts.ready, Ordering::Relaxed);
         self.ready_bytes
@@ -340,8 +340,13 @@ impl QueueHandle {
             seldom.delayed.store(counts.delayed, Ordering::Relaxed);
             seldom.stuck.store(counts.stuck, Ordering::Relaxed);
         }
-        let now = index_bytes(counts.ready + counts.delayed, counts.unsettled);
-        now as i64 - before as i64
+        self.index_bytes() as i64 - before as i64
+    }
+
+    /// Bytes that are kept of its messages, beside their bodies, about.
+    pub fn index_bytes(&self) -> u64 {
+        let waiting = self.ready() + self.delayed() + self.dead_letters_pending();
+        index_bytes(waiting, self.unsettled())
     }
 
     pub(crate) fn place(&self) -> QueuePlace {

@@ -117,7 +117,7 @@ pub use overview::{LogState, PartitionUse};
 pub use parameters::{CLUSTER_ID, CLUSTER_NAME, ParameterError, ParameterSet};
 pub use passport::{Event, Hop, HopSink, PASSPORT_BYTES_DEFAULT, TraceContext};
 pub use policies::{ApplyTo, Policy, PolicyError, PolicySet, is_about_copies};
-pub use pressure::{BlockReason, Pressure, PressureWaiter, index_bytes};
+pub use pressure::{BlockReason, Pressure, PressureWaiter};
 pub use promise::Promise;
 pub use properties::{Properties, PropertyError};
 pub use publisher::{PublishError, Published, Publisher};

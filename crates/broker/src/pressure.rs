@@ -18,7 +18,7 @@ const WAITING_BYTES: u64 = 12;
 const UNSETTLED_BYTES: u64 = 150;
 
 /// What is kept of so many messages beside their bodies, in bytes.
-pub fn index_bytes(waiting: u64, unsettled: u64) -> u64 {
+pub(crate) fn index_bytes(waiting: u64, unsettled: u64) -> u64 {
     waiting * WAITING_BYTES + unsettled * UNSETTLED_BYTES
 }
 

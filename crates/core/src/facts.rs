@@ -157,7 +157,7 @@ pub struct Facts {
 }
 
 /// Facts of each kind whose space is kept for the next step.
-const FACTS_KEPT: usize = 4096;
+const FACTS_KEPT: usize = 1 << 14;
 
 fn empty<T>(facts: &mut Vec<T>) {
     facts.clear();

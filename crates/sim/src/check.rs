@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use ferry_broker::{Burst, Clock, Outcome, Published, QueueHandle, index_bytes};
+use ferry_broker::{Burst, Clock, Outcome, Published, QueueHandle};
 use ferry_core::queue::QueueKind;
 use ferry_log::Pending as LogPending;
 
@@ -134,12 +134,10 @@ fn check_memory(world: &World, queues: &[Arc<QueueHandle>], transient: bool) -> 
     if !transient && used != 0 {
         return violated!("{used} bytes of memory are used by nothing");
     }
-    let kept_of =
-        |queue: &Arc<QueueHandle>| index_bytes(queue.ready() + queue.delayed(), queue.unsettled());
     // The broker's own, too.
     let vhosts = world.broker.vhosts();
     let all = vhosts.iter().flat_map(|vhost| vhost.queues_in_any_order());
-    let kept: u64 = all.map(|queue| kept_of(&queue)).sum();
+    let kept: u64 = all.map(|queue| queue.index_bytes()).sum();
     let counted = world.broker.memory().index_bytes();
     if counted != kept {
         return violated!("{counted} bytes are counted beside bodies, and {kept} are kept");

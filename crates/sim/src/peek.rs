@@ -35,6 +35,10 @@ pub fn all(broker: &Broker, queue: &Arc<QueueHandle>) -> Checked<Vec<FoundMessag
             }
             true
         });
+        queue.visit_waiting_departures(|reason, entry| {
+            entries.push((State::Stuck(reason.name().to_owned()), entry.clone()));
+            true
+        });
         entries
     });
     shown(broker, queue, entries.unwrap_or_default())
@@ -63,6 +67,10 @@ pub fn stuck(broker: &Broker, queue: &Arc<QueueHandle>) -> Checked<Vec<Named>> {
             }
             true
         });
+        queue.visit_waiting_departures(|reason, entry| {
+            entries.push((State::Stuck(reason.name().to_owned()), entry.clone()));
+            true
+        });
         entries
     });
     let found = shown(broker, queue, entries.unwrap_or_default())?;
@@ -81,6 +89,7 @@ pub fn memory_bytes(broker: &Broker, queue: &Arc<QueueHandle>) -> u64 {
         queue.visit_ready(None, &mut add);
         queue.visit_delayed(None, |_, entry| add(entry));
         queue.visit_leased(None, |_, entry, _| add(entry));
+        queue.visit_waiting_departures(|_, entry| add(entry));
         bytes
     });
     bytes.unwrap_or(0)

@@ -49,6 +49,7 @@ fn each_message(queue: &Queue, mut each: impl FnMut(Position)) {
     queue.visit_ready(None, &mut look);
     queue.visit_delayed(None, |_, entry| look(entry));
     queue.visit_leased(None, |_, entry, _| look(entry));
+    queue.visit_waiting_departures(|_, entry| look(entry));
 }
 
 /// One queue's messages in damaged parts, which are counted there, and in holes.

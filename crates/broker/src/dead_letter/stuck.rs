@@ -99,8 +99,8 @@ impl Broker {
         let found = self.partition(queue).call(&cx, |state| {
             state.with_queue(&cx, queue.place(), &[], |queue, context| {
                 let lease = (*lease)?;
-                queue.departure_failed(lease, context);
-                Some((queue.leased(lease)?.size, queue.counts().stuck == 1))
+                let first = queue.departure_failed(lease, context);
+                Some((queue.leased(lease)?.size, first))
             })
         });
         let Some((size, first)) = found.flatten() else {
@@ -110,7 +110,7 @@ impl Broker {
         let refusing = self
             .vhost(&queue.vhost)
             .and_then(|vhost| vhost.queue_of(target));
-        if first && departure.order == 0 {
+        if first {
             report(queue, refusing.as_deref());
         }
         let was_tried = self

@@ -30,9 +30,9 @@ use crate::passport::Passports;
 use crate::{ConfirmTag, Formats, Metrics, Outlet, Pressure, Promise, QueueHandle, Ticket};
 
 /// Bytes of a step's record whose space is kept for the next.
-const RECORD_BYTES_KEPT: usize = 256 << 10;
+const RECORD_BYTES_KEPT: usize = 1 << 20;
 /// Releases of a step whose space is kept for the next.
-const RELEASED_KEPT: usize = 4096;
+const RELEASED_KEPT: usize = 1 << 14;
 
 /// What a step needs of the broker.
 pub(crate) struct StateContext<'a> {

@@ -260,7 +260,7 @@ impl Queue {
         if max_length.is_none() && max_length_bytes.is_none() {
             return false;
         }
-        if self.stuck > 0 && max_length.is_some_and(|max| self.stuck >= max.max(1)) {
+        if self.is_clogged() {
             return true;
         }
         overflow != Overflow::DropHead

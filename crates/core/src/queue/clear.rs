@@ -73,5 +73,6 @@ impl Queue {
         self.pop_ready()
             .or_else(|| self.pop_waiting())
             .or_else(|| leased(self))
+            .or_else(|| Some(self.pop_departure()?.1))
     }
 }

@@ -1,12 +1,14 @@
 //! How a message leaves a queue without a consumer: dropped, expired, dead-lettered.
 //!
-//! A dead letter stays here, leased to the broker, until it has arrived where it goes.
+//! A dead letter stays here, leased to the broker, until it has arrived where it goes. If many are
+//! on their way it waits its turn (`departures`).
 //!
 //! Invariants
 //! - `stuck` is the number of departing messages that could not arrive at their last attempt.
-//! - That a message is stuck is written down once, so that after a crash it departs again instead
-//!   of being delivered.
+//! - That a message is stuck, or waits its turn, is written down once, so that after a crash it
+//!   departs again instead of being delivered.
 
+use super::departures::DEPARTING_MAX;
 use super::effect::{Context, Effect};
 use super::entry::{BodyRef, Entry};
 use super::lease::{Holder, Lease, LeaseId};
@@ -138,34 +140,88 @@ impl Queue {
             self.gone(&entry, cx);
             return;
         }
+        if self.departures.is_none() && self.leases.departing() < DEPARTING_MAX {
+            self.depart(entry, reason, cx);
+            return;
+        }
+        if let Some(mark) = self.durable_mark(&entry) {
+            cx.facts.changes.push(Change::Departed(mark, reason));
+        }
+        self.departures.get_or_insert_default().push(reason, entry);
+    }
+
+    fn depart(&mut self, entry: Entry, reason: DeadLetterReason, cx: &mut Context<'_>) -> LeaseId {
         let body = BodyRef::from(&entry.body);
         let holder = Holder::Departing(reason);
-        let lease = Some(self.leases.open(entry, holder, cx.now, 0));
+        let lease = self.leases.open(entry, holder, cx.now, 0);
         cx.effects.push(Effect::DeadLetter {
-            lease,
+            lease: Some(lease),
             body,
             reason,
         });
+        lease
     }
 
-    /// A departing message could not arrive: it is kept until it can.
-    pub fn departure_failed(&mut self, id: LeaseId, cx: &mut Context<'_>) {
-        let Some(lease) = self.leases.get_mut(id) else {
-            return;
-        };
-        let Holder::Departing(reason) = lease.holder else {
-            return;
-        };
-        if !std::mem::replace(&mut lease.stuck, true) {
-            self.stuck += 1;
-            let mark = self
-                .leases
-                .get(id)
-                .and_then(|lease| self.durable_mark(&lease.entry));
-            if let Some(mark) = mark {
-                cx.facts.changes.push(Change::Departed(mark, reason));
+    /// Those that waited their turn depart.
+    fn depart_next(&mut self, cx: &mut Context<'_>) {
+        while self.leases.departing() < DEPARTING_MAX
+            && let Some((reason, entry)) = self.pop_departure()
+        {
+            let id = self.depart(entry, reason, cx);
+            if let Some(lease) = self.leases.get_mut(id) {
+                lease.noted = true;
             }
         }
+    }
+
+    /// Takes the dead letter whose turn is next.
+    pub(super) fn pop_departure(&mut self) -> Option<(DeadLetterReason, Entry)> {
+        let departures = self.departures.as_mut()?;
+        let next = departures.pop();
+        if departures.count() == 0 {
+            self.departures = None;
+        }
+        next
+    }
+
+    /// Dead letters that could not arrive, or wait their turn.
+    pub(super) fn pending(&self) -> u64 {
+        let waiting = self.departures.as_ref();
+        self.stuck + waiting.map_or(0, |waiting| waiting.count())
+    }
+
+    /// Whether as many dead letters as there may be messages can not leave. Those that wait their
+    /// turn can not if all before them could not.
+    pub(super) fn is_clogged(&self) -> bool {
+        let held = match self.stuck < u64::from(DEPARTING_MAX) {
+            true => self.stuck,
+            false => self.pending(),
+        };
+        held > 0
+            && self
+                .options
+                .max_length
+                .is_some_and(|max| held >= max.max(1))
+    }
+
+    /// A departing message could not arrive: it is kept until it can. Says whether it is the first
+    /// of the queue.
+    pub fn departure_failed(&mut self, id: LeaseId, cx: &mut Context<'_>) -> bool {
+        let Some(lease) = self.leases.get_mut(id) else {
+            return false;
+        };
+        let Holder::Departing(reason) = lease.holder else {
+            return false;
+        };
+        let newly = !std::mem::replace(&mut lease.stuck, true);
+        let noted = std::mem::replace(&mut lease.noted, true);
+        self.stuck += u64::from(newly);
+        let mark = self.leases.get(id).filter(|_| !noted);
+        let mark = mark.and_then(|lease| self.durable_mark(&lease.entry));
+        if let Some(mark) = mark {
+            cx.facts.changes.push(Change::Departed(mark, reason));
+        }
+        newly && self.stuck == 1
     }
 
     /// A departing message has arrived, or has nowhere to go.
@@ -175,6 +231,7 @@ impl Queue {
         };
         self.stuck -= u64::from(lease.stuck);
         self.gone(&lease.entry, cx);
+        self.depart_next(cx);
         true
     }
 

@@ -89,7 +89,7 @@ impl Queue {
             ready_bytes: self.ready.bytes(),
             consumers: self.consumers.count(),
             delayed: self.schedule.as_ref().map_or(0, |waiting| waiting.count()),
-            stuck: self.stuck,
+            stuck: self.pending(),
         }
     }
 
@@ -122,6 +122,14 @@ impl Queue {
             if after.is_none_or(|after| id > after) && !each(id, &lease.entry, lease.into()) {
                 return;
             }
+        }
+    }
+
+    /// Dead letters that wait until others have left, with why they leave, until `each` returns
+    /// false.
+    pub fn visit_waiting_departures(&self, each: impl FnMut(DeadLetterReason, &Entry) -> bool) {
+        if let Some(departures) = &self.departures {
+            departures.visit(each);
         }
     }
 

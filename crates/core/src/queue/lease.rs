@@ -68,6 +68,8 @@ pub struct Lease {
     pub deadline: Millis,
     /// Whether it could not arrive where it goes at its last attempt.
     pub stuck: bool,
+    /// Whether it is written down that it departs.
+    pub noted: bool,
 }
 
 impl Lease {
@@ -144,6 +146,7 @@ impl Leases {
             since: now,
             deadline,
             stuck: false,
+            noted: false,
         };
         self.departing += u32::from(lease.departing());
         self.bytes += lease.outside_bytes();
@@ -285,6 +288,11 @@ impl Leases {
             slot,
             generation: self.slots[slot as usize].generation,
         }
+    }
+
+    /// Messages on their way to the dead-letter exchange.
+    pub fn departing(&self) -> u32 {
+        self.departing
     }
 
     /// Messages that somebody outside holds.

@@ -25,6 +25,7 @@ mod deduplicate;
 mod delay;
 mod deliver;
 mod depart;
+mod departures;
 mod effect;
 mod entry;
 mod inspect;
@@ -75,6 +76,7 @@ use crate::Millis;
 use crate::routing::QueueId;
 use choice::Work;
 use consumer::Consumers;
+use departures::Departures;
 use lease::{Holder, Leases};
 use notes::Notes;
 use on_use::OnUse;
@@ -110,6 +112,8 @@ pub struct Queue {
     leases: OnUse<Leases>,
     /// Departing messages that could not arrive at their last attempt.
     stuck: u64,
+    /// Dead letters that wait until others have left; none if there are no such.
+    departures: Option<Box<Departures>>,
     consumers: OnUse<Consumers>,
     /// Who gets which keys, if the queue keeps them apart.
     shards: Option<Box<Group>>,
@@ -149,6 +153,7 @@ impl Queue {
                 .then(|| Box::new(Stream::new(options.retention))),
             leases: OnUse::default(),
             stuck: 0,
+            departures: None,
             consumers: match options.single_active_consumer {
                 true => OnUse::with(Consumers::new(true)),
                 false => OnUse::default(),

@@ -4,7 +4,7 @@
 //!  image: | next seq | suspect below | of a stream (`stream::recover`) |
 //!         | pages of what is out or came back |
 //!         | count | pages of a part of what is ready | ... | schedule |
-//!         | count | what is on its way as a dead letter: reason (u8) and a page of one | ids? |
+//!         | count | what is on its way as a dead letter: reason (u8) and a page | ids? |
 //!         | notes | tags |            (both or, if there are none of either, nothing)
 //!  pages: | count | page | ... |
 //! ```
@@ -20,6 +20,7 @@
 //!
 //! Not here: reading and writing files (`ferry-log`), transient messages (they do not survive).
 
+mod departing;
 mod story;
 
 use std::ops::RangeInclusive;
@@ -67,16 +68,7 @@ impl Queue {
             write_pages(out, &pages);
         }
         self.write_waiting(out);
-        let departing = |(_, lease): (_, &'_ Lease)| match lease.holder {
-            Holder::Departing(reason) if lease.entry.durable => Some((lease.entry.clone(), reason)),
-            _ => None,
-        };
-        let departing: Vec<_> = self.leases.iter().filter_map(departing).collect();
-        put_varint(out.tail(), departing.len() as u64);
-        for (entry, reason) in departing {
-            out.tail().push(reason.code());
-            Packed::new(std::slice::from_ref(&entry)).write(out);
-        }
+        self.write_departing(out);
         out.tail().push(u8::from(self.window.is_some()));
         if let Some(window) = &self.window {
             window.write(out.tail());
@@ -187,12 +179,7 @@ impl Recovering {
             entry.durable && entry.seq < waiting_below && entry.priority <= level_max
         })?;
         self.queue.schedule = (schedule.count() > 0).then(|| Box::new(schedule));
-        for _ in 0..cursor.varint()? {
-            let reason = DeadLetterReason::from_code(cursor.u8()?).ok_or(Truncated)?;
-            for entry in Packed::read(cursor)?.entries() {
-                self.depart(entry, reason);
-            }
-        }
+        self.read_departing(cursor)?;
         if cursor.u8()? != 0 {
             self.queue.window = Some(Box::new(Window::read(cursor, self.remembered())?));
         }
@@ -252,16 +239,6 @@ impl Recovering {
         self.queue
             .window
             .get_or_insert_with(|| Box::new(Window::new(wanted)))
-    }
-
-    fn depart(&mut self, entry: Entry, reason: DeadLetterReason) {
-        let id = self
-            .queue
-            .leases
-            .open(entry, Holder::Departing(reason), 0, 0);
-        let lease = self.queue.leases.get_mut(id).expect("it was just opened");
-        lease.stuck = true;
-        self.queue.stuck += 1;
     }
 
     /// It does something else from here on.
@@ -360,6 +337,7 @@ impl Recovering {
     pub fn finish(mut self, clean: bool, mut keep: impl FnMut(Mark)) -> Queue {
         self.let_tried_out_depart();
         self.apply_facts();
+        self.depart_next();
         let mut queue = self.queue;
         queue.fit_window();
         queue.fit_pace(queue.used_at);
@@ -377,6 +355,7 @@ impl Recovering {
         queue.ready.visit_after(None, &mut tell);
         queue.visit_delayed(None, |_, entry| tell(entry));
         queue.visit_leased(None, |_, entry, _| tell(entry));
+        queue.visit_waiting_departures(|_, entry| tell(entry));
         queue.tags = kept;
         queue.fit_shards();
         queue
@@ -431,23 +410,13 @@ impl Recovering {
         if let Some(schedule) = &mut queue.schedule {
             schedule.retain(any_in, |at, entry| apply(Some(at), entry));
         }
-        let stuck: Vec<Lease> = match queue.leases.used() {
-            Some(leases) => leases.drain().collect(),
-            None => Vec::new(),
-        };
-        for lease in stuck {
-            // Only what is stuck is leased so far.
-            let Holder::Departing(reason) = lease.holder else {
-                continue;
-            };
-            queue.stuck -= 1;
-            let mut entry = lease.entry;
+        queue.take_departing(any_in, |reason, mut entry| {
             if let Some(note) = story.of(&mut entry) {
                 let departed = Some(note.departed.unwrap_or(reason));
                 retagged.extend(note.retags(entry.seq));
                 displaced.push((None, entry, Note { departed, ..note }));
             }
-        }
+        });
         for retag in retagged {
             queue.tags.found(&retag);
         }
@@ -456,15 +425,19 @@ impl Recovering {
 
     /// Puts what facts moved to another state where it belongs.
     fn place(&mut self, displaced: Vec<(Option<Millis>, Entry, Note)>) {
-        let (mut awake, mut waiting) = (Vec::new(), Vec::new());
+        let (mut awake, mut waiting, mut departed) = (Vec::new(), Vec::new(), Vec::new());
         for (waited, mut entry, note) in displaced {
             entry.seq = note.seq.unwrap_or(entry.seq);
             entry.expires_at = note.expires_at.unwrap_or(entry.expires_at);
             match (note.departed, note.waits_until.or(waited)) {
-                (Some(reason), _) => self.depart(entry, reason),
+                (Some(reason), _) => departed.push((entry, reason)),
                 (None, None | Some(0)) => awake.push(entry),
                 (None, Some(at)) => waiting.push((at, entry)),
             }
+        }
+        departed.sort_by_key(|(entry, _)| entry.seq);
+        for (entry, reason) in departed {
+            self.depart(entry, reason);
         }
         // Damaged facts may have a message enter twice.
         waiting.sort_unstable_by_key(|(at, entry)| (*at, entry.seq));

@@ -193,16 +193,20 @@ impl Bench {
     /// The queue that a restart would make of the facts so far.
     fn recovered(&self, clean: bool) -> Queue {
         let mut recovering = Recovering::new(QueueId(1), self.queue.options().clone(), 0);
-        for fact in &self.history {
-            match fact {
-                Fact::Entered(entered) => recovering.entered(entered),
-                Fact::Moved(_, from, to) => recovering.moved(*from, *to),
-                Fact::Delivered(_, position) => recovering.delivered(*position),
-                Fact::Gone(_, position) => recovering.gone(*position),
-                Fact::Changed(change) => recovering.changed(change),
-            }
-        }
+        tell(&mut recovering, &self.history);
         recovering.finish(clean, |_| ())
+    }
+}
+
+fn tell(recovering: &mut Recovering, facts: &[Fact]) {
+    for fact in facts {
+        match fact {
+            Fact::Entered(entered) => recovering.entered(entered),
+            Fact::Moved(_, from, to) => recovering.moved(*from, *to),
+            Fact::Delivered(_, position) => recovering.delivered(*position),
+            Fact::Gone(_, position) => recovering.gone(*position),
+            Fact::Changed(change) => recovering.changed(change),
+        }
     }
 }
 

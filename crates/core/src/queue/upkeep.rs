@@ -4,6 +4,8 @@
 //! - Every message of the queue is looked at, whatever state it is in.
 //! - A body that moved is released at its old place once.
 
+use std::ops::RangeInclusive;
+
 use super::effect::Context;
 use super::entry::{Body, Entry};
 use super::{Queue, page};
@@ -46,10 +48,12 @@ impl Queue {
         if let Some(ready) = self.ready.used() {
             ready.retain(inside, &mut move_one);
         }
+        let inside = |at: RangeInclusive<Position>| at.start() < &to && at.end() >= &from;
         if let Some(schedule) = &mut self.schedule {
-            let inside =
-                |at: std::ops::RangeInclusive<Position>| at.start() < &to && at.end() >= &from;
             schedule.retain(inside, |_, entry| move_one(entry));
+        }
+        if let Some(departures) = &mut self.departures {
+            departures.retain(inside, |_, entry| move_one(entry));
         }
         if let Some(stream) = &mut self.stream {
             stream.bodies_moved();
@@ -88,6 +92,9 @@ impl Queue {
         }
         if let Some(schedule) = &mut self.schedule {
             schedule.retain(|_| false, |_, entry| spill_one(entry));
+        }
+        if let Some(departures) = &mut self.departures {
+            departures.retain(|_| false, |_, entry| spill_one(entry));
         }
     }
 }

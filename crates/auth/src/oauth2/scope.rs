@@ -20,13 +20,17 @@ impl Pattern {
             .map(Pattern)
     }
 
-    /// The same as a regular expression over bytes.
+    /// The same as a regular expression over bytes. Several `*` in a row are one: an automaton for
+    /// a hundred of them takes seconds.
     pub(crate) fn to_regex(&self) -> String {
         let piece = |piece: &Vec<u8>| -> String {
             let bytes = piece.iter();
             bytes.map(|byte| format!("\\x{byte:02x}")).collect()
         };
-        let pieces: Vec<_> = self.0.iter().map(piece).collect();
+        let last = self.0.len() - 1;
+        let pieces = self.0.iter().enumerate();
+        let pieces = pieces.filter(|(at, piece)| *at == 0 || *at == last || !piece.is_empty());
+        let pieces: Vec<_> = pieces.map(|(_, bytes)| piece(bytes)).collect();
         format!("^{}$", pieces.join(".*"))
     }
 
@@ -107,6 +111,16 @@ impl Scope {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn several_wildcards_in_a_row_are_one() {
+        let regex = |text| Pattern::parse(text).unwrap().to_regex();
+        for (many, one) in [("a***b", "a*b"), ("**", "*"), ("**a**", "*a*")] {
+            assert_eq!(regex(many), regex(one));
+        }
+        assert_eq!(regex("a"), r"^\x61$");
+        assert_eq!(regex("*"), "^.*$");
+    }
 
     #[test]
     fn patterns_match_as_rabbitmq_says() {

@@ -8,13 +8,12 @@ its first and its last tenth, from a count taken thirty times a second. Every me
 Prints a table.
 """
 
-import argparse
 import threading
 import time
 import urllib.error
 
-from backlogs import close, fill_and_drain, limited, touch
-from node import Node, rows_of
+from backlogs import fill_and_drain, limited_node, options
+from node import rows_of
 
 RECEIVED = b"rabbitmq_global_messages_received_total"
 
@@ -48,15 +47,8 @@ class Watch(threading.Thread):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--messages", type=int, default=10_000_000)
-    parser.add_argument("--limit-mib", type=int, default=1280)
-    args = parser.parse_args()
-    group = limited(args.limit_mib)
-    broker = Node("backlog")
-    try:
-        touch(args.limit_mib)
-        broker.start()
+    args = options(__doc__, 10_000_000, 1280).parse_args()
+    with limited_node("backlog", args.limit_mib) as (broker, group):
         watch = Watch(broker)
         watch.start()
         figures = fill_and_drain(broker, args.messages)
@@ -82,8 +74,6 @@ def main():
             rows.append(("most memory of the cgroup, page cache included", f"{peak} MiB",
                          f"{args.limit_mib} MiB"))
         rows_of(f"Backlog of {args.messages:,} messages of 128 B", rows)
-    finally:
-        close(broker, group)
 
 
 main()

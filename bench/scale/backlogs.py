@@ -3,6 +3,8 @@
 The limit is a memory cgroup (version 1, root); without that controller it says so and runs without.
 """
 
+import argparse
+import contextlib
 import os
 import pathlib
 import shlex
@@ -10,13 +12,42 @@ import subprocess
 import sys
 import time
 
+from node import Node
+
 MEMORY = pathlib.Path("/sys/fs/cgroup/memory")
 # The end of its process, not of its listeners: then another one may have the data.
 STOP = "pid=$(cat {pid}); kill $pid; while readlink /proc/$pid/exe; do sleep 0.01; done > /dev/null"
 
 
+def options(about, messages, limit_mib):
+    """A parser of the arguments that all take, with their defaults."""
+    parser = argparse.ArgumentParser(description=about)
+    parser.add_argument("--messages", type=int, default=messages)
+    parser.add_argument("--limit-mib", type=int, default=limit_mib)
+    return parser
+
+
+@contextlib.contextmanager
+def limited_node(name, mib):
+    """A started node that may have so much memory, and its cgroup or none where there can be none;
+    leaves neither behind."""
+    group = limited(mib)
+    node = Node(name)
+    try:
+        touch(mib)
+        node.start()
+        yield node, group
+    finally:
+        # The node that was started last may be no child of ours.
+        os.system(STOP.format(pid=shlex.quote(str(node.folder / "pid"))) + " 2> /dev/null")
+        node.close()
+        if group:
+            time.sleep(1)
+            group.rmdir()
+
+
 def limited(mib):
-    """A cgroup for nodes to come, with that limit, or none where there can be none."""
+    """A cgroup for nodes to come, with that limit, or none."""
     group = MEMORY / "ferrymq-scale"
     try:
         group.mkdir(exist_ok=True)
@@ -42,13 +73,3 @@ def fill_and_drain(broker, messages):
     stop = STOP.format(pid=shlex.quote(str(broker.folder / "pid")))
     return broker.bench("backlog", "--messages", messages, "--limit", 300,
                         "--start-cmd", f"{start} >> {log} 2>&1", "--stop-cmd", stop)
-
-
-def close(broker, group):
-    """Leaves neither the node nor its cgroup behind."""
-    # The node that was started last is no child of ours.
-    os.system(STOP.format(pid=shlex.quote(str(broker.folder / "pid"))) + " 2> /dev/null")
-    broker.close()
-    if group:
-        time.sleep(1)
-        group.rmdir()

@@ -8,15 +8,14 @@ messages; and a stream that is deleted. Meanwhile a client publishes to other qu
 after the other. The node is in a memory cgroup (`backlogs.py`). Prints a table.
 """
 
-import argparse
 import pathlib
 import sys
 import threading
 import time
 
-from backlogs import close, limited, touch
+from backlogs import limited_node, options
 from filled import PERSISTENT, QUEUE, Client, declare, fill, publish
-from node import PORT, Node, rows_of
+from node import PORT, rows_of
 
 # Queues of different partitions, one of them that of the long one or not.
 OTHERS = 16
@@ -68,15 +67,8 @@ def shorten(node, client):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--messages", type=int, default=10_000_000)
-    parser.add_argument("--limit-mib", type=int, default=512)
-    args = parser.parse_args()
-    group, rows = limited(args.limit_mib), []
-    node = Node("clearing")
-    try:
-        touch(args.limit_mib)
-        node.start()
+    args, rows = options(__doc__, 10_000_000, 512).parse_args(), []
+    with limited_node("clearing", args.limit_mib) as (node, _):
         for what, arguments, act in (("purged", None, purge), ("deleted", None, delete),
                                      ("a stream, deleted", {"x-queue-type": "stream"}, delete),
                                      ("cut to 10 by a policy", None, shorten)):
@@ -104,8 +96,6 @@ def main():
                 delete(node, client)
             print(rows[-3:], file=sys.stderr, flush=True)
         rows_of(f"To be rid of {args.messages:,} messages of 128 B", rows)
-    finally:
-        close(node, group)
 
 
 main()

@@ -16,7 +16,6 @@ for. Takes half an hour, 25 GB of disk and, for the limit, root (`backlogs.py`).
 standard error, prints a table.
 """
 
-import argparse
 import ctypes
 import itertools
 import multiprocessing
@@ -26,8 +25,8 @@ import sys
 import threading
 import time
 
-from backlogs import close, limited
-from node import PORT, Node, rows_of
+from backlogs import limited_node, options
+from node import PORT, rows_of
 from sharers import DRAIN, QUEUE, Client, Frames, Shared, fill, publish_frames, work
 
 TOO_MUCH = publish_frames(1, "", "no such queue", bytes(65536), mandatory=True)
@@ -262,34 +261,29 @@ def rows(args, broker, watch, holds, worst):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--messages", type=int, default=5_000_000)
+    parser = options(__doc__, 5_000_000, 512)
     parser.add_argument("--body-bytes", type=int, default=4096)
     parser.add_argument("--minutes", type=float, default=30)
-    parser.add_argument("--limit-mib", type=int, default=512)
     parser.add_argument("--connections", type=int, default=100)
     parser.add_argument("--rate", type=int, default=5000)
     args = parser.parse_args()
     frames = Frames(args.body_bytes)
-    group = limited(args.limit_mib)
-    kills = oom_kills(group) if group else 0
-    broker = Node("flow")
-    try:
-        broker.start()
-        with Client(PORT) as filler:
-            fill_s = fill(filler, args.messages, frames)
-        table = [("backlog filled at", f"{args.messages / fill_s:,.0f}/s", "")]
-        table += load(broker, args, frames)
+    with limited_node("flow", args.limit_mib) as (broker, group):
+        kills = oom_kills(group) if group else 0
+        try:
+            with Client(PORT) as filler:
+                fill_s = fill(filler, args.messages, frames)
+            table = [("backlog filled at", f"{args.messages / fill_s:,.0f}/s", "")]
+            table += load(broker, args, frames)
+        finally:
+            if group:
+                tell(f"{oom_kills(group) - kills} OOM kills")
         if group:
             table.append(("OOM kills", f"{oom_kills(group) - kills}", "0"))
             failures = (group / "memory.failcnt").read_text().strip()
             table.append(("times the cgroup was full, page cache included", failures, ""))
         rows_of(f"{args.connections} connections share {args.messages:,} messages of "
                 f"{args.body_bytes:,} B in {args.limit_mib} MiB for {args.minutes:g} min", table)
-    finally:
-        if group:
-            tell(f"{oom_kills(group) - kills} OOM kills")
-        close(broker, group)
 
 
 main()

@@ -8,8 +8,8 @@ Each node has a memory cgroup of so many MiB (`backlogs.py`), page cache include
 
 import argparse
 
-from backlogs import close, fill_and_drain, limited
-from node import Node, rows_of
+from backlogs import fill_and_drain, limited_node
+from node import rows_of
 
 
 def main():
@@ -19,15 +19,11 @@ def main():
     args = parser.parse_args()
     rows = []
     for limit in args.limits:
-        group, broker = limited(limit), Node("memory")
-        try:
-            broker.start()
+        with limited_node("memory", limit) as (broker, _):
             figures = fill_and_drain(broker, args.messages)
             told = (f"{figures['fill_msgs_s']:,.0f}/s, {figures['drain_msgs_s']:,.0f}/s, "
                     f"{figures['fill_rss_peak_mib']:.0f} MiB")
             rows.append((f"{limit} MiB: filled, drained, most memory of the process", told, ""))
-        finally:
-            close(broker, group)
     rows_of(f"{args.messages:,} messages of 128 B, and how much memory there is", rows)
 
 

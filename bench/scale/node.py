@@ -104,6 +104,10 @@ class Node:
         """A GET: the seconds it took, and its body."""
         return self.ask("GET", path, port)
 
+    def queue(self, name):
+        """What the management API tells of a queue."""
+        return json.loads(self.get(f"/api/queues/%2f/{name}")[1])
+
     def put(self, path, value):
         """A PUT of a value to the management API."""
         self.ask("PUT", path, 1, json.dumps(value).encode())

@@ -3,16 +3,15 @@
 
     bench/scale/stuck.py [--messages 5000000] [--limit-mib 512]
 
-Persistent messages of 128 B wait, and expire towards a queue that is full. The node is in a memory cgroup (`backlogs.py`). Prints a table.
+Persistent messages of 128 B wait, and expire towards a queue that is full. The node is in a memory
+cgroup (`backlogs.py`). Prints a table.
 """
 
-import argparse
-import json
 import time
 
-from backlogs import close, limited, touch
+from backlogs import limited_node, options
 from filled import PERSISTENT, QUEUE, Client, declare, fill, publish
-from node import PORT, Node, rows_of
+from node import PORT, rows_of
 
 FULL = {"x-max-length": 1, "x-overflow": "reject-publish"}
 # Longer than it takes to fill the queue.
@@ -21,29 +20,19 @@ EXPIRES = {"x-message-ttl": TTL_MS, "x-dead-letter-exchange": "", "x-dead-letter
 WAIT_S_MAX = 60
 
 
-def pending(node):
-    _, queue = node.get(f"/api/queues/%2f/{QUEUE}")
-    return json.loads(queue)["messages_dead_letter_pending"]
-
-
 def await_pending(node, messages):
     """Waits until all are dead letters that can not leave."""
     begin = time.monotonic()
-    while (found := pending(node)) < messages:
+    while (found := node.queue(QUEUE)["messages_dead_letter_pending"]) < messages:
         if time.monotonic() > begin + WAIT_S_MAX:
             raise SystemExit(f"{found} are pending, of {messages}")
         time.sleep(0.1)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--messages", type=int, default=5_000_000)
-    parser.add_argument("--limit-mib", type=int, default=512)
-    args = parser.parse_args()
-    group, node, limit = limited(args.limit_mib), Node("stuck"), f"{args.limit_mib} MiB"
-    try:
-        touch(args.limit_mib)
-        node.start()
+    args = options(__doc__, 5_000_000, 512).parse_args()
+    limit = f"{args.limit_mib} MiB"
+    with limited_node("stuck", args.limit_mib) as (node, _):
         client = Client(PORT)
         client.call("queue.declare", queue="full", durable=True, arguments=FULL)
         client.expect("queue.declare-ok")
@@ -61,8 +50,6 @@ def main():
         rows.append(("memory then, at most",
                      f"{node.memory_mib():.0f}, {node.memory_mib('VmHWM'):.0f} MiB", limit))
         rows_of(f"{args.messages:,} dead letters that can not leave", rows)
-    finally:
-        close(node, group)
 
 
 main()

@@ -7,15 +7,13 @@ Persistent messages of 128 B wait; one client takes all it can get and keeps it,
 is in a memory cgroup (`backlogs.py`). Prints a table.
 """
 
-import argparse
-import json
 import select
 import socket
 import time
 
-from backlogs import close, limited, touch
+from backlogs import limited_node, options
 from filled import QUEUE, Client, declare, fill
-from node import PORT, Node, rows_of
+from node import PORT, rows_of
 
 # Nothing for so long is all there is to get, in seconds.
 QUIET_S = 3
@@ -28,19 +26,12 @@ def take_all(node):
     while select.select([client.socket], [], [], QUIET_S)[0]:
         if not client.socket.recv(1 << 20):
             raise SystemExit("the node has ended: was it killed for the memory it took?")
-    _, queue = node.get(f"/api/queues/%2f/{QUEUE}")
-    return client, json.loads(queue)["messages_unacknowledged"]
+    return client, node.queue(QUEUE)["messages_unacknowledged"]
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--messages", type=int, default=5_000_000)
-    parser.add_argument("--limit-mib", type=int, default=512)
-    args = parser.parse_args()
-    group, node = limited(args.limit_mib), Node("unsettled")
-    try:
-        touch(args.limit_mib)
-        node.start()
+    args = options(__doc__, 5_000_000, 512).parse_args()
+    with limited_node("unsettled", args.limit_mib) as (node, _):
         client = Client(PORT)
         declare(client)
         fill(client, args.messages)
@@ -61,8 +52,6 @@ def main():
         rows.append(("memory after that", f"{node.memory_mib():.0f} MiB", ""))
         rows.append(("the most memory", f"{node.memory_mib('VmHWM'):.0f} MiB", f"{args.limit_mib} MiB"))
         rows_of(f"{args.messages:,} messages of 128 B and a consumer without a limit", rows)
-    finally:
-        close(node, group)
 
 
 main()

@@ -206,9 +206,8 @@ impl Burst {
 
     /// Gives back all that somebody held of a queue: a word for each, however many they are.
     pub fn give_back(&mut self, queue: &QueueHandle, leases: Vec<Lease>) {
-        let place = queue.place();
         let command = Command::GiveBack {
-            queue: place,
+            queue: queue.place(),
             leases,
         };
         self.add(queue.partition, command);

@@ -16,14 +16,13 @@ const WAITING_BYTES: u64 = 12;
 /// What queue and connection keep of a message that somebody has not settled, beside its body, in
 /// bytes, about.
 const UNSETTLED_BYTES: u64 = 150;
+/// In place of the mark while bodies are being let go.
+const SPILLING: u64 = u64::MAX;
 
 /// What is kept of so many messages beside their bodies, in bytes.
 pub(crate) fn index_bytes(waiting: u64, unsettled: u64) -> u64 {
     waiting * WAITING_BYTES + unsettled * UNSETTLED_BYTES
 }
-
-/// In place of the mark while bodies are being let go.
-const SPILLING: u64 = u64::MAX;
 
 /// Why publishers are held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -200,6 +199,8 @@ impl Pressure {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     #[test]
@@ -226,5 +227,37 @@ mod tests {
         assert!(pressure.review(0, true));
         assert_eq!(pressure.blocked(), Some(BlockReason::Disk));
         assert!(pressure.review(0, false));
+    }
+
+    #[derive(Default)]
+    struct Heard(Mutex<Vec<Option<BlockReason>>>);
+
+    impl PressureWaiter for Heard {
+        fn pressure(&self, blocked: Option<BlockReason>) {
+            self.0.lock().push(blocked);
+        }
+    }
+
+    #[test]
+    fn waiters_hear_of_each_alarm_behind_the_other_too() {
+        let (pressure, heard) = (Pressure::new(1000), Arc::new(Heard::default()));
+        pressure.subscribe(Arc::downgrade(&heard) as Weak<dyn PressureWaiter>);
+        let (memory, disk) = (Some(BlockReason::Memory), Some(BlockReason::Disk));
+        for (change, full, tells, publishers_see_it) in [
+            (0, false, None, false),
+            (0, true, Some(disk), true),
+            (1001, true, Some(disk), false),
+            (0, true, None, false),
+            (-1001, true, Some(disk), false),
+            (1001, true, Some(disk), false),
+            (0, false, Some(memory), true),
+            (-1001, false, Some(None), true),
+        ] {
+            pressure.account(change);
+            let case = format!("{change} more bytes, disk full: {full}");
+            assert_eq!(pressure.review(0, full), publishers_see_it, "{case}");
+            let told = std::mem::take(&mut *heard.0.lock());
+            assert_eq!(told, Vec::from_iter(tells), "{case}");
+        }
     }
 }

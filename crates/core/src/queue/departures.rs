@@ -23,19 +23,19 @@ use crate::reason::DeadLetterReason;
 /// what waits.
 pub const DEPARTING_MAX: u32 = if cfg!(test) { 4 } else { 1024 };
 
-/// All that wait.
-#[derive(Debug, Default)]
-pub struct Departures {
-    /// Instead of a time a turn, which is never the same.
-    waiting: Schedule,
-    count: u64,
-}
-
 /// A turn ends with the code of a reason, which is less.
 const REASONS: u64 = 8;
 
 fn reason_of(turn: u64) -> DeadLetterReason {
     DeadLetterReason::from_code((turn % REASONS) as u8).expect("a turn ends with a reason")
+}
+
+/// All that wait.
+#[derive(Debug, Default)]
+pub struct Departures {
+    /// Instead of a time a turn, which is never the same.
+    waiting: Schedule,
+    turns: u64,
 }
 
 impl Departures {
@@ -46,8 +46,8 @@ impl Departures {
 
     /// Adds the one that leaves last.
     pub fn push(&mut self, reason: DeadLetterReason, entry: Entry) {
-        self.count += 1;
-        let turn = self.count * REASONS + u64::from(reason.code());
+        self.turns += 1;
+        let turn = self.turns * REASONS + u64::from(reason.code());
         self.waiting.insert(turn, entry);
     }
 

@@ -245,7 +245,7 @@ impl<Q: Clone, L> Lane<Q, L> {
     pub(crate) fn take_unacked(&mut self, same: impl Fn(&Q, &Q) -> bool) -> Vec<(Q, Vec<L>)> {
         let mut held: Vec<(Q, Vec<L>)> = Vec::new();
         let mut group_of = |slot: &Option<Slot<Q>>| {
-            let queue = &slot.as_ref()?.queue;
+            let queue = &slot.as_ref().filter(|slot| slot.unacked > 0)?.queue;
             let known = held.iter().position(|(other, _)| same(other, queue));
             Some(known.unwrap_or_else(|| {
                 held.push((queue.clone(), Vec::new()));
@@ -263,7 +263,6 @@ impl<Q: Clone, L> Lane<Q, L> {
             }
             self.drop_unused(slot as u32);
         }
-        held.retain(|(_, leases)| !leases.is_empty());
         held
     }
 

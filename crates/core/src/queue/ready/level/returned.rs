@@ -45,7 +45,10 @@ impl Level {
             let behind = end.map_or_else(BTreeMap::new, |end| left.split_off(&end));
             let run = std::mem::replace(&mut left, behind);
             if within && run.len() >= RUN_MIN {
-                self.pack_run(at, run);
+                for entry in run.values() {
+                    self.due.remove(&(entry.expires_at, entry.seq));
+                }
+                self.insert_pages(at, &run.into_values().collect::<Vec<_>>());
             } else {
                 self.returned.extend(run);
             }
@@ -69,27 +72,18 @@ impl Level {
         }
     }
 
-    /// Packs entries in front of page `at`.
-    fn pack_run(&mut self, at: usize, run: BTreeMap<u64, Entry>) {
-        for entry in run.values() {
-            self.due.remove(&(entry.expires_at, entry.seq));
-        }
-        let entries: Vec<Entry> = run.into_values().collect();
-        for (more, entries) in entries.chunks(PAGE_ENTRIES).enumerate() {
-            let page = Page::new(entries.to_vec());
-            self.note(&page);
-            self.pages.insert(at + more, page);
-        }
-    }
-
     /// What came back may stand before the head: that becomes a page as all others.
     fn pack_head(&mut self) {
-        let head = std::mem::take(&mut self.head);
-        let entries: Vec<Entry> = head.entries.into();
+        let mut head = std::mem::take(&mut self.head);
+        self.insert_pages(0, head.entries.make_contiguous());
+    }
+
+    /// Makes pages of entries, in front of page `at`.
+    fn insert_pages(&mut self, at: usize, entries: &[Entry]) {
         for entries in entries.rchunks(PAGE_ENTRIES) {
             let page = Page::new(entries.to_vec());
             self.note(&page);
-            self.pages.push_front(page);
+            self.pages.insert(at, page);
         }
     }
 }

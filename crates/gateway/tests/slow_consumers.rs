@@ -95,14 +95,18 @@ fn who_acks_nothing_does_not_get_everything_while_memory_is_short() {
         }
     }
     let mut greedy = node.channel();
-    greedy.send_consume(1, "many", "c", false);
-    greedy.expect(1, "basic.consume_ok");
-    let mut got = 0;
-    while !greedy.is_quiet(Duration::from_millis(200)) {
-        greedy.next_message(1);
-        got += 1;
-    }
+    let mut got = take_all(&mut greedy);
     assert!(node.broker.memory().is_short());
+    assert!((LIMIT..MANY).contains(&got), "{got} came");
+    greedy.send_get(1, "many", false);
+    let text = format!(
+        "PRECONDITION_FAILED - this channel holds {got} unacked messages and memory is short: \
+         settle some before the next get"
+    );
+    assert_eq!(greedy.expect_channel_error(1), (406, text));
+
+    // It gave all back, and may have as much again.
+    got = take_all(&mut greedy);
     assert!((LIMIT..MANY).contains(&got), "{got} came");
     greedy.ack(1, got - LIMIT / 2, true);
     while got < MANY {
@@ -110,6 +114,19 @@ fn who_acks_nothing_does_not_get_everything_while_memory_is_short() {
         got += 1;
     }
     greedy.ack(1, 0, true);
+    assert!(greedy.get(1, "many", false).is_none());
     greedy.close();
     publisher.close();
+}
+
+/// Consumes, and says how many came until nothing more does.
+fn take_all(client: &mut Client) -> u64 {
+    client.send_consume(1, "many", "c", false);
+    client.expect(1, "basic.consume_ok");
+    let mut got = 0;
+    while !client.is_quiet(Duration::from_millis(200)) {
+        client.next_message(1);
+        got += 1;
+    }
+    got
 }

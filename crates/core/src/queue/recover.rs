@@ -4,7 +4,8 @@
 //!  image: | next seq | suspect below | of a stream (`stream::recover`) |
 //!         | pages of what is out or came back |
 //!         | count | pages of a part of what is ready | ... | schedule |
-//!         | count | what is on its way as a dead letter: reason (u8) and a page | ids? |
+//!         | count | what is on its way as a dead letter: reason (u8) and a page |
+//!         | which of the next two are there (u8) | ids? | schedule of departures? |
 //!         | notes | tags |            (both or, if there are none of either, nothing)
 //!  pages: | count | page | ... |
 //! ```
@@ -27,6 +28,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use super::deduplicate::{MessageId, Window};
+use super::departures::Departures;
 use super::entry::{Body, Entry};
 use super::lease::{Holder, Lease};
 use super::notes::Notes;
@@ -50,6 +52,10 @@ use story::{Note, Told};
 /// what shards have room for (`ready::parts`), so that a queue that was read can go on.
 pub(super) const SEQ_MAX: u64 = 1 << 55;
 
+/// Bits for what is there in an image only if a queue has it.
+const WINDOW: u8 = 1;
+const DEPARTURES: u8 = 2;
+
 impl Queue {
     /// Appends the durable part of the queue to a checkpoint. Its packed pages are shared, so that
     /// a long queue is not kept from its work for long, and not twice in memory.
@@ -69,9 +75,14 @@ impl Queue {
         }
         self.write_waiting(out);
         self.write_departing(out);
-        out.tail().push(u8::from(self.window.is_some()));
+        let window = u8::from(self.window.is_some()) * WINDOW;
+        let departures = u8::from(self.departures.is_some()) * DEPARTURES;
+        out.tail().push(window | departures);
         if let Some(window) = &self.window {
             window.write(out.tail());
+        }
+        if let Some(departures) = &self.departures {
+            departures.write(out);
         }
         if !self.notes.is_empty() || self.tags.any_durable() {
             self.notes.write(out.tail());
@@ -180,8 +191,16 @@ impl Recovering {
         })?;
         self.queue.schedule = (schedule.count() > 0).then(|| Box::new(schedule));
         self.read_departing(cursor)?;
-        if cursor.u8()? != 0 {
+        let there = cursor.u8()?;
+        if there & !(WINDOW | DEPARTURES) != 0 {
+            return Err(Truncated);
+        }
+        if there & WINDOW != 0 {
             self.queue.window = Some(Box::new(Window::read(cursor, self.remembered())?));
+        }
+        if there & DEPARTURES != 0 {
+            let departures = Departures::read(cursor)?;
+            self.queue.departures = (departures.count() > 0).then(|| Box::new(departures));
         }
         if !cursor.is_empty() {
             self.queue.notes = Notes::read(cursor)?;

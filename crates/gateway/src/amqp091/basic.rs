@@ -103,9 +103,14 @@ impl Channel {
         let queue = common.vhost.queue(&name, common.connection)?;
         let slot = common.link.with(|state| {
             let lane = state.wire.lanes.get(self.lane)?;
-            Some(lane.slot_for_get(&queue, |known| Arc::ptr_eq(known, &queue)))
+            if !method.no_ack && lane.holds_too_much() {
+                return Some(Err(too_many_unacked(lane.unacked.len())));
+            }
+            Some(Ok(
+                lane.slot_for_get(&queue, |known| Arc::ptr_eq(known, &queue))
+            ))
         });
-        let Some(slot) = slot else {
+        let Some(slot) = slot.transpose()? else {
             return Ok(());
         };
         let address = self.address(common);
@@ -371,6 +376,13 @@ fn refuse(error: &ConsumeError) -> Refusal {
 }
 
 /// The filter that a consumer asks for.
+fn too_many_unacked(held: usize) -> Refusal {
+    precondition_failed(format!(
+        "this channel holds {held} unacked messages and memory is short: settle some before the \
+         next get"
+    ))
+}
+
 fn filter_of(arguments: &Arguments, queue: &QueueHandle) -> Result<Option<Filter>, Refusal> {
     let Some(value) = arguments.get(FILTER) else {
         return Ok(None);

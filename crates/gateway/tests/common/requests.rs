@@ -151,7 +151,7 @@ impl Client {
         );
     }
 
-    pub fn get(&mut self, number: u16, queue: &'static str, no_ack: bool) -> Option<Message> {
+    pub fn send_get(&mut self, number: u16, queue: &'static str, no_ack: bool) {
         self.method(
             number,
             basic::Get {
@@ -160,6 +160,10 @@ impl Client {
                 no_ack,
             },
         );
+    }
+
+    pub fn get(&mut self, number: u16, queue: &'static str, no_ack: bool) -> Option<Message> {
+        self.send_get(number, queue, no_ack);
         let got = self.next().expect("an answer to get");
         if got.method().name() == "basic.get_empty" {
             return None;

@@ -17,7 +17,7 @@ use crate::reason::DeadLetterReason;
 use crate::wire::{Cursor, Truncated, put_varint};
 
 impl Queue {
-    /// Appends them, those that wait their turn last.
+    /// Appends those that are under way.
     pub(super) fn write_departing(&self, out: &mut impl ImageOut) {
         let under_way = |(_, lease): (_, &'_ Lease)| match lease.holder {
             Holder::Departing(reason) if lease.entry.durable => {
@@ -25,10 +25,7 @@ impl Queue {
             }
             _ => None,
         };
-        let mut pages: Vec<_> = self.leases.iter().filter_map(under_way).collect();
-        if let Some(departures) = &self.departures {
-            pages.extend(departures.durable_pages());
-        }
+        let pages: Vec<_> = self.leases.iter().filter_map(under_way).collect();
         put_varint(out.tail(), pages.len() as u64);
         for (reason, page) in pages {
             out.tail().push(reason.code());

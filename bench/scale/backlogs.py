@@ -16,7 +16,7 @@ from node import Node
 
 MEMORY = pathlib.Path("/sys/fs/cgroup/memory")
 # The end of its process, not of its listeners: then another one may have the data.
-STOP = "pid=$(cat {pid}); kill $pid; while readlink /proc/$pid/exe; do sleep 0.01; done > /dev/null"
+STOP = "pid=$(cat {pid}); kill $pid 2> /dev/null; while readlink /proc/$pid/exe; do sleep 0.01; done > /dev/null"
 
 
 def options(about, messages, limit_mib):

@@ -85,6 +85,9 @@ class Node:
     def pid(self):
         return int((self.folder / "pid").read_text())
 
+    def is_alive(self):
+        return self.process.poll() is None
+
     def memory_mib(self, of="VmRSS"):
         for line in pathlib.Path(f"/proc/{self.pid}/status").read_text().splitlines():
             if line.startswith(of + ":"):

@@ -268,6 +268,25 @@ impl ChannelInput {
         }
     }
 
+    /// Bytes that content under way will take when all of it is here, by what it announces; one
+    /// that is thrown away takes none for its body.
+    #[must_use]
+    pub fn announced_bytes(&self, limits: ContentLimits) -> u64 {
+        match &self.state {
+            State::Method => 0,
+            State::Header { method_payload, .. } => method_payload.len() as u64,
+            State::Body {
+                message,
+                body_bytes,
+                ..
+            } => {
+                let is_kept = *body_bytes <= limits.message_bytes_max;
+                let head = message.method_payload.len() + message.properties.len();
+                head as u64 + if is_kept { *body_bytes } else { 0 }
+            }
+        }
+    }
+
     /// Takes the next frame of the channel. After an error the channel awaits a method.
     ///
     /// # Errors

@@ -120,6 +120,11 @@ impl Burst {
         self.staged.len()
     }
 
+    /// About what they take in memory, in bytes.
+    pub fn kept_bytes(&self) -> usize {
+        self.staged.capacity() + self.routed as usize * size_of::<Command>()
+    }
+
     /// Forgets everything, as a rolled-back transaction does.
     pub fn clear(&mut self) {
         self.staged.clear();

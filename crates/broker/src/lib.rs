@@ -41,6 +41,7 @@ mod import;
 mod inspect;
 mod intercept;
 mod json;
+mod kept;
 mod leases;
 mod limits;
 mod measure;
@@ -105,6 +106,7 @@ pub use inspect::{
 };
 pub use intercept::{Origin, RuleBroken};
 pub use json::arguments_as_json;
+pub use kept::{Kept, KeptFor};
 pub use limits::{
     Admitted, ChannelLimit, ConnectError, LimitError, LimitName, LimitsOf, LimitsSet, Seat,
 };

@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
+use crate::kept::KeptFor;
+
 /// What a queue keeps of a message that waits, beside its body, in bytes, about: of a long run of
 /// messages that are in the log it is 11.
 const WAITING_BYTES: u64 = 12;
@@ -43,6 +45,8 @@ pub trait PressureWaiter: Send + Sync {
 pub struct Pressure {
     body_bytes: AtomicI64,
     index_bytes: AtomicI64,
+    /// Of what is no message in a queue yet, by what it is for.
+    kept_bytes: [AtomicI64; KeptFor::COUNT],
     high_bytes: AtomicU64,
     memory: AtomicBool,
     disk: AtomicBool,
@@ -58,6 +62,7 @@ impl Pressure {
         Pressure {
             body_bytes: AtomicI64::new(0),
             index_bytes: AtomicI64::new(0),
+            kept_bytes: [const { AtomicI64::new(0) }; KeptFor::COUNT],
             high_bytes: AtomicU64::new(high_bytes),
             memory: AtomicBool::new(false),
             disk: AtomicBool::new(false),
@@ -95,6 +100,22 @@ impl Pressure {
     /// Counts bytes that are kept beside bodies from now on or, below zero, no longer.
     pub(crate) fn account_index(&self, bytes: i64) {
         self.index_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Counts bytes that are kept for a client, by what they are for and, unless they are kept
+    /// because publishers are held, as those of bodies.
+    pub(crate) fn account_kept(&self, what: KeptFor, bytes: i64) {
+        self.kept_bytes[what as usize].fetch_add(bytes, Ordering::Relaxed);
+        if what != KeptFor::Held {
+            self.account(bytes);
+        }
+    }
+
+    /// Bytes that are kept for clients, by what they are for.
+    pub fn kept_bytes(&self, what: KeptFor) -> u64 {
+        self.kept_bytes[what as usize]
+            .load(Ordering::Relaxed)
+            .max(0) as u64
     }
 
     /// Why publishers are held, if they are.

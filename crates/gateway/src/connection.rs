@@ -7,6 +7,8 @@
 //! - A client that does not read what it is sent is not read from either, past a hard bound.
 //! - A timer is there only while something is waited for: an idle connection is not woken.
 
+mod read;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,23 +18,22 @@ use std::time::{Duration, Instant};
 use tokio::io::ReadBuf;
 use tokio::net::TcpStream;
 
+use self::read::{keep, poll_read};
 use crate::arrival::{self, Arrival, Arrived};
-use crate::link::{AnyLink, Link, Wire, event};
+use crate::link::{AnyLink, Link, event};
 use crate::sealed::Sealed;
 use crate::session::Session;
 use crate::shared::Shared;
 use crate::socket::{ReadHalf, WriteHalf};
 use crate::timer::{Alarm, Timer};
 use crate::websocket::{CloseCode, Deframer, Entered};
-use crate::worker::{self, Worker};
+use crate::worker;
 use crate::{amqp091, json, mqtt};
 
 /// Bytes that may wait for a client's socket before nothing more is read from it.
 const OUTBOX_BYTES_HARD_MAX: usize = 16 << 20;
 /// Reads in a row before others get their turn.
 const READS_IN_A_ROW_MAX: u32 = 8;
-/// Least room for one read behind an incomplete frame, in bytes.
-const READ_BYTES_MIN: usize = 64 << 10;
 /// How long the last bytes may take to leave.
 pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the other side may take to say that a WebSocket is closed, too.
@@ -331,7 +332,7 @@ impl<S: Session> Connection<S> {
         let rest = std::mem::take(&mut self.rest);
         let used =
             worker::with_worker(|worker| self.session.receive(&rest, 0, &mut worker.burst, now));
-        self.keep(&rest[used..]);
+        keep(&mut self.rest, &rest[used..]);
     }
 
     fn poll_timer(&mut self, cx: &mut Context<'_>, timer: &mut impl Timer) {
@@ -348,55 +349,10 @@ impl<S: Session> Connection<S> {
         timer.rest();
     }
 
-    fn poll_receive(
-        &mut self,
-        cx: &mut Context<'_>,
-        timer: &impl Timer,
-    ) -> Poll<Result<(), String>> {
-        let received = worker::with_worker(|worker| {
-            let Worker { scratch, burst } = worker;
-            let kept = self.rest.len();
-            if scratch.len() < kept + READ_BYTES_MIN {
-                scratch.resize(kept + READ_BYTES_MIN, 0);
-            }
-            let mut buffer = ReadBuf::new(&mut scratch[kept..]);
-            let deframer = self.deframer.as_deref_mut();
-            ready!(poll_read(
-                &mut self.read,
-                &self.link,
-                deframer,
-                cx,
-                &mut buffer
-            ))?;
-            let fresh = buffer.filled().len();
-            if fresh == 0 {
-                return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
-            }
-            scratch[..kept].copy_from_slice(&self.rest);
-            let bytes = &scratch[..kept + fresh];
-            let used = self.session.receive(bytes, fresh, burst, timer.now());
-            self.keep(&bytes[used..]);
-            Poll::Ready(io::Result::Ok(()))
-        });
-        received.map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => "client unexpectedly closed TCP connection".to_owned(),
-            _ => error.to_string(),
-        })
-    }
-
     /// Goes on with bytes that came while a log-in was decided.
     fn take_rest(&mut self, timer: &impl Timer) {
         if self.session.takes_rest() && !self.rest.is_empty() {
             self.go_on(timer.now());
-        }
-    }
-
-    fn keep(&mut self, rest: &[u8]) {
-        if rest.is_empty() {
-            self.rest = Vec::new();
-        } else {
-            self.rest.clear();
-            self.rest.extend_from_slice(rest);
         }
     }
 
@@ -412,46 +368,5 @@ impl<S: Session> Connection<S> {
             _ if self.link.level() == 0 => Poll::Ready(()),
             _ => Poll::Pending,
         }
-    }
-}
-
-/// Reads the session's bytes, whatever the socket carries.
-fn poll_read(
-    read: &mut ReadHalf,
-    link: &Link<impl Wire>,
-    deframer: Option<&mut Deframer>,
-    cx: &mut Context<'_>,
-    buffer: &mut ReadBuf<'_>,
-) -> Poll<io::Result<()>> {
-    let Some((deframer, framed)) = deframer.zip(link.framed()) else {
-        return poll_open(read, link, cx, buffer);
-    };
-    let mut urges = false;
-    let result = deframer.poll_read(framed, buffer, &mut urges, |buffer| {
-        poll_open(read, link, cx, buffer)
-    });
-    if urges {
-        link.urge();
-    }
-    result
-}
-
-/// Reads what no TLS seals any more.
-fn poll_open(
-    read: &mut ReadHalf,
-    link: &Link<impl Wire>,
-    cx: &mut Context<'_>,
-    buffer: &mut ReadBuf<'_>,
-) -> Poll<io::Result<()>> {
-    let Some(sealed) = link.sealed() else {
-        return read.poll_read(cx, buffer);
-    };
-    let (urges, result) = ready!(sealed.poll_read(read, cx, buffer));
-    if urges {
-        link.urge();
-    }
-    match result {
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
-        result => Poll::Ready(result),
     }
 }

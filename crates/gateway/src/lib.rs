@@ -24,6 +24,8 @@
 mod amqp091;
 mod arrival;
 mod connection;
+#[cfg(test)]
+mod for_tests;
 #[cfg(feature = "testing")]
 pub mod fuzzing;
 mod gateway;

@@ -41,6 +41,8 @@ use crate::worker;
 
 /// Rounds of writing that one flush makes before it leaves the rest to the connection's task.
 const FLUSH_ROUNDS_MAX: u32 = 8;
+/// While memory is short, what an outbox takes of deliveries is so many times less.
+const SHORT_PART: usize = 8;
 
 /// What the connection's task is woken for.
 pub(crate) mod event {
@@ -193,7 +195,7 @@ impl<W: Wire> Link<W> {
     pub(crate) fn reserve(&self, bytes: usize, mark: &AtomicBool) -> bool {
         let has_room = || {
             let waiting = self.level.load(Ordering::SeqCst) + self.reserved.load(Ordering::SeqCst);
-            waiting < self.outbox_bytes_max
+            waiting < self.room_bytes()
         };
         if !has_room() {
             mark.store(true, Ordering::SeqCst);
@@ -204,6 +206,15 @@ impl<W: Wire> Link<W> {
         }
         self.reserved.fetch_add(bytes, Ordering::SeqCst);
         true
+    }
+
+    /// What the outbox takes of deliveries. Each of many consumers that do not read may have it
+    /// full, so it is less while memory is short.
+    fn room_bytes(&self) -> usize {
+        match self.broker.memory().is_short() {
+            true => self.outbox_bytes_max / SHORT_PART,
+            false => self.outbox_bytes_max,
+        }
     }
 
     /// Ends a reservation: its delivery is in the outbox, or will not come.
@@ -247,7 +258,7 @@ impl<W: Wire> Link<W> {
             if written != Written::All || level == 0 {
                 self.account(&mut state, level);
             }
-            let starved = level < self.outbox_bytes_max / 2
+            let starved = level < self.room_bytes() / 2
                 && self.starved.load(Ordering::SeqCst)
                 && self.starved.swap(false, Ordering::SeqCst);
             let more = match written {

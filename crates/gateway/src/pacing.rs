@@ -143,32 +143,13 @@ impl Pacing {
 
 #[cfg(test)]
 mod tests {
-    use ferry_broker::{Broker, Clock, ConnectionInfo, Options, RateOf, SyncPolicy};
-    use ferry_log::testing::FaultyDisk;
+    use ferry_broker::{ConnectionInfo, RateOf};
 
     use super::*;
-
-    struct Still;
-
-    impl Clock for Still {
-        fn now(&self) -> Millis {
-            START
-        }
-    }
-
-    const START: Millis = 1_000_000;
+    use crate::for_tests::{NOW, broker};
 
     fn pacing() -> Pacing {
-        let broker = Broker::open(Options {
-            disk: Arc::new(FaultyDisk::new(1)),
-            log: ferry_log::Options::default(),
-            clock: Arc::new(Still),
-            formats: crate::formats(),
-            sync: SyncPolicy::Sync,
-            memory_high_bytes: 1 << 20,
-            disk_free_bytes_min: 0,
-        });
-        let admitted = broker.unwrap().admit_connection(ConnectionInfo::default());
+        let admitted = broker(1 << 20).admit_connection(ConnectionInfo::default());
         Pacing::new(admitted.unwrap().limits)
     }
 
@@ -221,7 +202,7 @@ mod tests {
             ),
         ] {
             let mut pacing = pacing();
-            let at = |(from, until): (u64, u64)| (START + from, START + until);
+            let at = |(from, until): (u64, u64)| (NOW + from, NOW + until);
             let tell = |wait_of: &(u64, u64)| {
                 let (from, until) = at(*wait_of);
                 wait(&mut pacing, from, until)[0]
@@ -234,37 +215,34 @@ mod tests {
     #[test]
     fn who_was_told_hears_when_it_is_free_and_only_then() {
         let mut pacing = pacing();
-        assert_eq!(wait(&mut pacing, START, START + 500), [true, false]);
-        assert_eq!(pacing.wakes_at(), Some(START + 700));
-        assert!(!pacing.tells_free(START + 699));
+        assert_eq!(wait(&mut pacing, NOW, NOW + 500), [true, false]);
+        assert_eq!(pacing.wakes_at(), Some(NOW + 700));
+        assert!(!pacing.tells_free(NOW + 699));
         // Held again in time: that is the same wait to the client.
-        assert_eq!(wait(&mut pacing, START + 699, START + 800), [false, false]);
+        assert_eq!(wait(&mut pacing, NOW + 699, NOW + 800), [false, false]);
         assert!(pacing.has_told());
-        assert!(pacing.tells_free(START + 1_000) && !pacing.has_told());
-        assert!(!pacing.tells_free(START + 2_000), "it is told once");
+        assert!(pacing.tells_free(NOW + 1_000) && !pacing.has_told());
+        assert!(!pacing.tells_free(NOW + 2_000), "it is told once");
         assert_eq!(pacing.wakes_at(), None);
-        assert_eq!(
-            wait(&mut pacing, START + 9_000, START + 9_100),
-            [false, false]
-        );
+        assert_eq!(wait(&mut pacing, NOW + 9_000, NOW + 9_100), [false, false]);
     }
 
     #[test]
     fn who_is_let_go_by_others_may_go_at_once() {
         let mut pacing = pacing();
         let hold = Hold {
-            resumes_at: START + 86_400_000,
+            resumes_at: NOW + 86_400_000,
             of: RateOf::Queue("q".into()),
             bytes: true,
         };
-        pacing.charge(10, Some(hold), START);
+        pacing.charge(10, Some(hold), NOW);
         assert_eq!(
             pacing.reason().as_deref(),
             Some("publish-byte-rate of queue 'q'")
         );
-        assert!(pacing.is_holding() && pacing.tells(START));
-        pacing.release_now(START + 5);
+        assert!(pacing.is_holding() && pacing.tells(NOW));
+        pacing.release_now(NOW + 5);
         assert!(!pacing.is_holding());
-        assert_eq!(pacing.wakes_at(), Some(START + 205));
+        assert_eq!(pacing.wakes_at(), Some(NOW + 205));
     }
 }

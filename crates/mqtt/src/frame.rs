@@ -135,6 +135,16 @@ impl Frame<'_> {
     }
 }
 
+/// How long the packet at the front of `bytes` will be, of which not all is here; what is here as
+/// long as that is not known.
+#[must_use]
+pub fn announced_bytes(bytes: &[u8]) -> usize {
+    match bytes.split_first().map(|(_, rest)| wire::varint(rest)) {
+        Some(Varint::Value(length, size, _)) => 1 + size + length as usize,
+        _ => bytes.len(),
+    }
+}
+
 /// Reads a packet off the front of `bytes`; `None` while more is needed. `packet_bytes_max` holds
 /// for header and body together.
 ///

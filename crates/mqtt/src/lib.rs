@@ -35,7 +35,7 @@ mod version;
 mod wire;
 
 pub use error::{DecodeError, ErrorKind, TooLarge};
-pub use frame::{Frame, PacketType, frame};
+pub use frame::{Frame, PacketType, announced_bytes, frame};
 pub use packet::{
     Auth, Connack, Connect, Disconnect, FilterList, NameList, Packet, Puback, Pubcomp, Pubrec,
     Pubrel, ReasonList, RetainHandling, Suback, Subscribe, SubscribeOptions, Subscription,

@@ -26,6 +26,12 @@ use crate::Lease;
 /// What parts the levels of a key.
 pub(super) const SEPARATOR: u8 = b'.';
 
+/// What a node takes with the edge to it, about.
+const NODE_BYTES: usize = 90;
+
+/// What the queue keeps of a message that is held, about.
+const LEASE_BYTES: u64 = 150;
+
 /// The node of no level.
 pub(super) const ROOT: u32 = 0;
 
@@ -100,6 +106,12 @@ impl Index {
     /// Bytes of their stored forms.
     pub fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// About what they take in memory, their leases too, but not their bodies, in bytes.
+    pub fn memory_bytes(&self) -> u64 {
+        let nodes = (self.nodes.len() - 1) * NODE_BYTES + self.levels.memory_bytes();
+        nodes as u64 + self.topics * LEASE_BYTES
     }
 
     /// What a topic has.

@@ -10,6 +10,9 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use slab::Slab;
 
+/// What a name takes beside its bytes: a number, users, a box, a place in the table; about.
+const NAME_BYTES: usize = 70;
+
 struct Name {
     bytes: Box<[u8]>,
     users: u32,
@@ -21,6 +24,8 @@ pub(super) struct Levels {
     names: Slab<Name>,
     by_name: HashTable<u32>,
     hasher: RandomState,
+    /// Length of all names.
+    bytes: usize,
 }
 
 impl Levels {
@@ -45,7 +50,9 @@ impl Levels {
             names,
             by_name,
             hasher,
+            bytes,
         } = self;
+        *bytes += name.len();
         let hash = hasher.hash_one(name);
         by_name.insert_unique(hash, level, |other| {
             hasher.hash_one(&*names[*other as usize].bytes)
@@ -61,6 +68,7 @@ impl Levels {
             return;
         }
         let name = self.names.remove(level as usize);
+        self.bytes -= name.bytes.len();
         let hash = self.hasher.hash_one(&*name.bytes);
         if let Ok(found) = self.by_name.find_entry(hash, |other| *other == level) {
             found.remove();
@@ -76,5 +84,10 @@ impl Levels {
     #[cfg(test)]
     pub fn count(&self) -> usize {
         self.names.len()
+    }
+
+    /// About what they take in memory, in bytes.
+    pub fn memory_bytes(&self) -> usize {
+        self.names.len() * NAME_BYTES + self.bytes
     }
 }

@@ -40,7 +40,9 @@ use ferry_core::queue::Outcome;
 use parking_lot::Mutex;
 
 use crate::partition::{After, Batch, Command};
-use crate::{Broker, Choice, ConnectionId, ConsumeError, ConsumerSpec, Lease, QueueHandle};
+use crate::{
+    Broker, Choice, ConnectionId, ConsumeError, ConsumerSpec, Lease, Pressure, QueueHandle,
+};
 use feed::Feed;
 use index::{Held, Index};
 pub use name::RETAINED_QUEUE;
@@ -53,6 +55,10 @@ pub const RETAINED_TOPICS_MAX_DEFAULT: u64 = 5_000_000;
 
 /// Bytes that the retained messages of one virtual host may take, unless the node says otherwise.
 pub const RETAINED_BYTES_MAX_DEFAULT: u64 = 16 << 30;
+
+/// All topics with a retained message may take so large a part of the high watermark: nobody
+/// consumes them, so publishers that are held for them would be held for ever.
+const MEMORY_PART: u64 = 4;
 
 /// Messages that a queue hands over in a row at a start, and leases that are settled in a row.
 const PIECE_MESSAGES: usize = 4096;
@@ -69,6 +75,8 @@ pub(crate) struct RetainedNode {
     due: AtomicU64,
     pub(super) topics_max: AtomicU64,
     pub(super) bytes_max: AtomicU64,
+    /// What all indexes take in memory, about.
+    memory_bytes: AtomicU64,
 }
 
 impl Default for RetainedNode {
@@ -77,6 +85,7 @@ impl Default for RetainedNode {
             due: AtomicU64::new(Millis::MAX),
             topics_max: AtomicU64::new(RETAINED_TOPICS_MAX_DEFAULT),
             bytes_max: AtomicU64::new(RETAINED_BYTES_MAX_DEFAULT),
+            memory_bytes: AtomicU64::new(0),
         }
     }
 }
@@ -85,6 +94,12 @@ impl RetainedNode {
     /// When something expires.
     pub fn due(&self) -> Millis {
         self.due.load(Ordering::Relaxed)
+    }
+
+    /// Whether there is no memory for one topic more.
+    pub(super) fn is_full(&self, memory: &Pressure) -> bool {
+        let most = memory.high_bytes() / MEMORY_PART;
+        self.memory_bytes.load(Ordering::Relaxed) >= most
     }
 }
 
@@ -97,6 +112,8 @@ struct Shelf {
     done: Vec<Lease>,
     /// Before when nothing is swept.
     swept_until: Millis,
+    /// What the node knows of the memory that the index takes, in bytes.
+    told_bytes: u64,
 }
 
 impl Shelf {
@@ -119,6 +136,15 @@ impl Shelf {
             let before = self.index.set(key, held);
             self.done.extend(before.map(|before| before.lease));
         }
+    }
+
+    /// Tells the node what the index takes in memory.
+    fn tell_memory(&mut self, node: &RetainedNode) {
+        let bytes = self.index.memory_bytes();
+        let before = std::mem::replace(&mut self.told_bytes, bytes);
+        // Wraps where it is less than before.
+        let more = bytes.wrapping_sub(before);
+        node.memory_bytes.fetch_add(more, Ordering::Relaxed);
     }
 
     /// When the next sweep is due.
@@ -182,6 +208,7 @@ impl Retained {
                 .filter_map(|node| shelf.index.remove_at(node));
             let leases: Vec<Lease> = removed.map(|held| held.lease).collect();
             shelf.done.extend(leases);
+            shelf.tell_memory(&broker.retained);
             drop(shelf);
             self.settle_done(&broker);
         }
@@ -225,6 +252,7 @@ impl Retained {
         let mut shelf = self.shelf.lock();
         let nothing_done = shelf.done.is_empty();
         shelf.take_in(message, lease, broker.now());
+        shelf.tell_memory(&broker.retained);
         if nothing_done && !shelf.done.is_empty() {
             let after = After::Retained(Arc::clone(self));
             broker.afters.lock().push(after);
@@ -242,7 +270,11 @@ impl Retained {
 
     /// The queue is gone, and all that was in it. Called under the partition's lock.
     fn forget_all(&self) {
-        let _forgotten = std::mem::take(&mut *self.shelf.lock());
+        let mut forgotten = std::mem::take(&mut *self.shelf.lock());
+        forgotten.index = Index::default();
+        if let Some(broker) = self.broker.upgrade() {
+            forgotten.tell_memory(&broker.retained);
+        }
     }
 
     /// Settles what was replaced, removed or has expired.
@@ -276,6 +308,7 @@ impl Retained {
         let expired = shelf.index.take_expired(now, PIECE_MESSAGES);
         let all = expired.len() < PIECE_MESSAGES;
         shelf.done.extend(expired);
+        shelf.tell_memory(&broker.retained);
         shelf.swept_until = if all { now + SWEEP_MS } else { now };
         let next = shelf.next_sweep();
         drop(shelf);

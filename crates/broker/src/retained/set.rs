@@ -31,6 +31,9 @@ pub enum RetainError {
     /// The messages take as many bytes as they may.
     #[error("retained messages would take more bytes than the limit of {0}")]
     BytesMax(u64),
+    /// The topics of all virtual hosts take as much memory as they may.
+    #[error("topics with a retained message take as much memory as they may")]
+    MemoryMax,
     /// The topic has more levels than it may.
     #[error("a topic with a retained message has at most {RETAINED_LEVELS_MAX} levels")]
     LevelsMax,
@@ -60,6 +63,9 @@ impl Retained {
         let topics = shelf.index.topics() + u64::from(before.is_none());
         let freed = before.map_or(0, |held| u64::from(held.bytes.get()));
         let bytes = shelf.index.bytes() - freed + draft.encoded_len() as u64;
+        if before.is_none() && broker.retained.is_full(broker.memory()) {
+            return Err(RetainError::MemoryMax);
+        }
         match (topics > topics_max, bytes > bytes_max) {
             (true, _) => Err(RetainError::TopicsMax(topics_max)),
             (_, true) => Err(RetainError::BytesMax(bytes_max)),

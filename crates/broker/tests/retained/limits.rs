@@ -58,6 +58,44 @@ fn more_bytes_than_the_limit_are_refused() {
 }
 
 #[test]
+fn topics_of_all_virtual_hosts_take_a_part_of_memory() {
+    let mut node = Node::new();
+    let most = node.broker.memory().high_bytes() / 4;
+    let name = |number: usize| format!("{number:0100}");
+    let taken = (0..).find(|number| refusal(&mut node, &name(*number), "1").is_some());
+    let taken = taken.unwrap();
+    // Some 300 bytes and the name.
+    assert!(
+        (most / 600..most / 300).contains(&(taken as u64)),
+        "{taken}"
+    );
+    assert_eq!(refusal(&mut node, &name(0), "2"), None, "it is there");
+    let spec = ferry_broker::VhostSpec {
+        name: "other".to_owned(),
+        ..Default::default()
+    };
+    node.broker.set_vhost(spec).unwrap();
+    let other = node.broker.vhost("other").unwrap();
+    let refused = other.may_retain(&draft(&node, "a", "1"));
+    assert_eq!(refused, Err(RetainError::MemoryMax), "there neither");
+    assert_eq!(refusal(&mut node, &name(1), ""), None);
+    assert_eq!(refusal(&mut node, &name(taken), "1"), None);
+    assert_eq!(refusal(&mut node, "a", "1"), Some(RetainError::MemoryMax));
+    let deleted = node
+        .vhost
+        .delete_queue(RETAINED_QUEUE, false, false, node.connection);
+    deleted.unwrap();
+    for number in 0..taken {
+        assert_eq!(
+            refusal(&mut node, &name(number), "1"),
+            None,
+            "all room again"
+        );
+    }
+    assert_eq!(refusal(&mut node, "a", "1"), Some(RetainError::MemoryMax));
+}
+
+#[test]
 fn deeper_topics_than_the_limit_are_refused() {
     let mut node = Node::new();
     let levels = |count: usize| ".".repeat(count - 1);

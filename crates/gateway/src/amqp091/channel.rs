@@ -14,8 +14,8 @@ use std::sync::atomic::AtomicBool;
 use amqp091::method::{access, channel as methods, confirm};
 use amqp091::{ChannelInput, LongStr, Method, ReplyCode, ShortStr};
 use ferry_broker::{
-    Broker, ConnectionId, ConnectionLimits, ConsumerHandle, DefinitionError, ErrorKind, Metrics,
-    Origin, Outcome, Promise, Publisher, Seat, User, Vhost,
+    Broker, ConnectionId, ConnectionLimits, ConsumerHandle, DefinitionError, ErrorKind, Kept,
+    KeptFor, Metrics, Origin, Outcome, Promise, Publisher, Seat, User, Vhost,
 };
 use hashbrown::HashMap;
 
@@ -75,6 +75,8 @@ pub(crate) struct Channel {
     pub(crate) closing: bool,
     /// Frames on their way to become a method.
     pub(crate) input: ChannelInput,
+    /// What a message takes of which not all has come.
+    pub(crate) arriving: Kept,
     /// Routes and permissions of its publishes.
     pub(crate) publisher: Publisher,
     /// In confirm mode: the last tag given.
@@ -115,6 +117,7 @@ impl Channel {
             gate,
             closing: false,
             input: ChannelInput::new(),
+            arriving: Kept::new(&common.broker, KeptFor::Arriving),
             publisher,
             confirm: None,
             tx: None,
@@ -267,6 +270,7 @@ impl Channel {
             state.wire.close_lane(self.lane);
         });
         self.input.reset();
+        self.arriving.set(0);
     }
 
     /// Changes what listings show of it.

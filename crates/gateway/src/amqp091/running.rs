@@ -14,7 +14,7 @@ use amqp091::method::{basic, channel as methods, connection};
 use amqp091::{
     FastPublish, Frame, FrameKind, InputError, Method, ReplyCode, ShortStr, parse_publish_fast,
 };
-use ferry_broker::{BlockReason, ConsumerHandle, Metrics, Outcome};
+use ferry_broker::{BlockReason, ConsumerHandle, Kept, KeptFor, Metrics, Outcome};
 
 use super::channel::{Channel, Common, open_ok};
 use super::channels::Channels;
@@ -45,6 +45,8 @@ pub(crate) struct Running {
     channel_max: usize,
     pub(super) channels: Channels,
     held: Held,
+    /// Messages that have come to their end and are not submitted.
+    arrived: Kept,
     publishes: bool,
     told_blocked: bool,
     blocked: Option<BlockReason>,
@@ -64,12 +66,15 @@ impl Running {
             channel_max.into()
         };
         let pacing = Pacing::new(common.limits.clone());
+        let held = Held::new(&common.broker);
+        let arrived = Kept::new(&common.broker, KeptFor::Arriving);
         Running {
             common,
             client,
             channel_max,
             channels: Channels::default(),
-            held: Held::default(),
+            held,
+            arrived,
             publishes: false,
             told_blocked: false,
             blocked,
@@ -85,7 +90,13 @@ impl Running {
 
     /// Whether there is room for more from the socket.
     pub(crate) fn wants_more(&self) -> bool {
-        !self.held.is_full()
+        !self.held.is_full(self.publishes && self.blocked.is_some())
+    }
+
+    /// Submits what has come: from then on it counts where it is.
+    pub(crate) fn submit(&mut self, turn: &mut Turn<'_>) {
+        turn.submit(&self.common);
+        self.arrived.set(0);
     }
 
     /// Works through what has come; gives how much of it was used.
@@ -194,7 +205,16 @@ impl Running {
         if channel.closing {
             return self.on_closing_channel(&frame);
         }
-        let result = match channel.input.accept(frame, limits) {
+        let accepted = channel.input.accept(frame, limits);
+        let arriving = channel.input.announced_bytes(limits);
+        if channel.arriving.bytes() > arriving {
+            self.arrived.take_over(&mut channel.arriving);
+        }
+        if channel.arriving.set(arriving) && self.blocked.is_none() {
+            // The event comes after this read, which may bring the begin of many more.
+            self.blocked = self.common.broker.memory().blocked();
+        }
+        let result = match accepted {
             Ok(Input::Incomplete) => return Ok(()),
             Ok(Input::Method(Method::ChannelClose(_))) => {
                 self.close_channel(number, turn);

@@ -164,8 +164,8 @@ impl crate::session::Session for Session {
                 break;
             }
         }
-        if let Phase::Running(running) = &self.phase {
-            turn.submit(&running.common);
+        if let Phase::Running(running) = &mut self.phase {
+            running.submit(&mut turn);
         }
         self.plan_wake(now);
         at
@@ -193,7 +193,7 @@ impl crate::session::Session for Session {
             if events & event::ACCESS != 0 {
                 result = result.and_then(|()| running.access_changed(&mut turn));
             }
-            turn.submit(&running.common);
+            running.submit(&mut turn);
             if let Err(end) = result {
                 self.end(end, &mut turn, now);
             }

@@ -186,7 +186,7 @@ impl Channel {
     ) -> Result<Result<(), Refusal>, Refusal> {
         let why = ended(request.tag);
         let late = self.return_frames(common, incoming, why.code, &why.text());
-        if let Some(tx) = &self.tx {
+        if let Some(tx) = &mut self.tx {
             tx.check_room(late.len())?;
         }
         let noted = match request.action {

@@ -8,26 +8,33 @@
 //!
 //! Invariants
 //! - Held frames are kept as they came, in order, and are read again when publishers are free.
-//! - They are bounded by [`HELD_BYTES_MAX`]; past it the socket is not read (and then its acks do
-//!   wait, because TCP has one order).
+//! - They are bounded by [`HELD_BYTES_MAX`], and those of all connections together by their part of
+//!   the broker's memory; past it the socket is not read (and then its acks do wait, because TCP
+//!   has one order).
+
+use std::sync::Arc;
 
 use amqp091::method::{basic, tx};
 use amqp091::{Frame, FrameKind, Method};
+
+use ferry_broker::{Broker, Kept, KeptFor};
 
 use super::settlement::settles;
 
 /// Held frames before the socket is left alone, in bytes.
 pub(crate) const HELD_BYTES_MAX: usize = 1 << 20;
 /// Room is made by this much at least, in bytes.
-const ROOM_BYTES_MIN: usize = 64 << 10;
+const ROOM_BYTES_MIN: usize = 16 << 10;
 /// Room that is made, in what there is already. What is held is moved for it, and the allocator
 /// keeps the old places for a while: many small steps would leave several times what is held.
 const ROOM_GROWTH: usize = 4;
 
 /// The frames of one connection that wait.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Held {
     frames: Vec<u8>,
+    /// How much waits, as all connections together have a bound.
+    kept: Kept,
     /// What went on already is before this.
     at: usize,
     channels: Vec<u16>,
@@ -47,14 +54,29 @@ pub(crate) enum Verdict {
 }
 
 impl Held {
-    /// Whether nothing is held.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.frames.len() == self.at
+    /// Holds nothing so far.
+    pub(crate) fn new(broker: &Arc<Broker>) -> Held {
+        Held {
+            frames: Vec::new(),
+            kept: Kept::new(broker, KeptFor::Held),
+            at: 0,
+            channels: Vec::new(),
+            selecting: Vec::new(),
+        }
     }
 
-    /// Whether the socket should be left alone.
-    pub(crate) fn is_full(&self) -> bool {
-        self.frames.len() - self.at >= HELD_BYTES_MAX
+    fn len(&self) -> usize {
+        self.frames.len() - self.at
+    }
+
+    /// Whether nothing is held.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether the socket should be left alone; `begins` if the next bytes are likely to be held.
+    pub(crate) fn is_full(&self, begins: bool) -> bool {
+        self.len() >= HELD_BYTES_MAX || (begins || !self.is_empty()) && self.kept.is_crowded()
     }
 
     /// What to do with a frame. `in_content` says that its channel is amid a message, `in_tx` that
@@ -107,11 +129,13 @@ impl Held {
             self.frames.reserve_exact(frame.len().max(room));
         }
         self.frames.extend_from_slice(frame);
+        self.kept.set(self.len() as u64);
     }
 
     /// The frames in order, and where those begin that wait. Either they are put back, or their
     /// channels are to be forgotten.
     pub(crate) fn take(&mut self) -> (Vec<u8>, usize) {
+        self.kept.set(0);
         let at = std::mem::take(&mut self.at);
         (std::mem::take(&mut self.frames), at)
     }
@@ -121,6 +145,7 @@ impl Held {
         assert!(self.is_empty(), "nothing was held meanwhile");
         self.frames = frames;
         self.at = at;
+        self.kept.set(self.len() as u64);
     }
 
     /// The channels that frames are held of, or were.
@@ -154,6 +179,11 @@ fn method_ids(frame: &Frame<'_>) -> Option<(u16, u16)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::for_tests::broker;
+
+    fn held() -> Held {
+        Held::new(&broker(1 << 30))
+    }
 
     fn frame(channel: u16, method: Method<'_>) -> Vec<u8> {
         let mut out = Vec::new();
@@ -202,7 +232,7 @@ mod tests {
 
     #[test]
     fn a_publish_holds_its_channel_but_not_its_acks_or_other_channels() {
-        let mut held = Held::default();
+        let mut held = held();
         let recover = |channel| {
             frame(
                 channel,
@@ -228,7 +258,7 @@ mod tests {
 
     #[test]
     fn an_ack_of_a_transaction_does_not_pass_a_commit_that_is_held() {
-        let mut held = Held::default();
+        let mut held = held();
         let commit = frame(1, Method::TxCommit(tx::Commit {}));
         for (bytes, expected) in [
             (ack(1), Verdict::Pass),
@@ -253,7 +283,7 @@ mod tests {
 
     #[test]
     fn what_is_put_back_waits_before_what_comes_later() {
-        let mut held = Held::default();
+        let mut held = held();
         for channel in [1, 2, 3] {
             judge(&mut held, &publish(channel));
         }
@@ -261,7 +291,7 @@ mod tests {
         held.put_back(frames, publish(1).len());
         let mut expected = [publish(2), publish(3)].concat();
         let mut count = 0;
-        while !held.is_full() {
+        while !held.is_full(false) {
             judge(&mut held, &publish(1));
             expected.extend(publish(1));
             count += 1;
@@ -274,14 +304,14 @@ mod tests {
     #[test]
     fn what_is_held_is_moved_a_few_times_only() {
         for frame_bytes in [30, 4 << 10, 100 << 10] {
-            let (mut held, bytes, mut rooms) = (Held::default(), vec![0; frame_bytes], vec![0]);
+            let (mut held, bytes, mut rooms) = (held(), vec![0; frame_bytes], vec![0]);
             let parsed = Frame {
                 kind: FrameKind::Body,
                 channel: 1,
                 payload: &bytes,
                 size: frame_bytes,
             };
-            while !held.is_full() {
+            while !held.is_full(false) {
                 held.keep(&parsed, &bytes);
                 rooms.push(held.frames.capacity());
             }
@@ -297,7 +327,7 @@ mod tests {
 
     #[test]
     fn a_publish_that_settles_waits_only_behind_others_of_its_channel() {
-        let mut held = Held::default();
+        let mut held = held();
         let settles = |channel| publish_to(ferry_broker::SETTLE_EXCHANGE, channel);
         for (bytes, expected) in [
             (settles(1), Verdict::Pass),
@@ -311,9 +341,34 @@ mod tests {
 
     #[test]
     fn a_message_that_has_begun_is_finished() {
-        let held = Held::default();
+        let held = held();
         let bytes = publish(1);
         let frame = amqp091::frame::parse(&bytes, 4096).unwrap().unwrap();
         assert_eq!(held.judge(&frame, true, false), Verdict::Pass);
+    }
+
+    #[test]
+    fn many_that_hold_a_little_are_not_read_any_more() {
+        let broker = broker(8 << 20);
+        let [mut one, mut two, none] = [(); 3].map(|()| Held::new(&broker));
+        let bytes = publish(1);
+        let count = (512 << 10) / bytes.len() + 1;
+        (0..count).for_each(|_| assert_ne!(judge(&mut one, &bytes), Verdict::Pass));
+        assert!(!one.is_full(false) && !none.is_full(true));
+        (0..count).for_each(|_| assert_ne!(judge(&mut two, &bytes), Verdict::Pass));
+        for (held, begins, full) in [
+            (&one, false, true),
+            (&none, false, false),
+            (&none, true, true),
+        ] {
+            assert_eq!(held.is_full(begins), full);
+        }
+        assert_eq!(
+            broker.memory().used_bytes(),
+            0,
+            "nobody is held for what is held"
+        );
+        drop(two);
+        assert!(!one.is_full(true));
     }
 }

@@ -10,7 +10,9 @@
 
 use std::sync::Arc;
 
-use ferry_broker::{Burst, CommitError, Lease, Outcome, Promise, QueueHandle, Settled};
+use ferry_broker::{
+    Broker, Burst, CommitError, Kept, KeptFor, Lease, Outcome, Promise, QueueHandle, Settled,
+};
 use ferry_core::limits::DELAY_MS_MAX;
 
 use amqp091::method::tx as methods;
@@ -36,6 +38,8 @@ pub(crate) struct Tx {
     extensions: Vec<Extension>,
     /// Returns among these that may have to be sent, in bytes.
     late_bytes: usize,
+    /// All of it.
+    kept: Kept,
 }
 
 /// A settlement that waits for the commit.
@@ -63,27 +67,36 @@ pub(crate) struct Extension {
 }
 
 impl Tx {
-    fn new() -> Box<Tx> {
+    fn new(broker: &Arc<Broker>) -> Box<Tx> {
         Box::new(Tx {
             burst: Burst::new(),
             returns: Vec::new(),
             settled: Vec::new(),
             extensions: Vec::new(),
             late_bytes: 0,
+            kept: Kept::new(broker, KeptFor::Transaction),
         })
     }
 
-    /// Refuses a message, or its return, that would make the transaction too large.
-    pub(crate) fn check_room(&self, more_bytes: usize) -> Result<(), Refusal> {
-        let waiting = self.burst.staged_bytes() + self.returns.len() + self.late_bytes;
-        let bytes = waiting + more_bytes;
-        if bytes <= TX_BYTES_MAX {
-            return Ok(());
+    /// Refuses a message, or its return, that would make the transaction too large, or all of them
+    /// together.
+    pub(crate) fn check_room(&mut self, more_bytes: usize) -> Result<(), Refusal> {
+        let beside = self.returns.len() + self.late_bytes + more_bytes;
+        let bytes = self.burst.staged_bytes() + beside;
+        if bytes > TX_BYTES_MAX {
+            return Err(precondition_failed(format!(
+                "a transaction of {bytes} bytes is larger than the limit of {TX_BYTES_MAX}; \
+                 commit more often"
+            )));
         }
-        Err(precondition_failed(format!(
-            "a transaction of {bytes} bytes is larger than the limit of {TX_BYTES_MAX}; \
-             commit more often"
-        )))
+        let kept = self.burst.kept_bytes() + beside;
+        if self.kept.set(kept as u64) && self.kept.is_crowded() {
+            return Err(precondition_failed(format!(
+                "a transaction of {bytes} bytes, and others, take as much memory as they may; \
+                 commit more often"
+            )));
+        }
+        Ok(())
     }
 }
 
@@ -109,7 +122,7 @@ impl Channel {
         if self.confirm.is_some() {
             return Err(precondition_failed("cannot switch from confirm to tx mode"));
         }
-        self.tx.get_or_insert_with(Tx::new);
+        self.tx.get_or_insert_with(|| Tx::new(&common.broker));
         self.begin_tx(common, 0);
         self.reply(
             common,
@@ -129,7 +142,7 @@ impl Channel {
             return Err(precondition_failed("channel is not transactional"));
         }
         turn.submit(common);
-        let Some(tx) = self.tx.replace(Tx::new()) else {
+        let Some(tx) = self.tx.replace(Tx::new(&common.broker)) else {
             return Err(precondition_failed("channel is not transactional"));
         };
         let Tx {
@@ -197,7 +210,7 @@ impl Channel {
 
     /// `tx.rollback`
     pub(crate) fn tx_rollback(&mut self, common: &Common) -> Result<(), Refusal> {
-        let Some(tx) = self.tx.replace(Tx::new()) else {
+        let Some(tx) = self.tx.replace(Tx::new(&common.broker)) else {
             self.tx = None;
             return Err(precondition_failed("channel is not transactional"));
         };
@@ -221,9 +234,11 @@ impl Channel {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::for_tests::broker;
 
     #[test]
     fn a_transaction_that_would_be_too_large_is_refused() {
+        let broker = broker(1 << 32);
         for (waiting, bytes, fits) in [
             (0, 1, true),
             (0, TX_BYTES_MAX, true),
@@ -231,12 +246,27 @@ mod tests {
             (100, TX_BYTES_MAX - 100, true),
             (100, TX_BYTES_MAX - 99, false),
         ] {
-            let mut tx = Tx::new();
+            let mut tx = Tx::new(&broker);
             tx.returns = vec![0; waiting];
             assert_eq!(tx.check_room(bytes).is_ok(), fits, "{bytes} bytes");
-            let mut tx = Tx::new();
+            let mut tx = Tx::new(&broker);
             tx.late_bytes = waiting;
             assert_eq!(tx.check_room(bytes).is_ok(), fits, "{bytes} bytes");
         }
+    }
+
+    #[test]
+    fn transactions_together_take_a_part_of_memory_only() {
+        let broker = broker(8 << 20);
+        let mut txs = [(); 3].map(|()| Tx::new(&broker));
+        for (nth, bytes, fits) in [(0, 900_000, true), (1, 900_000, true), (2, 300_000, false)] {
+            assert_eq!(txs[nth].check_room(bytes).is_ok(), fits, "{nth}");
+        }
+        assert_eq!(broker.memory().used_bytes(), 2_100_000);
+        let [first, second, mut third] = txs;
+        drop(first);
+        assert!(third.check_room(300_001).is_ok(), "there is room again");
+        drop((second, third));
+        assert_eq!(broker.memory().used_bytes(), 0);
     }
 }

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ferry_broker::{
-    Admitted, Broker, ConnectionId, ConnectionInfo, ConnectionLimits, Origin, Outcome, Publisher,
-    User, Vhost, WeakProbe,
+    Admitted, Broker, ConnectionId, ConnectionInfo, ConnectionLimits, Kept, KeptFor, Origin,
+    Outcome, Publisher, User, Vhost, WeakProbe,
 };
 use ferry_core::Millis;
 
@@ -40,6 +40,8 @@ pub(super) struct Open {
     /// The number of the publish before.
     pub(super) last_confirm: u64,
     pub(super) publishes: bool,
+    /// A text of which not all has come.
+    pub(super) arriving: Kept,
 }
 
 impl Open {
@@ -94,6 +96,7 @@ impl Open {
             subscriptions: BTreeMap::new(),
             last_confirm: 0,
             publishes: false,
+            arriving: Kept::new(broker, KeptFor::Arriving),
         })
     }
 

@@ -31,6 +31,8 @@ use crate::websocket::CloseCode;
 const LOGIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest text before that, in bytes.
 const LOGIN_BYTES_MAX: usize = 64 << 10;
+/// Longest text of which a part is waited for while memory is short, in bytes.
+const SHORT_BYTES_MAX: usize = 64 << 10;
 /// After how long the clock is looked at again, however far away the end of a wait is.
 const WAIT_MS_MAX: u64 = 3_600_000;
 
@@ -112,6 +114,7 @@ impl crate::session::Session for Session {
             from = at;
         }
         self.check_length(&bytes[at..], &mut turn);
+        self.count_rest(&bytes[at..], &mut turn);
         turn.submit(&self.link);
         self.plan(now);
         match self.phase {
@@ -184,6 +187,18 @@ impl Session {
     fn check_length(&mut self, text: &[u8], turn: &mut Turn<'_>) {
         if text.len() > LOGIN_BYTES_MAX && matches!(self.phase, Phase::Waiting) {
             self.end(CloseCode::Size, "a log-in is not that long", turn);
+        }
+    }
+
+    /// Counts a text that is not whole. As publishes are refused while memory is short, no long
+    /// text is waited for then.
+    fn count_rest(&mut self, rest: &[u8], turn: &mut Turn<'_>) {
+        let Phase::Open(open) = &mut self.phase else {
+            return;
+        };
+        let grows = open.arriving.set(rest.len() as u64);
+        if grows && rest.len() > SHORT_BYTES_MAX && self.shared.broker.memory().is_short() {
+            self.end(CloseCode::Again, "low on memory", turn);
         }
     }
 

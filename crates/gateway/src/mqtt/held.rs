@@ -5,23 +5,36 @@
 //!
 //! Invariants
 //! - Held packets are kept as they came, in order, and are read again when publishers are free.
-//! - They are bounded by [`HELD_BYTES_MAX`]; past it the socket is not read.
+//! - They are bounded by [`HELD_BYTES_MAX`], and those of all connections together by their part of
+//!   the broker's memory; past it the socket is not read.
 
+use std::sync::Arc;
+
+use ferry_broker::{Broker, Kept, KeptFor};
 use mqtt::{Frame, PacketType};
 
 /// Held packets before the socket is left alone, in bytes.
 pub(crate) const HELD_BYTES_MAX: usize = 1 << 20;
 
 /// The packets of one connection that wait.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Held {
     bytes: Vec<u8>,
+    kept: Kept,
 }
 
 impl Held {
-    /// Whether the socket should be left alone.
-    pub(crate) fn is_full(&self) -> bool {
-        self.bytes.len() >= HELD_BYTES_MAX
+    /// Holds nothing so far.
+    pub(crate) fn new(broker: &Arc<Broker>) -> Held {
+        Held {
+            bytes: Vec::new(),
+            kept: Kept::new(broker, KeptFor::Held),
+        }
+    }
+
+    /// Whether the socket should be left alone; `begins` if the next bytes are likely to be held.
+    pub(crate) fn is_full(&self, begins: bool) -> bool {
+        self.bytes.len() >= HELD_BYTES_MAX || (begins || !self.is_empty()) && self.kept.is_crowded()
     }
 
     /// Whether nothing is held.
@@ -41,10 +54,12 @@ impl Held {
     /// Keeps a packet for later.
     pub(crate) fn keep(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
+        self.kept.set(self.bytes.len() as u64);
     }
 
     /// Everything, to be worked off.
     pub(crate) fn take(&mut self) -> Vec<u8> {
+        self.kept.set(0);
         std::mem::take(&mut self.bytes)
     }
 
@@ -52,12 +67,14 @@ impl Held {
     pub(crate) fn put_back(&mut self, rest: &[u8]) {
         let after = std::mem::replace(&mut self.bytes, rest.to_vec());
         self.bytes.extend_from_slice(&after);
+        self.kept.set(self.bytes.len() as u64);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::for_tests::broker;
 
     fn frame(bytes: &[u8]) -> Frame<'_> {
         mqtt::frame(bytes, 100).unwrap().unwrap()
@@ -66,7 +83,7 @@ mod tests {
     #[test]
     fn publishes_wait_and_what_must_not_overtake_them() {
         let publish = [0x30, 3, 0, 1, b'a'];
-        let mut held = Held::default();
+        let mut held = Held::new(&broker(1 << 30));
         let waits = |held: &Held, first: u8| held.waits(&frame(&[first, 2, 0, 1]));
         assert!(held.waits(&frame(&publish)));
         assert!(!waits(&held, 0x62) && !held.waits(&frame(&[0xE0, 0])));
@@ -79,12 +96,12 @@ mod tests {
 
     #[test]
     fn what_is_put_back_stays_first() {
-        let mut held = Held::default();
+        let mut held = Held::new(&broker(1 << 30));
         held.keep(b"ab");
         let taken = held.take();
         held.keep(b"c");
         held.put_back(&taken[1..]);
         assert_eq!(held.take(), b"bc");
-        assert!(held.is_empty() && !held.is_full());
+        assert!(held.is_empty() && !held.is_full(true));
     }
 }

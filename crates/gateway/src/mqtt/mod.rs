@@ -17,6 +17,7 @@
 mod again;
 mod alias;
 mod answer;
+mod arriving;
 pub(crate) mod block;
 mod clients;
 mod common;

@@ -23,6 +23,7 @@ use mqtt::{Frame, Packet, PacketType, Publish, ReasonCode};
 
 use self::sources::Sources;
 use super::alias::InAliases;
+use super::arriving::Arriving;
 use super::common::{Common, End, EndKind};
 use super::deliver::Receiver;
 use super::held::Held;
@@ -53,6 +54,7 @@ pub(crate) struct Running {
     /// Retained messages that are still to come.
     replays: VecDeque<Replay>,
     held: Held,
+    arriving: Arriving,
     blocked: Option<BlockReason>,
     pacing: Pacing,
     /// Whether publishes of this read are counted.
@@ -110,7 +112,8 @@ impl Running {
             expiry_s: stored.expiry_s,
             sys: SysWatch::default(),
             replays: VecDeque::new(),
-            held: Held::default(),
+            held: Held::new(&common.broker),
+            arriving: Arriving::new(&common.broker),
             blocked: common.broker.memory().blocked(),
             pacing: Pacing::new(common.limits.clone()),
             metered: false,
@@ -142,12 +145,18 @@ impl Running {
 
     /// Whether there is room for more from the socket.
     pub(crate) fn wants_more(&self) -> bool {
-        !self.held.is_full()
+        let begins = self.publishes && self.blocked.is_some();
+        !self.held.is_full(begins) && !self.arriving.waits()
     }
 
     /// The session is kept for so many seconds after the end of the connection.
     pub(crate) fn set_expiry(&mut self, expiry_s: u32) {
         self.expiry_s = expiry_s;
+    }
+
+    /// What has come was submitted but for `rest`; `begins` if that is not what was left before.
+    pub(crate) fn submitted(&mut self, rest: &[u8], begins: bool) {
+        self.arriving.note(rest, begins);
     }
 
     /// Works through what has come; gives how much of it was used. Stops in front of AUTH, which is

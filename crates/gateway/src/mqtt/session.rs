@@ -127,6 +127,9 @@ impl crate::session::Session for Session {
             }
         }
         turn.submit(&self.link);
+        if let Phase::Open(open) = &mut self.phase {
+            open.running.submitted(&bytes[at..], at > 0);
+        }
         self.plan_wake(now);
         at
     }

@@ -68,7 +68,7 @@ impl Session {
                 0 => running.wake_up(&mut turn),
                 _ => running.rates_changed(&mut turn),
             };
-            turn.submit(&running.common);
+            running.submit(&mut turn);
             if let Err(end) = woken {
                 self.end(end, &mut turn, now);
             }

@@ -1,33 +1,7 @@
 //! Names, certificates and ports, and who and where they make a client.
 
-use std::sync::Arc;
-
-use ferry_broker::{Broker, Clock, Options, SyncPolicy};
-use ferry_core::Millis;
-use ferry_log::testing::FaultyDisk;
-
 use super::*;
-
-struct Still;
-
-impl Clock for Still {
-    fn now(&self) -> Millis {
-        1
-    }
-}
-
-fn broker() -> Arc<Broker> {
-    let opened = Broker::open(Options {
-        disk: Arc::new(FaultyDisk::new(1)),
-        log: ferry_log::Options::default(),
-        clock: Arc::new(Still),
-        formats: crate::formats(),
-        sync: SyncPolicy::Sync,
-        memory_high_bytes: 1 << 20,
-        disk_free_bytes_min: 0,
-    });
-    opened.unwrap()
-}
+use crate::for_tests::broker;
 
 fn config(anonymous: Option<&str>) -> MqttConfig {
     MqttConfig {
@@ -122,7 +96,7 @@ fn half_a_name_is_nobody_even_where_nobody_has_to_be_anybody() {
 
 #[test]
 fn ports_and_certificates_are_mapped_by_configuration_and_parameters() {
-    let broker = broker();
+    let broker = broker(1 << 20);
     let config = MqttConfig {
         port_vhosts: vec![(1, "one".to_owned())],
         ..MqttConfig::default()

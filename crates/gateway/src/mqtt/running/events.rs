@@ -32,6 +32,7 @@ impl Running {
         }
         if events & event::PRESSURE != 0 {
             self.blocked = self.common.broker.memory().blocked();
+            self.arriving.go_on(self.blocked.is_none());
             self.replay(turn)?;
         }
         if events & event::ACCESS != 0 {

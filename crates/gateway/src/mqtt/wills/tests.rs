@@ -1,33 +1,11 @@
 //! Wills that wait: how many, for how long, and what becomes of them.
 
-use ferry_broker::{Broker, Clock, Options, SyncPolicy};
-use ferry_core::Millis;
-use ferry_log::testing::FaultyDisk;
+use ferry_broker::Broker;
 use mqtt::{Properties, Qos};
 use tokio::runtime::Runtime;
 
 use super::*;
-
-struct Still;
-
-impl Clock for Still {
-    fn now(&self) -> Millis {
-        1
-    }
-}
-
-fn broker() -> Arc<Broker> {
-    let opened = Broker::open(Options {
-        disk: Arc::new(FaultyDisk::new(1)),
-        log: ferry_log::Options::default(),
-        clock: Arc::new(Still),
-        formats: crate::formats(),
-        sync: SyncPolicy::Sync,
-        memory_high_bytes: 1 << 30,
-        disk_free_bytes_min: 0,
-    });
-    opened.unwrap()
-}
+use crate::for_tests::broker;
 
 fn will(broker: &Arc<Broker>, payload: &[u8]) -> Will {
     let mut will = Will::of(&mqtt::Will {
@@ -49,7 +27,11 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 #[test]
 fn wills_wait_as_long_as_there_is_room() {
-    let (runtime, broker, wills) = (Runtime::new().unwrap(), broker(), Arc::<Wills>::default());
+    let (runtime, broker, wills) = (
+        Runtime::new().unwrap(),
+        broker(1 << 30),
+        Arc::<Wills>::default(),
+    );
     let _inside = runtime.enter();
     let payload = vec![0; 60_000];
     let wait = |number| {
@@ -73,7 +55,11 @@ fn wills_wait_as_long_as_there_is_room() {
 
 #[test]
 fn a_will_is_published_when_it_is_time_and_once() {
-    let (runtime, broker, wills) = (Runtime::new().unwrap(), broker(), Arc::<Wills>::default());
+    let (runtime, broker, wills) = (
+        Runtime::new().unwrap(),
+        broker(1 << 30),
+        Arc::<Wills>::default(),
+    );
     let _inside = runtime.enter();
     let published = || {
         let counter = &broker.metrics().messages_published;

@@ -361,3 +361,29 @@ fn publishes_are_refused_while_publishers_are_held() {
     page.say(&publish);
     assert_eq!(page.next_of(2)["op"], "ok");
 }
+
+#[test]
+fn a_long_text_counts_and_is_not_waited_for_while_memory_is_short() {
+    const TAKEN: i64 = 2 << 30;
+    let node = node();
+    let memory = node.broker.memory();
+    // A text of 1 MiB.
+    let mut part = b"\x81\xff\0\0\0\0\0\x10\0\0\0\0\0\0".to_vec();
+    part.resize(part.len() + (100 << 10), b' ');
+    let send_part = |page: &mut Page| std::io::Write::write_all(page.0.get_mut(), &part).unwrap();
+    let mut early = Page::log_in(&node);
+    send_part(&mut early);
+    wait_until(|| memory.used_bytes() == 100 << 10);
+    drop(early);
+    wait_until(|| memory.used_bytes() == 0);
+    memory.account(TAKEN);
+    wait_until(|| {
+        // What is published makes the broker look.
+        node.channel().publish(1, "", "nowhere", b"");
+        memory.is_short()
+    });
+    let mut late = Page::log_in(&node);
+    send_part(&mut late);
+    assert_eq!(late.close_code(), CloseCode::Again);
+    memory.account(-TAKEN);
+}

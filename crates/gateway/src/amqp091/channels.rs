@@ -57,6 +57,12 @@ impl Channels {
         removed
     }
 
+    /// Every channel, to look at.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Channel> {
+        let direct = self.direct.iter().flatten();
+        direct.chain(self.others.values()).map(|channel| &**channel)
+    }
+
     /// Every channel.
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Channel> {
         let direct = self.direct.iter_mut().flatten();

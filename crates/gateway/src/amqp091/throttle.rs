@@ -23,6 +23,8 @@ use super::settlement::settles;
 
 /// Held frames before the socket is left alone, in bytes.
 pub(crate) const HELD_BYTES_MAX: usize = 1 << 20;
+/// The same for a connection that is amid a message on another channel, in bytes.
+const HELD_AMID_BYTES_MAX: usize = 16 << 20;
 /// Room is made by this much at least, in bytes.
 const ROOM_BYTES_MIN: usize = 16 << 10;
 /// Room that is made, in what there is already. What is held is moved for it, and the allocator
@@ -40,6 +42,17 @@ pub(crate) struct Held {
     channels: Vec<u16>,
     /// Those of them that wait to become transactional.
     selecting: Vec<u16>,
+}
+
+/// What is likely to come next from the socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// The end of a message that has begun: it counts as memory until it is whole, so to wait with
+    /// it could be to wait for ever.
+    EndsMessage,
+    /// Something that will be held.
+    Waits,
+    Unknown,
 }
 
 /// What to do with a frame while publishers are held.
@@ -74,9 +87,18 @@ impl Held {
         self.len() == 0
     }
 
-    /// Whether the socket should be left alone; `begins` if the next bytes are likely to be held.
-    pub(crate) fn is_full(&self, begins: bool) -> bool {
-        self.len() >= HELD_BYTES_MAX || (begins || !self.is_empty()) && self.kept.is_crowded()
+    /// Whether the socket should be read on.
+    pub(crate) fn has_room(&self, next: Next) -> bool {
+        let most = match next {
+            Next::EndsMessage => HELD_AMID_BYTES_MAX,
+            Next::Waits | Next::Unknown => HELD_BYTES_MAX,
+        };
+        let adds = match next {
+            Next::EndsMessage => false,
+            Next::Waits => true,
+            Next::Unknown => !self.is_empty(),
+        };
+        self.len() < most && !(adds && self.kept.is_crowded())
     }
 
     /// What to do with a frame. `in_content` says that its channel is amid a message, `in_tx` that
@@ -291,7 +313,7 @@ mod tests {
         held.put_back(frames, publish(1).len());
         let mut expected = [publish(2), publish(3)].concat();
         let mut count = 0;
-        while !held.is_full(false) {
+        while held.has_room(Next::Unknown) {
             judge(&mut held, &publish(1));
             expected.extend(publish(1));
             count += 1;
@@ -311,7 +333,7 @@ mod tests {
                 payload: &bytes,
                 size: frame_bytes,
             };
-            while !held.is_full(false) {
+            while held.has_room(Next::Unknown) {
                 held.keep(&parsed, &bytes);
                 rooms.push(held.frames.capacity());
             }
@@ -354,14 +376,15 @@ mod tests {
         let bytes = publish(1);
         let count = (512 << 10) / bytes.len() + 1;
         (0..count).for_each(|_| assert_ne!(judge(&mut one, &bytes), Verdict::Pass));
-        assert!(!one.is_full(false) && !none.is_full(true));
+        assert!(one.has_room(Next::Unknown) && none.has_room(Next::Waits));
         (0..count).for_each(|_| assert_ne!(judge(&mut two, &bytes), Verdict::Pass));
-        for (held, begins, full) in [
-            (&one, false, true),
-            (&none, false, false),
-            (&none, true, true),
+        for (held, next, has_room) in [
+            (&one, Next::Unknown, false),
+            (&one, Next::EndsMessage, true),
+            (&none, Next::Unknown, true),
+            (&none, Next::Waits, false),
         ] {
-            assert_eq!(held.is_full(begins), full);
+            assert_eq!(held.has_room(next), has_room, "{next:?}");
         }
         assert_eq!(
             broker.memory().used_bytes(),
@@ -369,6 +392,6 @@ mod tests {
             "nobody is held for what is held"
         );
         drop(two);
-        assert!(!one.is_full(true));
+        assert!(one.has_room(Next::Waits));
     }
 }

@@ -34,6 +34,11 @@ impl Arriving {
         self.waits
     }
 
+    /// Whether a long packet counts as whole, and is to come to its end.
+    pub(crate) fn is_counted(&self) -> bool {
+        !self.waits && self.kept.bytes() > SHORT_BYTES_MAX as u64
+    }
+
     /// Publishers are free again, or not.
     pub(crate) fn go_on(&mut self, free: bool) {
         self.waits &= !free;

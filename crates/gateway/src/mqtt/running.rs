@@ -145,8 +145,10 @@ impl Running {
 
     /// Whether there is room for more from the socket.
     pub(crate) fn wants_more(&self) -> bool {
+        // A long packet that has begun counts until it is whole: to wait with it could be to wait
+        // for ever.
         let begins = self.publishes && self.blocked.is_some();
-        !self.held.is_full(begins) && !self.arriving.waits()
+        self.arriving.is_counted() || !self.arriving.waits() && !self.held.is_full(begins)
     }
 
     /// The session is kept for so many seconds after the end of the connection.

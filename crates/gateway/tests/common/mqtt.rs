@@ -20,7 +20,7 @@ use ferry_log::testing::Crash;
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-fn config_with(mqtt: MqttConfig) -> GatewayConfig {
+pub fn config_with(mqtt: MqttConfig) -> GatewayConfig {
     GatewayConfig {
         mqtt: MqttConfig {
             addresses: vec!["127.0.0.1:0".parse().unwrap()],

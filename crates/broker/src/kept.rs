@@ -25,8 +25,8 @@ pub enum KeptFor {
     /// A message or packet of which not all has come. Counts as whole from its beginning, so that
     /// those which have begun can come to their end.
     Arriving,
-    /// What waits until publishers are free: all together an eighth of the high watermark, then
-    /// nothing more is read.
+    /// What waits until publishers are free: when all together have an eighth of the high
+    /// watermark, those that have much are not read any more.
     Held,
     /// A transaction without its commit: all together a quarter of the high watermark, then no more
     /// is taken.

@@ -22,7 +22,7 @@ use super::errors::{Refusal, channel_error, not_allowed};
 use super::handshake::Client;
 use super::publish::{BODY_BYTES_MAX, Incoming, too_large};
 use super::settlement::settles;
-use super::throttle::{Held, Next, Verdict};
+use super::throttle::{Held, Verdict};
 use super::turn::Turn;
 use crate::pacing::Pacing;
 
@@ -90,14 +90,7 @@ impl Running {
 
     /// Whether there is room for more from the socket.
     pub(crate) fn wants_more(&self) -> bool {
-        if self.blocked.is_none() && self.held.is_empty() {
-            return true;
-        }
-        self.held.has_room(match self.is_amid_message() {
-            true => Next::EndsMessage,
-            false if self.publishes && self.blocked.is_some() => Next::Waits,
-            false => Next::Unknown,
-        })
+        self.held.is_empty() || !self.held.is_full(self.is_amid_message())
     }
 
     fn is_amid_message(&self) -> bool {

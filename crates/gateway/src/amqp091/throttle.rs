@@ -8,9 +8,9 @@
 //!
 //! Invariants
 //! - Held frames are kept as they came, in order, and are read again when publishers are free.
-//! - They are bounded by [`HELD_BYTES_MAX`], and those of all connections together by their part of
-//!   the broker's memory; past it the socket is not read (and then its acks do wait, because TCP
-//!   has one order).
+//! - They are bounded by [`HELD_BYTES_MAX`], and by less when all connections together keep their
+//!   part of the broker's memory; past it the socket is not read (and then its acks do wait,
+//!   because TCP has one order).
 
 use std::sync::Arc;
 
@@ -23,6 +23,9 @@ use super::settlement::settles;
 
 /// Held frames before the socket is left alone, in bytes.
 pub(crate) const HELD_BYTES_MAX: usize = 1 << 20;
+/// The same while all connections together keep as much as they may, in bytes: enough for who
+/// stops when it is told to.
+const HELD_CROWDED_BYTES_MAX: usize = 16 << 10;
 /// The same for a connection that is amid a message on another channel, in bytes.
 const HELD_AMID_BYTES_MAX: usize = 16 << 20;
 /// Room is made by this much at least, in bytes.
@@ -42,17 +45,6 @@ pub(crate) struct Held {
     channels: Vec<u16>,
     /// Those of them that wait to become transactional.
     selecting: Vec<u16>,
-}
-
-/// What is likely to come next from the socket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Next {
-    /// The end of a message that has begun: it counts as memory until it is whole, so to wait with
-    /// it could be to wait for ever.
-    EndsMessage,
-    /// Something that will be held.
-    Waits,
-    Unknown,
 }
 
 /// What to do with a frame while publishers are held.
@@ -87,18 +79,15 @@ impl Held {
         self.len() == 0
     }
 
-    /// Whether the socket should be read on.
-    pub(crate) fn has_room(&self, next: Next) -> bool {
-        let most = match next {
-            Next::EndsMessage => HELD_AMID_BYTES_MAX,
-            Next::Waits | Next::Unknown => HELD_BYTES_MAX,
+    /// Whether the socket should be left alone. One that is amid a message on another channel is
+    /// read on: that counts as memory until it is whole, so to wait with it could be for ever.
+    pub(crate) fn is_full(&self, amid_message: bool) -> bool {
+        let most = match (amid_message, self.kept.is_crowded()) {
+            (true, _) => HELD_AMID_BYTES_MAX,
+            (false, true) => HELD_CROWDED_BYTES_MAX,
+            (false, false) => HELD_BYTES_MAX,
         };
-        let adds = match next {
-            Next::EndsMessage => false,
-            Next::Waits => true,
-            Next::Unknown => !self.is_empty(),
-        };
-        self.len() < most && !(adds && self.kept.is_crowded())
+        self.len() >= most
     }
 
     /// What to do with a frame. `in_content` says that its channel is amid a message, `in_tx` that
@@ -313,7 +302,7 @@ mod tests {
         held.put_back(frames, publish(1).len());
         let mut expected = [publish(2), publish(3)].concat();
         let mut count = 0;
-        while held.has_room(Next::Unknown) {
+        while !held.is_full(false) {
             judge(&mut held, &publish(1));
             expected.extend(publish(1));
             count += 1;
@@ -333,7 +322,7 @@ mod tests {
                 payload: &bytes,
                 size: frame_bytes,
             };
-            while held.has_room(Next::Unknown) {
+            while !held.is_full(false) {
                 held.keep(&parsed, &bytes);
                 rooms.push(held.frames.capacity());
             }
@@ -370,28 +359,25 @@ mod tests {
     }
 
     #[test]
-    fn many_that_hold_a_little_are_not_read_any_more() {
+    fn who_holds_much_is_not_read_while_all_together_do() {
         let broker = broker(8 << 20);
-        let [mut one, mut two, none] = [(); 3].map(|()| Held::new(&broker));
+        let [mut one, mut two, mut little] = [(); 3].map(|()| Held::new(&broker));
         let bytes = publish(1);
         let count = (512 << 10) / bytes.len() + 1;
         (0..count).for_each(|_| assert_ne!(judge(&mut one, &bytes), Verdict::Pass));
-        assert!(one.has_room(Next::Unknown) && none.has_room(Next::Waits));
+        assert!(!one.is_full(false));
         (0..count).for_each(|_| assert_ne!(judge(&mut two, &bytes), Verdict::Pass));
-        for (held, next, has_room) in [
-            (&one, Next::Unknown, false),
-            (&one, Next::EndsMessage, true),
-            (&none, Next::Unknown, true),
-            (&none, Next::Waits, false),
+        assert_ne!(judge(&mut little, &bytes), Verdict::Pass);
+        for (held, amid_message, is_full) in [
+            (&one, false, true),
+            (&one, true, false),
+            (&little, false, false),
         ] {
-            assert_eq!(held.has_room(next), has_room, "{next:?}");
+            assert_eq!(held.is_full(amid_message), is_full);
         }
-        assert_eq!(
-            broker.memory().used_bytes(),
-            0,
-            "nobody is held for what is held"
-        );
+        let used = broker.memory().used_bytes();
+        assert_eq!(used, 0, "nobody is held for what is held");
         drop(two);
-        assert!(one.has_room(Next::Waits));
+        assert!(!one.is_full(false));
     }
 }

@@ -5,8 +5,8 @@
 //!
 //! Invariants
 //! - Held packets are kept as they came, in order, and are read again when publishers are free.
-//! - They are bounded by [`HELD_BYTES_MAX`], and those of all connections together by their part of
-//!   the broker's memory; past it the socket is not read.
+//! - They are bounded by [`HELD_BYTES_MAX`], and by less when all connections together keep their
+//!   part of the broker's memory; past it the socket is not read.
 
 use std::sync::Arc;
 
@@ -15,6 +15,9 @@ use mqtt::{Frame, PacketType};
 
 /// Held packets before the socket is left alone, in bytes.
 pub(crate) const HELD_BYTES_MAX: usize = 1 << 20;
+
+/// The same while all connections together keep as much as they may, in bytes.
+const HELD_CROWDED_BYTES_MAX: usize = 16 << 10;
 
 /// The packets of one connection that wait.
 #[derive(Debug)]
@@ -32,9 +35,13 @@ impl Held {
         }
     }
 
-    /// Whether the socket should be left alone; `begins` if the next bytes are likely to be held.
-    pub(crate) fn is_full(&self, begins: bool) -> bool {
-        self.bytes.len() >= HELD_BYTES_MAX || (begins || !self.is_empty()) && self.kept.is_crowded()
+    /// Whether the socket should be left alone.
+    pub(crate) fn is_full(&self) -> bool {
+        let most = match self.kept.is_crowded() {
+            true => HELD_CROWDED_BYTES_MAX,
+            false => HELD_BYTES_MAX,
+        };
+        self.bytes.len() >= most
     }
 
     /// Whether nothing is held.
@@ -102,6 +109,6 @@ mod tests {
         held.keep(b"c");
         held.put_back(&taken[1..]);
         assert_eq!(held.take(), b"bc");
-        assert!(held.is_empty() && !held.is_full(true));
+        assert!(held.is_empty() && !held.is_full());
     }
 }

@@ -147,8 +147,7 @@ impl Running {
     pub(crate) fn wants_more(&self) -> bool {
         // A long packet that has begun counts until it is whole: to wait with it could be to wait
         // for ever.
-        let begins = self.publishes && self.blocked.is_some();
-        self.arriving.is_counted() || !self.arriving.waits() && !self.held.is_full(begins)
+        self.arriving.is_counted() || !self.arriving.waits() && !self.held.is_full()
     }
 
     /// The session is kept for so many seconds after the end of the connection.

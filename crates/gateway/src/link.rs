@@ -195,7 +195,7 @@ impl<W: Wire> Link<W> {
     pub(crate) fn reserve(&self, bytes: usize, mark: &AtomicBool) -> bool {
         let has_room = || {
             let waiting = self.level.load(Ordering::SeqCst) + self.reserved.load(Ordering::SeqCst);
-            waiting < self.room_bytes()
+            self.takes(waiting)
         };
         if !has_room() {
             mark.store(true, Ordering::SeqCst);
@@ -208,13 +208,12 @@ impl<W: Wire> Link<W> {
         true
     }
 
-    /// What the outbox takes of deliveries. Each of many consumers that do not read may have it
-    /// full, so it is less while memory is short.
-    fn room_bytes(&self) -> usize {
-        match self.broker.memory().is_short() {
-            true => self.outbox_bytes_max / SHORT_PART,
-            false => self.outbox_bytes_max,
-        }
+    /// Whether the outbox takes one more delivery while so much waits. Each of many consumers that
+    /// do not read may have it full, so it takes less while memory is short.
+    fn takes(&self, waiting_bytes: usize) -> bool {
+        // The account, which all threads write to, is looked at only where it matters.
+        waiting_bytes < self.outbox_bytes_max / SHORT_PART
+            || waiting_bytes < self.outbox_bytes_max && !self.broker.memory().is_short()
     }
 
     /// Ends a reservation: its delivery is in the outbox, or will not come.
@@ -258,8 +257,8 @@ impl<W: Wire> Link<W> {
             if written != Written::All || level == 0 {
                 self.account(&mut state, level);
             }
-            let starved = level < self.room_bytes() / 2
-                && self.starved.load(Ordering::SeqCst)
+            let starved = self.starved.load(Ordering::SeqCst)
+                && self.takes(level * 2)
                 && self.starved.swap(false, Ordering::SeqCst);
             let more = match written {
                 Written::Full => event::WRITE,

@@ -112,8 +112,14 @@ impl Pacing {
         }
     }
 
-    /// Lets publishes go on, whatever is owed.
-    pub(crate) fn release_now(&mut self, now: Millis) {
+    /// Rates are others now: publishes go on, unless something is owed to these. What is owed to a
+    /// queue is known at the next publish to it.
+    pub(crate) fn rates_changed(&mut self, now: Millis) {
+        self.release_now(now);
+        self.begin(now);
+    }
+
+    fn release_now(&mut self, now: Millis) {
         if self.hold.take().is_some() {
             self.released_at = now;
         }
@@ -143,7 +149,8 @@ impl Pacing {
 
 #[cfg(test)]
 mod tests {
-    use ferry_broker::{ConnectionInfo, RateOf};
+    use ferry_broker::{ConnectionInfo, LimitsOf, RateOf};
+    use ferry_core::arguments::Value;
 
     use super::*;
     use crate::for_tests::{NOW, broker};
@@ -241,8 +248,34 @@ mod tests {
             Some("publish-byte-rate of queue 'q'")
         );
         assert!(pacing.is_holding() && pacing.tells(NOW));
-        pacing.release_now(NOW + 5);
+        pacing.rates_changed(NOW + 5);
         assert!(!pacing.is_holding());
         assert_eq!(pacing.wakes_at(), Some(NOW + 205));
+    }
+
+    #[test]
+    fn what_is_owed_is_owed_to_other_rates_too() {
+        let broker = broker(1 << 20);
+        let admitted = broker.admit_connection(ConnectionInfo {
+            vhost: "/".to_owned(),
+            ..ConnectionInfo::default()
+        });
+        let mut pacing = Pacing::new(admitted.unwrap().limits);
+        let set = |rate: i64| {
+            let vhost = LimitsOf::Vhost("/".into());
+            broker.set_limit(vhost, "publish-byte-rate", &Value::I64(rate))
+        };
+        set(10).unwrap();
+        pacing.charge(20_000, None, NOW);
+        assert!(pacing.is_holding());
+        pacing.rates_changed(NOW);
+        assert!(pacing.is_holding(), "nothing passes in between");
+        set(10_000).unwrap();
+        pacing.rates_changed(NOW);
+        assert!(pacing.wakes_at().is_some_and(|at| at < NOW + 2_500));
+        let vhost = LimitsOf::Vhost("/".into());
+        broker.clear_limit(vhost, "publish-byte-rate").unwrap();
+        pacing.rates_changed(NOW);
+        assert!(!pacing.is_holding());
     }
 }

@@ -166,7 +166,7 @@ impl Open {
             self.check_subscriptions();
         }
         if events & event::RATES != 0 {
-            self.pacing.release_now(self.broker.now());
+            self.pacing.rates_changed(self.broker.now());
             self.resume_starved();
         }
     }

@@ -135,7 +135,7 @@ impl Running {
     pub(crate) fn rates_changed(&mut self, turn: &mut Turn<'_>) -> Result<(), End> {
         self.metered = self.pacing.is_metered();
         let now = turn.now(&self.common.broker);
-        self.pacing.release_now(now);
+        self.pacing.rates_changed(now);
         self.replay(turn)?;
         self.resume_starved();
         Ok(())

@@ -158,7 +158,7 @@ impl Running {
         let released = match changed {
             true => {
                 self.metered = self.pacing.is_metered();
-                self.pacing.release_now(now);
+                self.pacing.rates_changed(now);
                 true
             }
             false => self.pacing.release(now),

@@ -185,12 +185,13 @@ impl Broker {
 
     /// Lets everything that is overdue happen.
     pub fn tick(&self) {
-        let cx = self.context();
+        let around = self.surroundings();
+        let now = self.now();
         for partition in &self.partitions {
-            if partition.deadline() <= cx.now {
-                partition.tick(&cx);
+            if partition.deadline() <= now {
+                partition.tick(&around);
             }
-            partition.drain(&cx);
+            partition.drain(&around);
         }
         self.retry_stuck();
         self.run_replays();
@@ -238,12 +239,11 @@ impl Broker {
 
     /// Copies what is still needed of a sparse segment to the end of the log.
     fn evacuate(&self, segment: u32) -> Result<(), LogError> {
-        let cx = self.context();
         let (from, to) = (Position::new(segment, 0).0, Position::new(segment + 1, 0).0);
         for partition in &self.partitions {
-            partition.call(&cx, |state| {
+            partition.call(&self.surroundings(), |state, cx| {
                 for place in state.places() {
-                    state.evacuate_queue(&cx, place, from, to);
+                    state.evacuate_queue(cx, place, from, to);
                 }
             });
         }
@@ -252,11 +252,10 @@ impl Broker {
 
     /// Lets bodies go from memory to the log.
     fn spill(&self) -> Result<(), LogError> {
-        let cx = self.context();
         for partition in &self.partitions {
-            partition.call(&cx, |state| {
+            partition.call(&self.surroundings(), |state, cx| {
                 for place in state.places() {
-                    state.spill_queue(&cx, place);
+                    state.spill_queue(cx, place);
                 }
             });
             self.commit_log()?;

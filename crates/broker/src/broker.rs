@@ -1,6 +1,6 @@
 //! The broker: its parts, how it is opened, and who may log in.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock, Weak};
 
 use ferry_core::Millis;
@@ -9,6 +9,7 @@ use ferry_log::{Disk, Log, LogError, Recovery};
 use parking_lot::{Mutex, RwLock};
 
 use crate::access::Access;
+use crate::alarms::DiskRoom;
 use crate::background::Signals;
 use crate::clean_stop;
 use crate::clearing::Dissolving;
@@ -20,7 +21,7 @@ use crate::gather::Gathers;
 use crate::limits::Limits;
 use crate::measure::{Died, Edges, Tallies};
 use crate::parameters::Parameters;
-use crate::partition::{After, Batch, Command, Partition, State, StateContext};
+use crate::partition::{After, Batch, Command, Partition, State, StateContext, Surroundings};
 use crate::passport::Passports;
 use crate::recovery::{Recovered, Summary};
 use crate::replay::Replays;
@@ -33,9 +34,6 @@ use crate::{
 
 /// Partitions of a node.
 pub(crate) const PARTITIONS: u16 = 16;
-
-/// How much is written before the free space of the disk is asked for again, in bytes.
-const DISK_LOOK_BYTES: u64 = 16 << 20;
 
 /// Tells the time.
 pub trait Clock: Send + Sync {
@@ -130,9 +128,7 @@ pub struct Broker {
     pub(crate) signals: Signals,
     pub(crate) options: Settings,
     pub(crate) disk: Arc<dyn Disk>,
-    disk_low: AtomicBool,
-    /// The end of the log when the free space was last asked for.
-    disk_looked_at: AtomicU64,
+    pub(crate) disk_room: DiskRoom,
     vhosts: RwLock<Map<Arc<str>, Arc<Vhost>>>,
     names: NameMaker,
     pub(crate) clock: Arc<dyn Clock>,
@@ -183,8 +179,7 @@ impl Broker {
                 disk_free_bytes_min: options.disk_free_bytes_min,
             },
             disk,
-            disk_low: AtomicBool::new(false),
-            disk_looked_at: AtomicU64::new(0),
+            disk_room: DiskRoom::default(),
             vhosts: RwLock::new(Map::default()),
             names: NameMaker::default(),
             clock: options.clock,
@@ -406,10 +401,18 @@ impl Broker {
         queue: &QueueHandle,
         call: impl FnOnce(&mut State, &StateContext<'_>) -> R,
     ) -> R {
-        let cx = self.context();
-        let result = self.partition(queue).call(&cx, |state| call(state, &cx));
+        let result = self.with_state(queue, call);
         self.after_call();
         result
+    }
+
+    /// Runs `call` on the partition of a queue, and leaves to the caller what comes of it.
+    pub(crate) fn with_state<R>(
+        &self,
+        queue: &QueueHandle,
+        call: impl FnOnce(&mut State, &StateContext<'_>) -> R,
+    ) -> R {
+        self.partition(queue).call(&self.surroundings(), call)
     }
 
     /// Leaves one command to the partition of its queue.
@@ -419,7 +422,7 @@ impl Broker {
             commands: vec![command],
             ticket: None,
         };
-        self.partition(queue).submit(&self.context(), batch);
+        self.partition(queue).submit(&self.surroundings(), batch);
     }
 
     /// Does what a call of a door has left to do, with nothing held.
@@ -435,9 +438,10 @@ impl Broker {
         self.after_work();
     }
 
-    pub(crate) fn context(&self) -> StateContext<'_> {
-        StateContext {
-            now: self.now(),
+    /// What its partitions need of it.
+    pub(crate) fn surroundings(&self) -> Surroundings<'_> {
+        Surroundings {
+            clock: &*self.clock,
             durability: &self.durability,
             pressure: &self.pressure,
             metrics: &self.metrics,
@@ -447,49 +451,6 @@ impl Broker {
             formats: &self.options.formats,
             passports: &self.passports,
             connections: &self.connections,
-        }
-    }
-
-    /// Asks for the free space when much was written since, and all the time while it is low.
-    pub(crate) fn look_at_disk(&self) {
-        let written = self.durability.log.written().0;
-        let looked_at = self.disk_looked_at.load(Ordering::Relaxed);
-        let low = self.disk_low.load(Ordering::Relaxed);
-        if !low && written < looked_at + DISK_LOOK_BYTES && looked_at != 0 {
-            return;
-        }
-        self.disk_looked_at.store(written, Ordering::Relaxed);
-        let is_low = || {
-            let free = self.disk.free_bytes().unwrap_or(u64::MAX);
-            free < self.options.disk_free_bytes_min
-        };
-        // What the log keeps for later goes first; that may be enough.
-        let low = is_low() && (!self.durability.log.remove_spares() || is_low());
-        self.disk_low.store(low, Ordering::Relaxed);
-        self.durability.watch(low);
-    }
-
-    /// Bytes behind a socket are gone: frees held publishers if that was enough. To be called by
-    /// whoever gave something back to the account outside of a burst.
-    pub fn memory_given_back(&self) {
-        if self.pressure.blocked().is_some() {
-            self.review_pressure();
-        }
-    }
-
-    /// Sets the alarm by what is used, and has memory given back when half of it is.
-    pub(crate) fn review_pressure(&self) {
-        if self.pressure.starts_spill() {
-            self.signals.upkeep();
-        }
-        let backlog_bytes = self.durability.log.backlog_bytes();
-        let disk = self.durability.log.disk_full() || self.disk_low.load(Ordering::Relaxed);
-        let disk_alarm = self.pressure.blocked() == Some(crate::BlockReason::Disk);
-        if (self.pressure.needs_review(backlog_bytes) || disk != disk_alarm)
-            && self.pressure.review(backlog_bytes, disk)
-        {
-            self.pressure.report();
-            self.signals.upkeep();
         }
     }
 }

@@ -343,12 +343,12 @@ impl Burst {
     }
 
     fn apply(&mut self, broker: &Broker, ticket: Option<&Arc<Ticket>>) {
-        let cx = broker.context();
+        let around = broker.surroundings();
         let mut shared: Option<Arc<[u8]>> = None;
         for number in &self.touched {
             let commands = &mut self.parts[usize::from(*number)];
             let partition = &broker.partitions[usize::from(*number)];
-            if partition.try_apply(&cx, &self.staged, commands, ticket) {
+            if partition.try_apply(&around, &self.staged, commands, ticket) {
                 continue;
             }
             let staged = shared.get_or_insert_with(|| Arc::from(self.staged.as_slice()));
@@ -357,7 +357,7 @@ impl Burst {
                 commands: std::mem::take(commands),
                 ticket: ticket.cloned(),
             };
-            partition.submit(&cx, batch);
+            partition.submit(&around, batch);
         }
     }
 }

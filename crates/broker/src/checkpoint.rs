@@ -76,9 +76,8 @@ impl Broker {
     }
 
     fn partition_section(&self, number: u16) -> Section {
-        let cx = self.context();
-        self.partitions[usize::from(number)].call(&cx, |state| {
-            state.finish(&cx, None, &mut Vec::new());
+        self.partitions[usize::from(number)].call(&self.surroundings(), |state, cx| {
+            state.finish(cx, None, &mut Vec::new());
             let (mut all, mut image) = (Image::default(), Image::default());
             state.images(|id, queue| {
                 queue.write_image(&mut image);

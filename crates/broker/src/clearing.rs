@@ -52,9 +52,8 @@ impl Broker {
     ) -> (u64, Promise) {
         let (mut left, mut dropped, mut promise) = (u64::MAX, 0, Promise::Now);
         while left > 0 {
-            let cx = self.context();
-            let (count, written) = self.partition(queue).call(&cx, |state| {
-                state.purge(&cx, queue.place(), |queue, context| {
+            let (count, written) = self.with_state(queue, |state, cx| {
+                state.purge(cx, queue.place(), |queue, context| {
                     left = left.min(there(&queue.counts()));
                     drop(queue, left.min(PIECE), context)
                 })

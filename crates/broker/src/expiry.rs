@@ -47,9 +47,8 @@ impl Vhost {
         let options = Arc::clone(&effective.options);
         queue.set_arguments(arguments);
         queue.set_effective(effective);
-        let cx = broker.context();
-        broker.partition(queue).call(&cx, |state| {
-            state.with_queue(&cx, queue.place(), &[], |queue, context| {
+        broker.with_state(queue, |state, cx| {
+            state.with_queue(cx, queue.place(), &[], |queue, context| {
                 queue.set_options(options, context);
             })
         });

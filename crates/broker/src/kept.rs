@@ -37,6 +37,12 @@ impl KeptFor {
     /// How many there are.
     pub(crate) const COUNT: usize = 3;
 
+    /// Whether publishers are held for it. Not for what is kept because they are: that would hold
+    /// them for ever.
+    pub(crate) const fn holds_publishers(self) -> bool {
+        !matches!(self, KeptFor::Held)
+    }
+
     /// How many times all of a kind have to fit into the high watermark.
     const fn part(self) -> Option<u64> {
         match self {
@@ -91,7 +97,7 @@ impl Kept {
             return false;
         }
         // Far from the alarm there is nothing to look at.
-        if memory.used_bytes() > memory.high_bytes() / 2 {
+        if self.what.holds_publishers() && memory.used_bytes() > memory.high_bytes() / 2 {
             self.broker.review_pressure();
         }
         true

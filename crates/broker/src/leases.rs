@@ -32,8 +32,7 @@ impl Broker {
 
     /// When a lease ends by itself; none if it never does, or has ended.
     pub fn lease_until(&self, queue: &QueueHandle, lease: Lease) -> Option<u64> {
-        let cx = self.context();
-        let info = self.partition(queue).call(&cx, |state| {
+        let info = self.with_state(queue, |state, _| {
             let core = state.queue(queue.place())?;
             core.lease_info(lease.0)
         });
@@ -46,11 +45,10 @@ impl Broker {
         let queue = consumer.queue();
         let mut after = None;
         loop {
-            let cx = self.context();
-            let given_back = self.partition(queue).call(&cx, |state| {
+            let given_back = self.with_state(queue, |state, cx| {
                 let held = state.held_by(queue, consumer.id(), after);
                 for lease in &held {
-                    state.settle(&cx, queue.place(), *lease, Outcome::Requeue);
+                    state.settle(cx, queue.place(), *lease, Outcome::Requeue);
                 }
                 held
             });

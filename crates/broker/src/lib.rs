@@ -15,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod alarms;
 mod arguments;
 mod arrivals;
 mod background;

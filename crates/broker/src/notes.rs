@@ -97,15 +97,15 @@ impl Burst {
 impl Broker {
     /// Has queues forget notes of refused publishes, which is written down already.
     pub(crate) fn take_back(&self, void: Vec<Pledged>) {
-        let cx = self.context();
         for one in void {
             let note = SetNote {
                 key: one.key,
                 on: false,
                 recorded: true,
             };
-            self.partitions[usize::from(one.partition)]
-                .call(&cx, |state| state.set_note(&cx, one.queue, note));
+            self.partitions[usize::from(one.partition)].call(&self.surroundings(), |state, cx| {
+                state.set_note(cx, one.queue, note)
+            });
         }
     }
 

@@ -17,7 +17,7 @@ use crate::kept::KeptFor;
 const WAITING_BYTES: u64 = 12;
 /// What queue and connection keep of a message that somebody has not settled, beside its body, in
 /// bytes, about.
-const UNSETTLED_BYTES: u64 = 150;
+pub(crate) const UNSETTLED_BYTES: u64 = 150;
 /// In place of the mark while bodies are being let go.
 const SPILLING: u64 = u64::MAX;
 
@@ -102,11 +102,11 @@ impl Pressure {
         self.index_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Counts bytes that are kept for a client, by what they are for and, unless they are kept
-    /// because publishers are held, as those of bodies.
+    /// Counts bytes that are kept for a client, by what they are for and, if publishers are held
+    /// for it, as those of bodies.
     pub(crate) fn account_kept(&self, what: KeptFor, bytes: i64) {
         self.kept_bytes[what as usize].fetch_add(bytes, Ordering::Relaxed);
-        if what != KeptFor::Held {
+        if what.holds_publishers() {
             self.account(bytes);
         }
     }

@@ -46,7 +46,7 @@ impl Vhost {
         }
         let spec = self.named(&broker, &definitions, spec)?;
         let queue = self.make(&broker, &definitions, spec, connection)?;
-        broker.partition(&queue).call(&broker.context(), |state| {
+        broker.with_state(&queue, |state, _| {
             let core = Queue::new(queue.id, queue.options(), broker.now());
             state.add_queue(core, &queue, broker.now());
         });
@@ -294,10 +294,9 @@ impl Vhost {
         let broker = self.broker();
         let mut definitions = self.definitions.write();
         let known = definitions.by_id.contains_key(&queue.id);
-        let cx = broker.context();
         let holds = known
-            && broker.partition(queue).call(&cx, |state| {
-                state.with_queue(&cx, queue.place(), &[], |queue, _| still(queue)) == Some(true)
+            && broker.with_state(queue, |state, cx| {
+                state.with_queue(cx, queue.place(), &[], |queue, _| still(queue)) == Some(true)
             });
         if !holds {
             return false;
@@ -377,10 +376,7 @@ impl Broker {
         if queue.dead_letters_pending() > 0 {
             self.forget_stuck_of(queue.id);
         }
-        let cx = self.context();
-        let removed = self
-            .partition(queue)
-            .call(&cx, |state| state.remove_queue(&cx, queue.place()));
+        let removed = self.with_state(queue, |state, cx| state.remove_queue(cx, queue.place()));
         Metrics::add(&self.metrics.queues_deleted, 1);
         removed
     }
@@ -389,9 +385,8 @@ impl Broker {
     /// lock then runs the afters.
     pub(crate) fn declared(&self, queue: Arc<QueueHandle>, durable_at: Promise) -> QueueDeclared {
         let now = self.now();
-        let cx = self.context();
-        let counts = self.partition(&queue).call(&cx, |state| {
-            state.with_queue(&cx, queue.place(), &[], |queue, context| {
+        let counts = self.with_state(&queue, |state, cx| {
+            state.with_queue(cx, queue.place(), &[], |queue, context| {
                 queue.touch(now);
                 cx.metrics.ticked(queue.tick(context));
                 queue.counts()

@@ -348,10 +348,7 @@ fn install_queue(
         arguments: definitions.arguments.share(definition.arguments),
         effective,
     }));
-    let cx = broker.context();
-    broker
-        .partition(&handle)
-        .call(&cx, |state| state.add_queue(queue, &handle, cx.now));
+    broker.with_state(&handle, |state, cx| state.add_queue(queue, &handle, cx.now));
     if handle.dead_letters_pending() > 0 {
         broker.resume_departures(&handle);
     }

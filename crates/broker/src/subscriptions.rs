@@ -116,10 +116,9 @@ impl Broker {
 
     /// Lets a consumer go; what it holds stays leased.
     pub fn cancel(&self, consumer: &ConsumerHandle) {
-        let cx = self.context();
         let queue = &consumer.queue;
-        let last = self.partition(queue).call(&cx, |state| {
-            state.unsubscribe(&cx, queue, consumer.id, consumer.slot)
+        let last = self.with_state(queue, |state, cx| {
+            state.unsubscribe(cx, queue, consumer.id, consumer.slot)
         });
         if last
             && queue.auto_delete
@@ -144,10 +143,7 @@ impl Broker {
 
     /// The tags of a queue's consumers, for listings.
     pub fn consumer_tags(&self, queue: &QueueHandle) -> Vec<String> {
-        let cx = self.context();
-        let tags = self
-            .partition(queue)
-            .call(&cx, |state| state.consumer_tags(queue.place()));
+        let tags = self.with_state(queue, |state, _| state.consumer_tags(queue.place()));
         self.run_afters();
         tags
     }
@@ -162,8 +158,7 @@ impl Broker {
         if !queue.options().single_active_consumer {
             return None;
         }
-        let cx = self.context();
-        let found = self.partition(queue).call(&cx, |state| {
+        let found = self.with_state(queue, |state, _| {
             let active = state.queue(queue.place())?.active_consumer()?;
             state.consumer(active)
         });
@@ -173,10 +168,8 @@ impl Broker {
 
     /// The connections that consume from a queue, each once.
     pub fn consuming_connections(&self, queue: &QueueHandle) -> Vec<ConnectionId> {
-        let cx = self.context();
-        let mut found = self
-            .partition(queue)
-            .call(&cx, |state| state.consuming_connections(queue.place()));
+        let mut found =
+            self.with_state(queue, |state, _| state.consuming_connections(queue.place()));
         self.run_afters();
         found.sort_unstable();
         found.dedup();

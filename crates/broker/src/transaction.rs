@@ -104,7 +104,6 @@ impl Broker {
         burst: &mut Burst,
         mut step: impl FnMut(&mut State, &StateContext<'_>, Part<'_>),
     ) {
-        let cx = self.context();
         let Burst {
             staged,
             parts,
@@ -114,7 +113,9 @@ impl Broker {
         for number in touched.iter() {
             let number = usize::from(*number);
             let commands = &mut parts[number];
-            self.partitions[number].call(&cx, |state| step(state, &cx, Part { staged, commands }));
+            self.partitions[number].call(&self.surroundings(), |state, cx| {
+                step(state, cx, Part { staged, commands })
+            });
         }
     }
 

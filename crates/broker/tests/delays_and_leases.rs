@@ -4,10 +4,11 @@
 mod common;
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use common::doors::{Door, Post, counter, drain};
 use common::{Node, Sink};
-use ferry_broker::Outcome;
+use ferry_broker::{Delivery, Outcome};
 use ferry_core::arguments::Value;
 
 const HOUR_MS: u64 = 3_600_000;
@@ -163,6 +164,28 @@ fn a_clock_that_leaps_a_year_loses_nothing() {
     bodies.sort_unstable();
     bodies.dedup();
     assert_eq!(bodies, ["delayed", "held"]);
+}
+
+#[test]
+fn a_lease_counts_from_when_the_message_is_given_and_not_from_when_it_was_waited_for() {
+    let node = Node::new();
+    let queue = node.declare("q", &[("x-lease-timeout", 1000.into())]).queue;
+    let mut door = Door::new(&node, 1);
+    door.send(&node, &[Post::new("", "q", "x"); 2]);
+    let began = node.broker.now();
+    let until = std::thread::scope(|scope| {
+        let mut waiter = None;
+        let mut hold = |_: Delivery<'_>| {
+            // The partition is taken: who comes now has to wait for it.
+            waiter = Some(scope.spawn(|| node.get_with_lease("q").lease.unwrap()));
+            std::thread::sleep(Duration::from_millis(50));
+            node.clock.0.fetch_add(5000, Ordering::Relaxed);
+        };
+        node.broker.get(&queue, false, &mut hold).unwrap();
+        let lease = waiter.unwrap().join().unwrap();
+        node.broker.lease_until(&queue, lease)
+    });
+    assert_eq!(until, Some(began + 5000 + 1000));
 }
 
 #[test]

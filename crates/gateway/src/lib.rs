@@ -30,6 +30,7 @@ mod for_tests;
 pub mod fuzzing;
 mod gateway;
 mod hashing;
+mod held;
 mod json;
 mod link;
 mod listener;

@@ -2,7 +2,7 @@
 # Patterns of use, end to end: leases as locks, equal receivers, a square wave, replacement under
 # load, a backlog in order, services and instances, a wire tap, lost consumers, a bad network. All
 # programs but the one that measures shares run at once: most of their time is waiting.
-# Sizes, each told in its program: LOCKS (10000), LEASE_MS (3000), EARLY_MS (250), SHARES (60),
+# Sizes, each told in its program: LOCKS (10000), LEASE_MS (3000), EARLY_MS (5), SHARES (60),
 # BURST_S (5; 60 for all of it), WAVES (2), ROLLS (2), PACE (400), MESSAGES (100000; 1000000 for all
 # of it), STOPS (8), ORDERS (400), HELD (500), SENT (1200), LIFE_S (1.5). SEED repeats what was
 # drawn; ONLY is a part of a scenario's name.

@@ -95,9 +95,8 @@ impl Broker {
     /// Keeps a dead letter that could not arrive.
     pub(super) fn stick(&self, departure: Departure) -> Attempt {
         let Departure { queue, lease, .. } = &departure;
-        let cx = self.context();
-        let found = self.partition(queue).call(&cx, |state| {
-            state.with_queue(&cx, queue.place(), &[], |queue, context| {
+        let found = self.with_state(queue, |state, cx| {
+            state.with_queue(cx, queue.place(), &[], |queue, context| {
                 let lease = (*lease)?;
                 let first = queue.departure_failed(lease, context);
                 Some((queue.leased(lease)?.size, first))
@@ -116,7 +115,7 @@ impl Broker {
         let was_tried = self
             .awaited_of(refusing.as_slice(), departure.line)
             .is_empty();
-        let retry_at = cx.now + RETRY_MS;
+        let retry_at = self.now() + RETRY_MS;
         self.stuck.lock().add(target, departure, retry_at);
         self.signals.deadline_moved(retry_at);
         if let Some(refusing) = refusing.filter(|_| was_tried) {
@@ -128,8 +127,7 @@ impl Broker {
     /// Asks to be told when a queue has room for a message of that size.
     fn await_room(&self, queue: &QueueHandle, size: u32) {
         queue.awaited.store(u64::from(size) + 1, Ordering::SeqCst);
-        let cx = self.context();
-        let has_room = self.partition(queue).call(&cx, |state| {
+        let has_room = self.with_state(queue, |state, _| {
             let core = state.queue(queue.place());
             core.is_some_and(|core| core.has_room(size))
         });
@@ -219,19 +217,17 @@ impl Broker {
     }
 
     pub(super) fn body_of(&self, departure: &Departure) -> Option<Vec<u8>> {
-        let cx = self.context();
         let queue = &departure.queue;
         let lease = departure.lease?;
-        let body = self
-            .partition(queue)
-            .call(&cx, |state| state.leased_body(&cx, queue.place(), lease));
+        let body = self.with_state(queue, |state, cx| {
+            state.leased_body(cx, queue.place(), lease)
+        });
         body?.ok()
     }
 
     /// Takes up again what was stuck when the broker stopped.
     pub(crate) fn resume_departures(&self, queue: &Arc<QueueHandle>) {
-        let cx = self.context();
-        let found: Vec<(_, DeadLetterReason)> = self.partition(queue).call(&cx, |state| {
+        let found: Vec<(_, DeadLetterReason)> = self.with_state(queue, |state, _| {
             let core = state.queue(queue.place());
             core.map(|core| core.stuck_departures().collect())
                 .unwrap_or_default()
@@ -239,7 +235,7 @@ impl Broker {
         let mut stuck = self.stuck.lock();
         for (lease, reason) in found {
             let departure = Departure::new(Arc::clone(queue), Some(lease), reason);
-            stuck.add(NO_TARGET, departure, cx.now);
+            stuck.add(NO_TARGET, departure, self.now());
         }
     }
 }

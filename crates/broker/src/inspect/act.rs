@@ -33,11 +33,10 @@ impl Broker {
         name: &MessageRef,
         actor: &str,
     ) -> Result<(), OperateError> {
-        let cx = self.context();
-        self.partition(queue).call(&cx, |state| {
-            let lease = state.borrow(&cx, self.run, queue, name)?;
-            state.note_cancelled(&cx, queue, lease, actor);
-            state.settle_borrowed(&cx, queue, lease, Outcome::Accept);
+        self.with_state(queue, |state, cx| {
+            let lease = state.borrow(cx, self.run, queue, name)?;
+            state.note_cancelled(cx, queue, lease, actor);
+            state.settle_borrowed(cx, queue, lease, Outcome::Accept);
             Ok(())
         })
     }
@@ -51,17 +50,16 @@ impl Broker {
         at: Millis,
         actor: &str,
     ) -> Result<(MessageRef, Promise), OperateError> {
-        let cx = self.context();
-        if at > cx.now.saturating_add(DELAY_MS_MAX) {
+        if at > self.now().saturating_add(DELAY_MS_MAX) {
             let range = format!("at most {DELAY_MS_MAX} ms from now");
             return Err(OperateError::out_of_range("the time", range));
         }
         let Spot::Delayed { at: old, seq } = name.spot else {
             return Err(OperateError::NotDelayed);
         };
-        let spot = self.partition(queue).call(&cx, |state| {
+        let spot = self.with_state(queue, |state, cx| {
             state.named(self.run, queue, name)?;
-            let moved = state.with_queue(&cx, queue.place(), &[], |core, context| {
+            let moved = state.with_queue(cx, queue.place(), &[], |core, context| {
                 core.reschedule(old, seq, at, context)
             });
             let at = moved.flatten().ok_or(OperateError::NotFound)?;
@@ -85,10 +83,9 @@ impl Broker {
             let range = format!("from 1 to {DELAY_MS_MAX} ms");
             return Err(OperateError::out_of_range("the time of a lease", range));
         }
-        let cx = self.context();
-        let extended = self.partition(queue).call(&cx, |state| {
+        let extended = self.with_state(queue, |state, cx| {
             let lease = state.lease_outside(self.run, queue, name)?;
-            let extend = state.with_queue(&cx, queue.place(), &[], |core, context| {
+            let extend = state.with_queue(cx, queue.place(), &[], |core, context| {
                 core.extend(lease, time_ms, context.now)
             });
             match extend {
@@ -109,10 +106,9 @@ impl Broker {
         outcome: Outcome,
         actor: &str,
     ) -> Result<Promise, OperateError> {
-        let cx = self.context();
-        let ended = self.partition(queue).call(&cx, |state| {
+        let ended = self.with_state(queue, |state, cx| {
             let lease = state.lease_outside(self.run, queue, name)?;
-            let revoke = state.with_queue(&cx, queue.place(), &[], |core, context| {
+            let revoke = state.with_queue(cx, queue.place(), &[], |core, context| {
                 core.revoke(lease, outcome, context)
             });
             match revoke {

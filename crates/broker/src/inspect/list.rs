@@ -198,10 +198,9 @@ impl Broker {
         let mut reader = Reader::new(Arc::clone(&self.durability.log));
         let mut read_bytes = 0;
         let limit = browse.limit.clamp(1, LIMIT_MAX);
-        let cx = self.context();
         loop {
-            let partition = self.partition(queue);
-            let batch = partition.call(&cx, |state| state.list(self.run, queue, browse, last))?;
+            let batch =
+                self.with_state(queue, |state, _| state.list(self.run, queue, browse, last))?;
             for found in &batch.found {
                 if page.messages.len() >= limit
                     || page.looked_at >= LOOKED_AT_MAX
@@ -251,9 +250,8 @@ impl Broker {
             })
         };
         if let Err(error) = read(&found.entry) {
-            let cx = self.context();
-            let partition = self.partition(queue);
-            let entry = partition.call(&cx, |state| state.named(self.run, queue, &found.name))?;
+            let entry =
+                self.with_state(queue, |state, _| state.named(self.run, queue, &found.name))?;
             if entry.position() == found.entry.position() {
                 return Err(OperateError::Unreadable(error));
             }

@@ -25,9 +25,7 @@ impl Broker {
         name: &MessageRef,
         body_bytes_max: usize,
     ) -> Result<Listed, OperateError> {
-        let cx = self.context();
-        let partition = self.partition(queue);
-        let found = partition.call(&cx, |state| state.look(self.run, queue, name))?;
+        let found = self.with_state(queue, |state, _| state.look(self.run, queue, name))?;
         let mut reader = Reader::new(Arc::clone(&self.durability.log));
         self.read_found(&mut reader, queue, &found, |entry, message| {
             self.listed(&found, entry, &message, body_bytes_max)
@@ -41,13 +39,12 @@ impl Broker {
         from: Millis,
         to: Millis,
     ) -> Result<u64, OperateError> {
-        let cx = self.context();
         let mut after = from.checked_sub(1).map(|before| (before, u64::MAX));
         let mut total = 0;
         loop {
             let mut count = 0;
             let mut more = false;
-            self.partition(queue).call(&cx, |state| {
+            self.with_state(queue, |state, _| {
                 let core = state.queue(queue.place());
                 let core = core.ok_or_else(|| OperateError::no_queue(queue))?;
                 core.visit_delayed(after, |at, entry| {

@@ -71,14 +71,13 @@ impl Broker {
         queue: &QueueHandle,
         name: &MessageRef,
     ) -> Result<Borrowed, OperateError> {
-        let cx = self.context();
-        self.partition(queue).call(&cx, |state| {
-            let lease = state.borrow(&cx, self.run, queue, name)?;
-            let stored = state.leased_body(&cx, queue.place(), lease);
+        self.with_state(queue, |state, cx| {
+            let lease = state.borrow(cx, self.run, queue, name)?;
+            let stored = state.leased_body(cx, queue.place(), lease);
             match stored.ok_or(OperateError::NotFound)? {
                 Ok(stored) => Ok(Borrowed { lease, stored }),
                 Err(error) => {
-                    state.settle_borrowed(&cx, queue, lease, Outcome::Release);
+                    state.settle_borrowed(cx, queue, lease, Outcome::Release);
                     Err(OperateError::Unreadable(error))
                 }
             }
@@ -95,9 +94,8 @@ impl Broker {
         let message = Message::parse(&borrowed.stored).expect("what a queue had is a message");
         let result = transfer(message);
         if result.is_err() {
-            let cx = self.context();
-            self.partition(queue).call(&cx, |state| {
-                state.settle_borrowed(&cx, queue, borrowed.lease, Outcome::Release);
+            self.with_state(queue, |state, cx| {
+                state.settle_borrowed(cx, queue, borrowed.lease, Outcome::Release);
             });
         }
         result
@@ -140,9 +138,8 @@ impl Broker {
         let before = Message::parse(&borrowed.stored).expect("what a queue had is a message");
         self.note_moved(queue, act, &before, &draft, &way.queues);
         self.apply_arrival(&mut burst);
-        let cx = self.context();
-        self.partition(queue).call(&cx, |state| {
-            state.settle_borrowed(&cx, queue, lease, Outcome::Accept);
+        self.with_state(queue, |state, cx| {
+            state.settle_borrowed(cx, queue, lease, Outcome::Accept);
         });
         Ok(promise)
     }
@@ -202,8 +199,7 @@ impl Broker {
         lease: LeaseId,
         facts: &mut Facts,
     ) -> Result<(), OperateError> {
-        let cx = self.context();
-        self.partition(queue).call(&cx, |state| {
+        self.with_state(queue, |state, cx| {
             let core = state.queue(queue.place());
             let core = core.ok_or_else(|| OperateError::no_queue(queue))?;
             core.prepare_settle(lease, Outcome::Accept, cx.now, facts);

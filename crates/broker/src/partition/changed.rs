@@ -7,7 +7,8 @@
 use std::sync::atomic::Ordering;
 
 use super::After;
-use super::state::{State, StateContext};
+use super::context::StateContext;
+use super::state::State;
 
 impl State {
     /// Shows what has become of the queues that this step has changed.

@@ -11,7 +11,8 @@ use ferry_core::message::Message;
 use ferry_core::queue::{BodyRef, Context, LeaseId, Outcome, Outgoing, Queue, QueueKind, Settled};
 
 use super::QueuePlace;
-use super::state::{QueueSlot, State, StateContext};
+use super::context::StateContext;
+use super::state::{QueueSlot, State};
 use crate::Metrics;
 use crate::measure::{Deliveries, MessageTimes, Run, Tally};
 

@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use ferry_core::Millis;
 
-use super::state::{State, StateContext};
+use super::context::StateContext;
+use super::state::State;
 use super::{After, QueuePlace};
 
 /// Queues that one tick looks at, so that nobody waits long for the partition.

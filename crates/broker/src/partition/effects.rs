@@ -11,8 +11,9 @@ use ferry_core::message::Message;
 use ferry_core::queue::{BodyRef, ConsumerId, Effect, LeaseId, Outgoing, Reading};
 use ferry_log::{Position, ReadError, Reader};
 
+use super::context::StateContext;
 use super::counting::{count_delivery, count_get, count_reading, note_reading, note_wait};
-use super::state::{QueueSlot, State, StateContext};
+use super::state::{QueueSlot, State};
 use super::trail::note_delivery;
 use super::{After, QueuePlace};
 use crate::dead_letter::Departure;

@@ -9,8 +9,8 @@ use ferry_core::queue::{BodyRef, Lens};
 use ferry_core::view::MessageView;
 use ferry_log::Reader;
 
+use super::context::StateContext;
 use super::effects::with_body;
-use super::state::StateContext;
 use crate::Formats;
 
 /// Looks into bodies wherever they are.

@@ -14,6 +14,7 @@
 
 mod changed;
 mod consumers;
+mod context;
 mod counting;
 mod deadlines;
 mod effects;
@@ -42,10 +43,11 @@ use crate::dead_letter::Departure;
 use crate::gather::Answer;
 use crate::measure::MessageTimes;
 use crate::{ConfirmTag, Lease, QueueHandle, Retained, Ticket};
+pub(crate) use context::{StateContext, Surroundings};
 pub(crate) use effects::with_body;
 pub(crate) use inbox::Inbox;
 pub(crate) use notes::{SetNote, SetTag};
-pub(crate) use state::{State, StateContext, Target, release_all};
+pub(crate) use state::{State, Target, release_all};
 
 /// Where a queue is within its partition.
 #[derive(Debug, Clone, Copy)]
@@ -148,7 +150,7 @@ impl Partition {
     /// then gives them as a batch to `submit`.
     pub fn try_apply(
         &self,
-        cx: &StateContext<'_>,
+        around: &Surroundings<'_>,
         staged: &[u8],
         commands: &mut Vec<Command>,
         ticket: Option<&Arc<Ticket>>,
@@ -156,63 +158,73 @@ impl Partition {
         let Some(mut state) = self.state.try_lock() else {
             return false;
         };
-        for batch in self.inbox.take() {
-            state.apply_batch(cx, batch);
-        }
-        state.step(cx, staged, commands.drain(..), ticket);
-        self.let_go(cx, state);
-        self.drain(cx);
+        let cx = self.taken(around, &mut state);
+        state.step(&cx, staged, commands.drain(..), ticket);
+        self.let_go(around, state);
+        self.drain(around);
         true
     }
 
     /// Leaves a batch, and applies it if the partition is free.
-    pub fn submit(&self, cx: &StateContext<'_>, batch: Batch) {
+    pub fn submit(&self, around: &Surroundings<'_>, batch: Batch) {
         self.inbox.push(batch);
-        self.drain(cx);
+        self.drain(around);
     }
 
     /// Applies what is in the inbox as long as the partition is free.
-    pub fn drain(&self, cx: &StateContext<'_>) {
+    pub fn drain(&self, around: &Surroundings<'_>) {
         let mut done = 0;
         while !self.inbox.is_empty() {
             if done >= BATCHES_IN_A_ROW_MAX {
-                cx.signals.hand_over();
+                around.signals.hand_over();
                 return;
             }
             let Some(mut state) = self.state.try_lock() else {
                 return;
             };
+            let cx = StateContext::new(around);
             for batch in self.inbox.take() {
                 done += 1;
-                state.apply_batch(cx, batch);
+                state.apply_batch(&cx, batch);
             }
-            self.let_go(cx, state);
+            self.let_go(around, state);
         }
     }
 
     /// Runs `call` on the state, after all that the inbox holds. Waits for the partition: the
     /// caller must not hold another one, nor anything that is taken under its lock.
-    pub fn call<R>(&self, cx: &StateContext<'_>, call: impl FnOnce(&mut State) -> R) -> R {
+    pub fn call<R>(
+        &self,
+        around: &Surroundings<'_>,
+        call: impl FnOnce(&mut State, &StateContext<'_>) -> R,
+    ) -> R {
         let mut state = self.state.lock();
-        for batch in self.inbox.take() {
-            state.apply_batch(cx, batch);
-        }
-        let result = call(&mut state);
-        state.finish(cx, None, &mut Vec::new());
-        self.let_go(cx, state);
-        self.drain(cx);
+        let cx = self.taken(around, &mut state);
+        let result = call(&mut state, &cx);
+        state.finish(&cx, None, &mut Vec::new());
+        self.let_go(around, state);
+        self.drain(around);
         result
     }
 
     /// Lets what is overdue happen.
-    pub fn tick(&self, cx: &StateContext<'_>) {
-        self.call(cx, |state| state.tick(cx));
+    pub fn tick(&self, around: &Surroundings<'_>) {
+        self.call(around, State::tick);
     }
 
-    fn let_go(&self, cx: &StateContext<'_>, state: parking_lot::MutexGuard<'_, State>) {
+    /// Somebody has taken the partition and goes on after what the inbox held.
+    fn taken<'a>(&self, around: &'a Surroundings<'a>, state: &mut State) -> StateContext<'a> {
+        let cx = StateContext::new(around);
+        for batch in self.inbox.take() {
+            state.apply_batch(&cx, batch);
+        }
+        cx
+    }
+
+    fn let_go(&self, around: &Surroundings<'_>, state: parking_lot::MutexGuard<'_, State>) {
         let deadline = state.deadline();
         if self.deadline.swap(deadline, Ordering::Relaxed) > deadline {
-            cx.signals.deadline_moved(deadline);
+            around.signals.deadline_moved(deadline);
         }
         drop(state);
     }

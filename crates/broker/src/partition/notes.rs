@@ -7,7 +7,8 @@
 use ferry_core::queue::{Context, LeaseId, Queue, Settled, SyncPolicy};
 
 use super::QueuePlace;
-use super::state::{State, StateContext};
+use super::context::StateContext;
+use super::state::State;
 
 /// A number that a queue is to remember, or to forget.
 #[derive(Debug, Clone, Copy)]

@@ -19,34 +19,18 @@ use ferry_core::routing::QueueId;
 use ferry_log::{Batch as LogBatch, Log, Need, Position, Reader, ReleaseBatch};
 use hashbrown::HashMap;
 
+use super::context::StateContext;
 use super::lens::BodyLens;
-use super::{After, Batch, Command, QueuePlace};
-use crate::background::Signals;
-use crate::connections::Connections;
+use super::{Batch, Command, QueuePlace};
 use crate::definitions::{KIND_FACTS, live_bytes};
 use crate::durability::Durability;
-use crate::measure::{MessageTimes, Run, Tallies, Tally};
-use crate::passport::Passports;
-use crate::{ConfirmTag, Formats, Metrics, Outlet, Pressure, Promise, QueueHandle, Ticket};
+use crate::measure::{MessageTimes, Run, Tally};
+use crate::{ConfirmTag, Metrics, Outlet, Promise, QueueHandle, Ticket};
 
 /// Bytes of a step's record whose space is kept for the next.
 const RECORD_BYTES_KEPT: usize = 1 << 20;
 /// Releases of a step whose space is kept for the next.
 const RELEASED_KEPT: usize = 1 << 14;
-
-/// What a step needs of the broker.
-pub(crate) struct StateContext<'a> {
-    pub now: Millis,
-    pub durability: &'a Durability,
-    pub pressure: &'a Pressure,
-    pub metrics: &'a Metrics,
-    pub tallies: &'a Tallies,
-    pub afters: &'a parking_lot::Mutex<Vec<After>>,
-    pub signals: &'a Signals,
-    pub formats: &'a Formats,
-    pub passports: &'a Passports,
-    pub connections: &'a Connections,
-}
 
 /// Where the deliveries of a consumer go.
 pub(crate) struct Target {

@@ -7,8 +7,9 @@
 use ferry_core::message::Message;
 use ferry_core::queue::{BodyRef, LeaseId, Step};
 
+use super::context::StateContext;
 use super::effects::with_body;
-use super::state::{QueueSlot, State, StateContext, Target};
+use super::state::{QueueSlot, State, Target};
 use crate::{Event, QueueHandle};
 
 impl State {

@@ -187,7 +187,6 @@ impl QueueHandle {
 
 /// Gives every queue the options that it should have now.
 fn apply_to_queues(broker: &Broker, definitions: &Definitions) {
-    let cx = broker.context();
     // In an order that a repetition has, too.
     let mut queues: Vec<_> = definitions.queues.values().collect();
     queues.sort_unstable_by_key(|queue| queue.id);
@@ -199,10 +198,10 @@ fn apply_to_queues(broker: &Broker, definitions: &Definitions) {
         let same = *new.options == *queue.options();
         let options = Arc::clone(&new.options);
         queue.set_effective(new);
-        rates_changed |= queue.fit_meter(cx.now);
+        rates_changed |= queue.fit_meter(broker.now());
         if !same {
-            broker.partition(queue).call(&cx, |state| {
-                state.with_queue(&cx, queue.place(), &[], |queue, context| {
+            broker.with_state(queue, |state, cx| {
+                state.with_queue(cx, queue.place(), &[], |queue, context| {
                     queue.set_options(options, context);
                 })
             });

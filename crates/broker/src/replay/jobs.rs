@@ -323,10 +323,10 @@ impl Broker {
         }
         queue.check_taking()?;
         self.check_target(queue, &spec.to)?;
-        let cx = self.context();
         let below = self
-            .partition(queue)
-            .call(&cx, |state| state.queue(queue.place()).map(Queue::next_seq))
+            .with_state(queue, |state, _| {
+                state.queue(queue.place()).map(Queue::next_seq)
+            })
             .ok_or_else(|| OperateError::no_queue(queue))?;
         let mut jobs = self.replays.0.lock();
         if jobs.running() >= RUNNING_MAX {
@@ -339,14 +339,15 @@ impl Broker {
             Selection::Refs(_) => Cursor::Named(0),
             Selection::All | Selection::Filter(_) => Cursor::Behind(None),
         };
-        let pace = Pace::new(spec.rate, cx.now);
+        let now = self.now();
+        let pace = Pace::new(spec.rate, now);
         let task = Task {
             queue: Arc::clone(queue),
             spec,
             below,
             actor: actor.to_owned(),
             may_write,
-            started_at: cx.now,
+            started_at: now,
         };
         let job = Job {
             task: Arc::new(task),
@@ -355,12 +356,12 @@ impl Broker {
             state: JobState::Running,
             progress: Progress::default(),
             ended_at: None,
-            next_at: cx.now,
+            next_at: now,
         };
         jobs.jobs.insert(id, job);
         drop(jobs);
         audit(actor, queue, "handed to a replay job", queue.ready());
-        self.signals.deadline_moved(cx.now);
+        self.signals.deadline_moved(now);
         Ok(id)
     }
 

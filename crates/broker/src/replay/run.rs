@@ -152,9 +152,8 @@ impl Broker {
             (Cursor::Behind(spot), _) => spot,
             (Cursor::Named(_), _) => None,
         };
-        let cx = self.context();
         let queue = &*task.queue;
-        self.partition(queue).call(&cx, |state| {
+        self.with_state(queue, |state, _| {
             state.replayable(self.run, queue, after, task.below)
         })
     }

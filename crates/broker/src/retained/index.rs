@@ -22,15 +22,13 @@ use slab::Slab;
 
 use super::levels::Levels;
 use crate::Lease;
+use crate::pressure::UNSETTLED_BYTES;
 
 /// What parts the levels of a key.
 pub(super) const SEPARATOR: u8 = b'.';
 
 /// What a node takes with the edge to it, about.
 const NODE_BYTES: usize = 90;
-
-/// What the queue keeps of a message that is held, about.
-const LEASE_BYTES: u64 = 150;
 
 /// The node of no level.
 pub(super) const ROOT: u32 = 0;
@@ -111,7 +109,7 @@ impl Index {
     /// About what they take in memory, their leases too, but not their bodies, in bytes.
     pub fn memory_bytes(&self) -> u64 {
         let nodes = (self.nodes.len() - 1) * NODE_BYTES + self.levels.memory_bytes();
-        nodes as u64 + self.topics * LEASE_BYTES
+        nodes as u64 + self.topics * UNSETTLED_BYTES
     }
 
     /// What a topic has.

@@ -298,7 +298,9 @@ impl Retained {
                 commands: leases.iter().map(settle).collect(),
                 ticket: None,
             };
-            broker.partition(&queue).submit(&broker.context(), batch);
+            broker
+                .partition(&queue)
+                .submit(&broker.surroundings(), batch);
         }
     }
 

@@ -98,23 +98,11 @@ impl Departures {
 mod tests {
     use std::sync::Arc;
 
-    use super::super::entry::Body;
     use super::*;
     use crate::image::Image;
 
     fn entry(seq: u64) -> Entry {
-        Entry {
-            seq,
-            body: Body::Log(1000 + 10 * seq),
-            expires_at: 0,
-            size: 128,
-            returns: 0,
-            returned_by: 0,
-            key: 0,
-            priority: 0,
-            redelivered: false,
-            durable: true,
-        }
+        Entry::plain(seq, 1000 + 10 * seq)
     }
 
     fn image(write: impl Fn(&mut Image)) -> Vec<Arc<[u8]>> {

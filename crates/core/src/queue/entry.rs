@@ -71,6 +71,23 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// A durable message of 128 bytes that nothing has happened to yet.
+    #[cfg(test)]
+    pub(crate) fn plain(seq: u64, position: Position) -> Entry {
+        Entry {
+            seq,
+            body: Body::Log(position),
+            expires_at: 0,
+            size: 128,
+            returns: 0,
+            returned_by: 0,
+            key: 0,
+            priority: 0,
+            redelivered: false,
+            durable: true,
+        }
+    }
+
     /// The position of its body, if that is in the log.
     pub fn position(&self) -> Option<Position> {
         match self.body {

@@ -359,22 +359,10 @@ impl Leases {
 
 #[cfg(test)]
 mod tests {
-    use super::super::entry::Body;
     use super::*;
 
     fn entry(seq: u64) -> Entry {
-        Entry {
-            seq,
-            body: Body::Log(seq + 1),
-            expires_at: 0,
-            size: 1,
-            returns: 0,
-            returned_by: 0,
-            key: 0,
-            priority: 0,
-            redelivered: false,
-            durable: true,
-        }
+        Entry::plain(seq, seq + 1)
     }
 
     fn open(leases: &mut Leases, seq: u64, holder: Holder) -> LeaseId {

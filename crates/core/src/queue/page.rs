@@ -386,18 +386,7 @@ mod tests {
     #[test]
     fn a_plain_run_of_durable_messages_takes_a_few_bytes_each() {
         let run: Vec<Entry> = (0..512)
-            .map(|i| Entry {
-                seq: i,
-                body: Body::Log((3 << 32) + i * 210),
-                expires_at: 0,
-                size: 128,
-                returns: 0,
-                returned_by: 0,
-                key: 0,
-                priority: 0,
-                redelivered: false,
-                durable: true,
-            })
+            .map(|i| Entry::plain(i, (3 << 32) + i * 210))
             .collect();
         assert!(Packed::new(&run).bytes.len() <= 6 * 512);
     }

@@ -375,7 +375,6 @@ fn refuse(error: &ConsumeError) -> Refusal {
     }
 }
 
-/// The filter that a consumer asks for.
 fn too_many_unacked(held: usize) -> Refusal {
     precondition_failed(format!(
         "this channel holds {held} unacked messages and memory is short: settle some before the \
@@ -383,6 +382,7 @@ fn too_many_unacked(held: usize) -> Refusal {
     ))
 }
 
+/// The filter that a consumer asks for.
 fn filter_of(arguments: &Arguments, queue: &QueueHandle) -> Result<Option<Filter>, Refusal> {
     let Some(value) = arguments.get(FILTER) else {
         return Ok(None);

@@ -8,9 +8,8 @@
 //!
 //! Invariants
 //! - Held frames are kept as they came, in order, and are read again when publishers are free.
-//! - They are bounded by [`HELD_BYTES_MAX`], and by less when all connections together keep their
-//!   part of the broker's memory; past it the socket is not read (and then its acks do wait,
-//!   because TCP has one order).
+//! - They are bounded by [`held_bytes_max`]; past it the socket is not read (and then its acks do
+//!   wait, because TCP has one order).
 
 use std::sync::Arc;
 
@@ -20,13 +19,10 @@ use amqp091::{Frame, FrameKind, Method};
 use ferry_broker::{Broker, Kept, KeptFor};
 
 use super::settlement::settles;
+use crate::held::{HELD_BYTES_MAX, held_bytes_max};
 
-/// Held frames before the socket is left alone, in bytes.
-pub(crate) const HELD_BYTES_MAX: usize = 1 << 20;
-/// The same while all connections together keep as much as they may, in bytes: enough for who
-/// stops when it is told to.
-const HELD_CROWDED_BYTES_MAX: usize = 16 << 10;
-/// The same for a connection that is amid a message on another channel, in bytes.
+/// What waits of a connection that is amid a message on another channel before its socket is left
+/// alone, in bytes.
 const HELD_AMID_BYTES_MAX: usize = 16 << 20;
 /// Room is made by this much at least, in bytes.
 const ROOM_BYTES_MIN: usize = 16 << 10;
@@ -82,10 +78,9 @@ impl Held {
     /// Whether the socket should be left alone. One that is amid a message on another channel is
     /// read on: that counts as memory until it is whole, so to wait with it could be for ever.
     pub(crate) fn is_full(&self, amid_message: bool) -> bool {
-        let most = match (amid_message, self.kept.is_crowded()) {
-            (true, _) => HELD_AMID_BYTES_MAX,
-            (false, true) => HELD_CROWDED_BYTES_MAX,
-            (false, false) => HELD_BYTES_MAX,
+        let most = match amid_message {
+            true => HELD_AMID_BYTES_MAX,
+            false => held_bytes_max(&self.kept),
         };
         self.len() >= most
     }

@@ -5,19 +5,14 @@
 //!
 //! Invariants
 //! - Held packets are kept as they came, in order, and are read again when publishers are free.
-//! - They are bounded by [`HELD_BYTES_MAX`], and by less when all connections together keep their
-//!   part of the broker's memory; past it the socket is not read.
+//! - They are bounded by [`held_bytes_max`]; past it the socket is not read.
 
 use std::sync::Arc;
 
 use ferry_broker::{Broker, Kept, KeptFor};
 use mqtt::{Frame, PacketType};
 
-/// Held packets before the socket is left alone, in bytes.
-pub(crate) const HELD_BYTES_MAX: usize = 1 << 20;
-
-/// The same while all connections together keep as much as they may, in bytes.
-const HELD_CROWDED_BYTES_MAX: usize = 16 << 10;
+use crate::held::held_bytes_max;
 
 /// The packets of one connection that wait.
 #[derive(Debug)]
@@ -37,11 +32,7 @@ impl Held {
 
     /// Whether the socket should be left alone.
     pub(crate) fn is_full(&self) -> bool {
-        let most = match self.kept.is_crowded() {
-            true => HELD_CROWDED_BYTES_MAX,
-            false => HELD_BYTES_MAX,
-        };
-        self.bytes.len() >= most
+        self.bytes.len() >= held_bytes_max(&self.kept)
     }
 
     /// Whether nothing is held.

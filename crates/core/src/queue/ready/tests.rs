@@ -50,16 +50,12 @@ impl World {
             };
             let ttl = [0, 0, 1 + rng.below(2_000)][rng.below(3) as usize];
             let entry = Entry {
-                seq: self.next_seq,
                 body,
                 expires_at: if ttl == 0 { 0 } else { self.now + ttl },
                 size: rng.below(100) as u32,
-                returns: 0,
-                returned_by: 0,
                 key: rng.below(12) as u32,
                 priority: [0, 0, 3][rng.below(3) as usize],
-                redelivered: false,
-                durable: true,
+                ..Entry::plain(self.next_seq, 0)
             };
             self.next_seq += 1;
             self.model.insert(place(&entry), entry.clone());
@@ -212,18 +208,7 @@ fn two_messages_of_one_place_are_refused() {
     let mut stores = [Levels::default(), Levels::default()];
     for (store, seqs) in stores.iter_mut().zip([[1, 4], [2, 4]]) {
         for seq in seqs {
-            store.push_back(Entry {
-                seq,
-                body: Body::Log(seq),
-                expires_at: 0,
-                size: 1,
-                returns: 0,
-                returned_by: 0,
-                key: 0,
-                priority: 0,
-                redelivered: false,
-                durable: true,
-            });
+            store.push_back(Entry::plain(seq, seq));
         }
     }
     assert!(merge(stores.into()).is_err());

@@ -57,21 +57,6 @@ impl Dice {
     }
 }
 
-fn plain(seq: u64, position: Position) -> Entry {
-    Entry {
-        seq,
-        body: Body::Log(position),
-        expires_at: 0,
-        size: 128,
-        returns: 0,
-        returned_by: 0,
-        key: 0,
-        priority: 0,
-        redelivered: false,
-        durable: true,
-    }
-}
-
 /// The schedule and what it should be.
 #[derive(Default)]
 struct Pair {
@@ -274,7 +259,7 @@ fn it_does_what_an_ordered_map_does() {
 fn nothing_is_due_before_its_time() {
     let mut schedule = Schedule::default();
     for (at, seq) in [(2000, 1), (1000, 2), (u64::MAX, 3), (0, 4)] {
-        schedule.insert(at, plain(seq, seq));
+        schedule.insert(at, Entry::plain(seq, seq));
     }
     for (now, expected) in [
         (0, Some((0, 4))),
@@ -301,7 +286,7 @@ fn messages_of_one_time_leave_in_order_of_arrival() {
         seqs.swap(i, dice.roll(i as u64 + 1) as usize);
     }
     for seq in seqs {
-        schedule.insert(1000, plain(seq, 100 * seq));
+        schedule.insert(1000, Entry::plain(seq, 100 * seq));
     }
     let left: Vec<_> = drain(&mut schedule).map(|(_, entry)| entry.seq).collect();
     assert_eq!(left, (0..5_000).collect::<Vec<_>>());
@@ -322,7 +307,7 @@ fn a_waiting_message_costs_few_bytes_whatever_the_order_of_times() {
     for (name, at) in orders {
         let mut schedule = Schedule::default();
         for seq in 0..COUNT {
-            schedule.insert(at(seq), plain(seq, (1 << 32) + seq * 210));
+            schedule.insert(at(seq), Entry::plain(seq, (1 << 32) + seq * 210));
         }
         let each = schedule.memory_bytes() / COUNT as usize;
         assert!(each <= ENTRY_BYTES_MAX / 2, "{name}: {each} bytes");
@@ -345,7 +330,10 @@ fn cancelling_most_of_them_gives_their_memory_back() {
     let mut keys = Vec::new();
     for seq in 0..COUNT {
         keys.push((dice.roll(1 << 30), seq));
-        schedule.insert(keys[seq as usize].0, plain(seq, (1 << 32) + seq * 210));
+        schedule.insert(
+            keys[seq as usize].0,
+            Entry::plain(seq, (1 << 32) + seq * 210),
+        );
     }
     for (at, seq) in keys.iter().filter(|(_, seq)| seq % 50 != 0) {
         assert!(schedule.take(*at, *seq).is_some());
@@ -365,7 +353,7 @@ fn runs_that_no_moved_body_is_in_stay_unseen() {
         } else {
             1 + (seq % 2) * 1_000_000
         };
-        schedule.insert(seq, plain(seq, position));
+        schedule.insert(seq, Entry::plain(seq, position));
     }
     let mut unpacked = 0;
     schedule.retain(
@@ -447,7 +435,7 @@ fn announced_numbers_are_no_allocation_sizes() {
 #[test]
 fn an_entry_that_the_reader_declines_is_damage() {
     let mut schedule = Schedule::default();
-    (0..10).for_each(|seq| schedule.insert(5, plain(seq, 1)));
+    (0..10).for_each(|seq| schedule.insert(5, Entry::plain(seq, 1)));
     let image = image(&schedule);
     for (next_seq, fine) in [(10, true), (9, false)] {
         let result = Schedule::read(&mut Cursor::new(&image), |_, entry| entry.seq < next_seq);

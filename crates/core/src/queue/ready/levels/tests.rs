@@ -2,22 +2,13 @@
 
 mod model;
 
-use super::super::super::entry::Body;
 use super::super::level::KEPT_ENTRIES;
 use super::*;
 
 fn entry(seq: u64, priority: u8) -> Entry {
     Entry {
-        seq,
-        body: Body::Log((1 << 32) + seq),
-        expires_at: 0,
-        size: 10,
-        returns: 0,
-        returned_by: 0,
-        key: 0,
         priority,
-        redelivered: false,
-        durable: true,
+        ..Entry::plain(seq, (1 << 32) + seq)
     }
 }
 
@@ -34,7 +25,7 @@ fn a_long_level_keeps_its_order_through_pages() {
         ready.push_back(entry(seq, 0));
     }
     assert_eq!(ready.count(), 10_000);
-    assert_eq!(ready.sums().bytes, 100_000);
+    assert_eq!(ready.sums().bytes, 128 * 10_000);
     let mut seen = Vec::new();
     ready.visit_after(None, |entry| {
         seen.push(entry.seq);
@@ -169,7 +160,7 @@ fn a_message_is_found_by_its_place_wherever_it_stands() {
         assert!(ready.take(priority, seq).is_none());
     }
     assert_eq!(ready.count(), 5_000 - 8);
-    assert_eq!(ready.sums().bytes, 10 * (5_000 - 8));
+    assert_eq!(ready.sums().bytes, 128 * (5_000 - 8));
     assert_eq!(order(&mut ready).len(), 5_000 - 8);
 }
 

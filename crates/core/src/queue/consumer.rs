@@ -14,6 +14,8 @@
 //!
 //! Not here: connections, channels, consumer tags (the broker's table of outlets).
 
+use slab::Slab;
+
 use super::choice::{Choosers, Found, Rank, Search, Work, wants};
 use super::effect::{ConsumerId, Context};
 use super::entry::BodyRef;
@@ -152,14 +154,16 @@ impl Consumer {
     }
 }
 
+/// Places of consumers that are kept for the next.
+const SLOTS_KEPT: usize = 16;
+
 /// All consumers of a queue.
 #[derive(Debug, Default)]
 pub struct Consumers {
-    slots: Vec<Option<Consumer>>,
+    slots: Slab<Consumer>,
     line: Line,
     /// Those who want some messages only, if there are such.
     pub(super) choosers: Option<Box<Choosers>>,
-    count: u32,
     /// Grows with each arrival, service and resumption.
     moments: u64,
     single_active: bool,
@@ -181,10 +185,9 @@ impl Consumers {
     /// No consumers yet.
     pub const fn new(single_active: bool) -> Consumers {
         Consumers {
-            slots: Vec::new(),
+            slots: Slab::new(),
             line: Line::new(),
             choosers: None,
-            count: 0,
             moments: 0,
             single_active,
             active: None,
@@ -193,7 +196,7 @@ impl Consumers {
 
     /// How many there are.
     pub fn count(&self) -> u32 {
-        self.count
+        self.slots.len() as u32
     }
 
     /// Lets a consumer in.
@@ -202,10 +205,12 @@ impl Consumers {
         subscription: Subscription,
         choice: Choice,
     ) -> Result<ConsumerSlot, SubscribeError> {
-        if self.iter().any(|consumer| consumer.subscription.exclusive) {
+        // Who is exclusive is alone.
+        let is_exclusive = |consumer: &Consumer| consumer.subscription.exclusive;
+        if self.slots.len() == 1 && self.iter().any(is_exclusive) {
             return Err(SubscribeError::ExclusiveHeld);
         }
-        if subscription.exclusive && (self.count > 0 || self.single_active) {
+        if subscription.exclusive && (!self.slots.is_empty() || self.single_active) {
             return Err(SubscribeError::InUse);
         }
         self.moments += 1;
@@ -224,22 +229,12 @@ impl Consumers {
             since: self.moments,
             waiting_since: self.moments,
         };
-        let index = match self.slots.iter().position(Option::is_none) {
-            Some(index) => {
-                self.slots[index] = Some(consumer);
-                index
-            }
-            None => {
-                self.slots.push(Some(consumer));
-                self.slots.len() - 1
-            }
-        };
-        self.count += 1;
+        let index = self.slots.insert(consumer) as u32;
         self.elect();
-        self.begin_search(index as u32);
-        self.line_up(index as u32);
+        self.begin_search(index);
+        self.line_up(index);
         Ok(ConsumerSlot {
-            index: index as u32,
+            index,
             id: subscription.id,
         })
     }
@@ -255,8 +250,10 @@ impl Consumers {
                 self.choosers = None;
             }
         }
-        self.slots[slot.index as usize] = None;
-        self.count -= 1;
+        self.slots.remove(slot.index as usize);
+        if self.slots.capacity() > SLOTS_KEPT.max(4 * self.slots.len()) {
+            self.slots.shrink_to_fit();
+        }
         self.line.remove(slot.index);
         if self.active == Some(slot.index) {
             self.active = None;
@@ -276,9 +273,7 @@ impl Consumers {
     /// The active one of a queue with a single active consumer.
     pub fn active(&self) -> Option<ConsumerId> {
         let index = self.active?;
-        self.slots[index as usize]
-            .as_ref()
-            .map(|consumer| consumer.subscription.id)
+        self.at(index).map(|consumer| consumer.subscription.id)
     }
 
     /// The consumer whose turn it is, if any is willing: another one than the one of the
@@ -294,9 +289,7 @@ impl Consumers {
     }
 
     pub(super) fn standing(&self, index: u32) -> (ConsumerSlot, Subscription) {
-        let consumer = self.slots[index as usize]
-            .as_ref()
-            .expect("who stands in line is here");
+        let consumer = self.at(index).expect("who stands in line is here");
         let subscription = consumer.subscription;
         let id = subscription.id;
         (ConsumerSlot { index, id }, subscription)
@@ -305,9 +298,8 @@ impl Consumers {
     /// The consumer whose turn it was got a message.
     pub fn served(&mut self, slot: ConsumerSlot) {
         self.moments += 1;
-        let consumer = self.slots[slot.index as usize]
-            .as_mut()
-            .expect("who is served is here");
+        let served = self.slots.get_mut(slot.index as usize);
+        let consumer = served.expect("who is served is here");
         consumer.unsettled += u32::from(!consumer.subscription.no_ack);
         consumer.waiting_since = self.moments;
         consumer.line_up(slot.index, &mut self.line, &mut self.choosers);
@@ -349,9 +341,8 @@ impl Consumers {
 
     fn line_up(&mut self, index: u32) {
         if self.serves(index) {
-            let consumer = self.slots[index as usize]
-                .as_mut()
-                .expect("who lines up is here");
+            let consumer = self.slots.get_mut(index as usize);
+            let consumer = consumer.expect("who lines up is here");
             consumer.line_up(index, &mut self.line, &mut self.choosers);
         }
     }
@@ -360,27 +351,19 @@ impl Consumers {
         if !self.single_active || self.active.is_some() {
             return;
         }
-        let best = self
-            .slots
-            .iter()
-            .enumerate()
-            .filter_map(|(index, consumer)| {
-                let consumer = consumer.as_ref()?;
-                Some((
-                    std::cmp::Reverse(consumer.subscription.priority),
-                    consumer.since,
-                    index,
-                ))
-            });
+        let best = self.slots.iter().map(|(index, consumer)| {
+            let priority = std::cmp::Reverse(consumer.subscription.priority);
+            (priority, consumer.since, index)
+        });
         self.active = best.min().map(|(_, _, index)| index as u32);
     }
 
     fn iter(&self) -> impl Iterator<Item = &Consumer> {
-        self.slots.iter().flatten()
+        self.slots.iter().map(|(_, consumer)| consumer)
     }
 
     fn at(&self, index: u32) -> Option<&Consumer> {
-        self.slots.get(index as usize)?.as_ref()
+        self.slots.get(index as usize)
     }
 
     /// The consumer of that place, if it is willing.
@@ -394,15 +377,15 @@ impl Consumers {
     pub fn leading(&self) -> Vec<ConsumerSlot> {
         let highest = self.iter().map(|consumer| consumer.subscription.priority);
         let highest = highest.max();
-        let leads = |(index, consumer): (usize, &Option<Consumer>)| {
-            let (index, consumer) = (index as u32, consumer.as_ref()?);
+        let leads = |(index, consumer): (usize, &Consumer)| {
+            let index = index as u32;
             let leads = match self.single_active {
                 true => self.active == Some(index),
                 false => Some(consumer.subscription.priority) == highest,
             };
             leads.then(|| consumer.slot(index))
         };
-        self.slots.iter().enumerate().filter_map(leads).collect()
+        self.slots.iter().filter_map(leads).collect()
     }
 
     /// Whether the consumer of that place wants some messages only.
@@ -420,7 +403,7 @@ impl Consumers {
     }
 
     fn begin_search(&mut self, index: u32) {
-        if let Some(consumer) = &mut self.slots[index as usize]
+        if let Some(consumer) = self.slots.get_mut(index as usize)
             && let Some(filter) = &consumer.choice.filter
         {
             let choosers = self.choosers.get_or_insert_default();
@@ -433,13 +416,14 @@ impl Consumers {
         let Some(noted) = self.choosers.as_ref().map(|choosers| choosers.noted()) else {
             return;
         };
-        for index in 0..self.slots.len() as u32 {
-            let consumer = self.slots[index as usize].as_mut();
-            if let Some(search) = consumer.and_then(|consumer| consumer.search.as_mut()) {
+        let mut again = Vec::new();
+        for (index, consumer) in &mut self.slots {
+            if let Some(search) = &mut consumer.search {
                 search.go_back_to(first, noted);
-                self.line_up(index);
+                again.push(index as u32);
             }
         }
+        again.into_iter().for_each(|index| self.line_up(index));
     }
 
     /// The first of those who are willing and have something left to look at.
@@ -458,7 +442,7 @@ impl Consumers {
         let Some(choosers) = &mut self.choosers else {
             return Found::Nothing;
         };
-        let consumer = self.slots[index as usize].as_mut();
+        let consumer = self.slots.get_mut(index as usize);
         let Some(consumer) = consumer.filter(|consumer| !consumer.is_caught_up()) else {
             return Found::Nothing;
         };
@@ -489,8 +473,8 @@ impl Consumers {
     }
 }
 
-fn find(slots: &mut [Option<Consumer>], slot: ConsumerSlot) -> Option<&mut Consumer> {
-    let consumer = slots.get_mut(slot.index as usize)?.as_mut()?;
+fn find(slots: &mut Slab<Consumer>, slot: ConsumerSlot) -> Option<&mut Consumer> {
+    let consumer = slots.get_mut(slot.index as usize)?;
     Some(consumer).filter(|consumer| consumer.subscription.id == slot.id)
 }
 

@@ -28,6 +28,7 @@ mod server;
 mod shared;
 mod websocket;
 
+pub use process::resident_bytes;
 pub use server::{Admin, AdminConfig, METRICS_PROTOCOL};
 pub use shared::{Listener, Node};
 pub use websocket::{Upgraded, WebSockets};

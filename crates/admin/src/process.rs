@@ -8,8 +8,8 @@ use std::fs;
 /// The unit of times in `/proc/self/stat`: the kernel's interface has had 100 a second for ever.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// Resident memory, in bytes.
-pub(crate) fn resident_bytes() -> Option<u64> {
+/// Memory of this process that is resident, in bytes; none if the system does not say.
+pub fn resident_bytes() -> Option<u64> {
     status_bytes(&fs::read_to_string("/proc/self/status").ok()?, "VmRSS:")
 }
 

@@ -26,6 +26,7 @@ use crate::passport::Passports;
 use crate::recovery::{Recovered, Summary};
 use crate::replay::Replays;
 use crate::retained::RetainedNode;
+use crate::room::Room;
 use crate::vhost::Map;
 use crate::{
     ConnectionId, ConnectionInfo, Deliveries, Formats, MessageFormat, Metrics, Pressure, Promise,
@@ -129,6 +130,7 @@ pub struct Broker {
     pub(crate) options: Settings,
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) disk_room: DiskRoom,
+    pub(crate) room: Room,
     vhosts: RwLock<Map<Arc<str>, Arc<Vhost>>>,
     names: NameMaker,
     pub(crate) clock: Arc<dyn Clock>,
@@ -180,6 +182,7 @@ impl Broker {
             },
             disk,
             disk_room: DiskRoom::default(),
+            room: Room::default(),
             vhosts: RwLock::new(Map::default()),
             names: NameMaker::default(),
             clock: options.clock,

@@ -154,11 +154,12 @@ impl Broker {
                 binding,
             }));
         }
-        let next_queue_id = self.next_queue_id.load(Ordering::Relaxed);
+        let image = image.finish(self.next_queue_id.load(Ordering::Relaxed));
+        self.durability.image_bytes.set(image.bytes() as i64);
         Section {
             stream: STREAM_DEFINITIONS,
             as_of,
-            pieces: image.finish(next_queue_id).into_pieces(),
+            pieces: image.into_pieces(),
         }
     }
 }

@@ -8,6 +8,7 @@
 mod image;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use ferry_core::arguments::Arguments;
 use ferry_core::queue::SyncPolicy;
@@ -55,7 +56,7 @@ pub(crate) struct QueueDefinition {
     pub name: Arc<str>,
     pub partition: u16,
     pub auto_delete: bool,
-    pub arguments: Arguments,
+    pub arguments: Arc<Arguments>,
     /// When its messages are safe, whatever the node's default is by now.
     pub sync: SyncPolicy,
 }
@@ -129,6 +130,41 @@ impl Definition {
             Definition::Access(_) | Definition::GlobalParameter { .. } => false,
         }
     }
+
+    /// How much longer a checkpoint is with this change, which takes so many bytes: about, for
+    /// what takes the place of something counts twice until the next one is written. What a queue
+    /// leaves is for who deletes it to say ([`ImageBytes`]).
+    pub fn growth(&self, bytes: usize) -> i64 {
+        match self {
+            Definition::BindingDeleted { .. } => -(bytes as i64),
+            Definition::ExchangeDeleted { .. }
+            | Definition::QueueDeleted { .. }
+            | Definition::PolicyDeleted { .. }
+            | Definition::OperatorPolicyDeleted { .. } => 0,
+            _ => bytes as i64,
+        }
+    }
+}
+
+/// What a checkpoint of all definitions takes, about, in bytes: it is made in memory.
+#[derive(Debug, Default)]
+pub(crate) struct ImageBytes(AtomicI64);
+
+impl ImageBytes {
+    /// As it was seen.
+    pub fn set(&self, bytes: i64) {
+        self.0.store(bytes, Ordering::Relaxed);
+    }
+
+    /// So much more or, below zero, less.
+    pub fn add(&self, growth: i64) {
+        self.0.fetch_add(growth, Ordering::Relaxed);
+    }
+
+    /// How much it is now.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed).max(0) as u64
+    }
 }
 
 /// Writes definitions down; the promise is kept when they are durable.
@@ -140,12 +176,15 @@ pub(crate) fn write(
         return Ok(Promise::Now);
     }
     let mut batch = Batch::new();
+    let mut growth = 0;
     for definition in definitions {
         let bytes = postcard::to_stdvec(definition).map_err(DefinitionError::log)?;
+        growth += definition.growth(bytes.len());
         batch.push(KIND_DEFINITION, STREAM_DEFINITIONS, &[&bytes]);
     }
     let appended = durability
         .append(&batch, Need::Sync)
         .map_err(DefinitionError::log)?;
+    durability.image_bytes.add(growth);
     Ok(Durability::promise(&appended, Need::Sync))
 }

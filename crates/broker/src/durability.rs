@@ -17,6 +17,7 @@ use ferry_log::{Appended, Batch, Committed, Log, LogError, Need, Pending};
 use parking_lot::{Condvar, Mutex};
 
 use crate::Promise;
+use crate::definitions::ImageBytes;
 use crate::measure::{Histogram, micros};
 
 /// How long lazy work may stay in memory.
@@ -41,6 +42,8 @@ const AWAKE: u8 = 2;
 /// The log and everything that waits for it.
 pub(crate) struct Durability {
     pub log: Arc<Log>,
+    /// What is written of definitions, as a checkpoint would have it.
+    pub image_bytes: ImageBytes,
     /// How long syncs took, in µs.
     pub sync_us: Histogram,
     waiters: Mutex<Vec<(Promise, Arc<dyn DurableWaiter>)>>,
@@ -55,6 +58,7 @@ impl Durability {
     pub fn new(log: Arc<Log>) -> Durability {
         Durability {
             log,
+            image_bytes: ImageBytes::default(),
             sync_us: Histogram::default(),
             waiters: Mutex::new(Vec::new()),
             thread: AtomicU8::new(AWAKE),

@@ -8,6 +8,8 @@ use std::fmt;
 use ferry_core::arguments::Inequivalent;
 use ferry_core::routing::{BindError, DeclareExchangeError, DeleteExchangeError};
 
+use crate::NoRoom;
+
 /// What a refusal is, for a door to choose its own code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
@@ -145,6 +147,9 @@ pub enum DefinitionError {
     /// A binding was refused.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// There is no memory for one more.
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
     /// Its virtual host was deleted meanwhile.
     #[error("vhost '{0}' is deleted")]
     VhostDeleted(String),
@@ -168,6 +173,7 @@ impl DefinitionError {
             | DefinitionError::InvalidProperty { .. }
             | DefinitionError::ServerNamed { .. }
             | DefinitionError::QueueLimit { .. }
+            | DefinitionError::NoRoom(_)
             | DefinitionError::InUse { .. }
             | DefinitionError::NotEmpty { .. }
             | DefinitionError::Exchange(_)

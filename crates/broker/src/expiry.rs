@@ -38,8 +38,9 @@ impl Vhost {
         };
         let declared = arguments::declared(&arguments, queue.flags())
             .map_err(|refused| self.refuse(queue.name.to_string(), refused))?;
-        let changes = match queue.kept && arguments != *before {
-            true => vec![definition_with(queue, arguments.clone())],
+        let arguments = Arc::new(arguments);
+        let changes = match queue.kept && arguments != before {
+            true => vec![definition_with(queue, Arc::clone(&arguments))],
             false => Vec::new(),
         };
         let promise = self.write(&broker, &changes)?;

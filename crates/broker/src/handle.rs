@@ -173,8 +173,8 @@ impl QueueHandle {
         Arc::clone(&self.arguments.read())
     }
 
-    pub(crate) fn set_arguments(&self, arguments: Arguments) {
-        *self.arguments.write() = Arc::new(arguments);
+    pub(crate) fn set_arguments(&self, arguments: Arc<Arguments>) {
+        *self.arguments.write() = arguments;
     }
 
     /// What its declaration says besides its arguments.

@@ -64,6 +64,7 @@ mod rates;
 mod recovery;
 mod replay;
 mod retained;
+mod room;
 mod self_check;
 mod sent_on;
 mod settlement;
@@ -130,6 +131,7 @@ pub use retained::{
     RETAINED_BYTES_MAX_DEFAULT, RETAINED_LEVELS_MAX, RETAINED_QUEUE, RETAINED_TOPICS_MAX_DEFAULT,
     RetainError, Retained, RetainedCursor, RetainedPage,
 };
+pub use room::NoRoom;
 pub use self_check::{SelfCheck, SelfCheckError};
 pub use stats::{ChannelInfo, ConsumerInfo, MessageStats, Probe, Tally, Traffic, VhostSums};
 pub use subscriptions::{ConsumeError, ConsumerHandle, ConsumerSpec};

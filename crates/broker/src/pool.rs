@@ -36,7 +36,8 @@ impl<T> Default for Pool<T> {
 
 impl<T: Eq + Hash> Pool<T> {
     /// The one that is equal to `value`.
-    pub fn share(&self, value: T) -> Arc<T> {
+    pub fn share(&self, value: impl Into<Arc<T>>) -> Arc<T> {
+        let value = value.into();
         let mut kept = self.0.lock();
         if let Some(known) = kept.all.get(&value) {
             return Arc::clone(known);
@@ -45,7 +46,6 @@ impl<T: Eq + Hash> Pool<T> {
             kept.all.retain(|one| Arc::strong_count(one) > 1);
             kept.swept_at = UNSWEPT_MAX.max(2 * kept.all.len());
         }
-        let value = Arc::new(value);
         kept.all.insert(Arc::clone(&value));
         value
     }
@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn equal_values_are_one_and_unused_ones_are_let_go() {
-        let pool = Pool::default();
+        let pool = Pool::<String>::default();
         let first = pool.share("a".to_owned());
         assert!(Arc::ptr_eq(&first, &pool.share("a".to_owned())));
         assert!(!Arc::ptr_eq(&first, &pool.share("b".to_owned())));

@@ -15,6 +15,7 @@ use ferry_core::routing::QueueId;
 use crate::arguments::{self, COMPARED, Declared, Flags, Refused};
 use crate::definitions::{Definition, QueueDefinition};
 use crate::handle::HandleSpec;
+use crate::room::Newcomer;
 use crate::streams::type_name;
 use crate::vhost::Definitions;
 use crate::{
@@ -95,6 +96,7 @@ impl Vhost {
         if spec.name.is_empty() {
             spec.name = self.queue_name(&spec.arguments)?;
         }
+        broker.admit(Newcomer::Definition)?;
         let limit = broker.limits.of_vhost(&self.name, LimitName::MaxQueues);
         match limit.filter(|limit| definitions.queues.len() as u64 >= *limit) {
             None => Ok(spec),
@@ -333,6 +335,7 @@ impl Vhost {
                 id: queue.id,
             };
             promise = self.write(broker, &[definition])?;
+            broker.durability.image_bytes.add(-image_bytes(queue));
         }
         promise = promise.max(self.write_removed(broker, definitions, &removed)?);
         definitions.by_id.remove(&queue.id);
@@ -350,11 +353,17 @@ impl Vhost {
 }
 
 pub(crate) fn queue_definition(queue: &QueueHandle) -> Definition {
-    definition_with(queue, (*queue.arguments()).clone())
+    definition_with(queue, queue.arguments())
+}
+
+/// What a queue takes in a checkpoint of definitions.
+fn image_bytes(queue: &QueueHandle) -> i64 {
+    let bytes = postcard::to_stdvec(&queue_definition(queue)).expect("definitions are plain data");
+    bytes.len() as i64
 }
 
 /// The definition of a queue that has these arguments.
-pub(crate) fn definition_with(queue: &QueueHandle, arguments: Arguments) -> Definition {
+pub(crate) fn definition_with(queue: &QueueHandle, arguments: Arc<Arguments>) -> Definition {
     Definition::Queue(QueueDefinition {
         vhost: Arc::clone(&queue.vhost),
         id: queue.id,

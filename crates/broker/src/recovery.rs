@@ -15,6 +15,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ferry_core::Millis;
+use ferry_core::arguments::Arguments;
 use ferry_core::facts::{Fact, Facts};
 use ferry_core::queue::{Deduplication, Queue, Recovering, Window};
 use ferry_core::routing::{Destination, Exchange, QueueId};
@@ -31,6 +32,7 @@ use crate::definitions::{
 use crate::guard::{Guard, remember};
 use crate::handle::{Effective, HandleSpec};
 use crate::policies::{Policies, Rule, Tier};
+use crate::pool::Pool;
 use crate::vhost::Map;
 use crate::{Broker, DefinitionError, LimitsOf, Policy, QueueHandle};
 use segments::Segments;
@@ -50,12 +52,16 @@ pub(crate) struct Recovered {
     policies: Map<Arc<str>, Policies>,
     queues: Map<QueueId, Box<Found>>,
     images: Map<QueueId, Vec<u8>>,
+    /// Of queues.
+    arguments: Pool<Arguments>,
     /// What exchanges remember.
     windows: Map<QueueId, (Deduplication, Window)>,
     access: RecoveredAccess,
     /// Bodies that can not be read back.
     spared: BTreeSet<Position>,
     clean: bool,
+    /// What a checkpoint of the definitions takes, about.
+    image_bytes: i64,
 }
 
 /// What a start found, for the operator.
@@ -76,10 +82,12 @@ impl Recovered {
             policies: Map::default(),
             queues: Map::default(),
             images: Map::default(),
+            arguments: Pool::default(),
             windows: Map::default(),
             access: RecoveredAccess::default(),
             spared: BTreeSet::new(),
             clean: false,
+            image_bytes: 0,
         }
     }
 
@@ -156,8 +164,9 @@ impl Recovered {
         }
         let known = self.policies.get_key_value(&definition.vhost);
         let (vhost, policies) = known.expect("it is there by now");
-        // One name for all queues: each record came with its own.
+        // One for all queues: each record came with its own.
         definition.vhost = Arc::clone(vhost);
+        definition.arguments = self.arguments.share(definition.arguments);
         let effective = policies.effective(&definition.name, &declared);
         if let Some(found) = self.queues.get_mut(&id) {
             let options = Arc::clone(&effective.options);
@@ -227,6 +236,7 @@ impl Recovered {
 
     fn read_definitions(&mut self, bytes: &[u8]) -> Result<(), String> {
         self.access.made = true;
+        self.image_bytes = bytes.len() as i64;
         let next_queue_id = read_image(bytes, |definition| self.define(definition))?;
         self.next_queue_id = self.next_queue_id.max(next_queue_id);
         Ok(())
@@ -256,6 +266,7 @@ impl Recovered {
             clean: self.clean,
             ..Summary::default()
         };
+        broker.durability.image_bytes.set(self.image_bytes);
         let first = self.next_queue_id;
         broker
             .next_queue_id
@@ -453,8 +464,9 @@ impl Replay for Recovered {
             KIND_BODY | KIND_CLEAN_STOP | KIND_START => Ok(()),
             KIND_FACTS | KIND_TRANSACTION => self.facts(payload),
             KIND_DEFINITION => {
-                let definition = postcard::from_bytes(payload)
+                let definition: Definition = postcard::from_bytes(payload)
                     .map_err(|error| format!("the definition at {position}: {error}"))?;
+                self.image_bytes += definition.growth(payload.len());
                 self.define(definition)
             }
             other => Err(format!(

@@ -10,7 +10,8 @@ use std::sync::atomic::Ordering;
 use ferry_core::queue::{Choice, ConsumerId, ConsumerSlot, SubscribeError, Subscription};
 
 use crate::partition::{Command, State, StateContext, Target};
-use crate::{Broker, ConnectionId, Delivery, Outlet, QueueHandle};
+use crate::room::Newcomer;
+use crate::{Broker, ConnectionId, Delivery, NoRoom, Outlet, QueueHandle};
 
 /// What a consumer asks for.
 pub struct ConsumerSpec {
@@ -78,6 +79,9 @@ pub enum ConsumeError {
         /// Its virtual host.
         vhost: String,
     },
+    /// There is no memory for one more.
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
     /// The queue went meanwhile.
     #[error("no queue '{name}' in vhost '{vhost}'")]
     Gone {
@@ -104,6 +108,7 @@ impl Broker {
         started: &mut dyn FnMut(),
     ) -> Result<ConsumerHandle, ConsumeError> {
         queue.check_reader(&spec)?;
+        self.admit(Newcomer::Client)?;
         let subscribe =
             |state: &mut State, cx: &StateContext<'_>| state.subscribe(cx, queue, spec, started);
         let (id, slot) = self.on_partition(queue, subscribe)?;

@@ -26,6 +26,7 @@ use crate::definitions::{self, Definition};
 use crate::guard::{Care, Guard};
 use crate::policies::Policies;
 use crate::pool::Pool;
+use crate::room::Newcomer;
 use crate::stats::{ExchangeTally, Retirement};
 use crate::{
     Broker, ConnectionId, DefinitionError, Promise, QueueHandle, RETAINED_QUEUE, Retained,
@@ -190,6 +191,9 @@ impl Vhost {
         let broker = self.broker();
         let mut definitions = self.definitions.write();
         self.check_alive()?;
+        if definitions.topology.exchange(&exchange.name).is_none() {
+            broker.admit(Newcomer::Definition)?;
+        }
         if !definitions
             .topology
             .declare_exchange(exchange.clone())?
@@ -272,9 +276,13 @@ impl Vhost {
             arguments,
             ..
         } = spec;
-        let new = definitions
-            .topology
-            .bind(source, &destination, routing_key, arguments)?;
+        let topology = &mut definitions.topology;
+        if let Err(no_room) = broker.admit(Newcomer::Definition)
+            && !topology.is_bound(source, &destination, routing_key, arguments)
+        {
+            return Err(no_room.into());
+        }
+        let new = topology.bind(source, &destination, routing_key, arguments)?;
         if !new {
             return self.write(&broker, &[]);
         }

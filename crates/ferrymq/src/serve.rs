@@ -125,7 +125,8 @@ fn serve(mut config: Config) -> Result<End, ServeError> {
 }
 
 fn open(config: &Config) -> Result<Arc<Broker>, ServeError> {
-    let memory_high_bytes = memory_high_bytes(config.memory_high);
+    let memory_limit_bytes = memory::limit_bytes();
+    let memory_high_bytes = memory_high_bytes(config.memory_high, memory_limit_bytes);
     let disk = RealDisk::open(&config.data_dir)?;
     let broker = Broker::open(Options {
         disk: Arc::new(disk),
@@ -136,6 +137,9 @@ fn open(config: &Config) -> Result<Arc<Broker>, ServeError> {
         memory_high_bytes,
         disk_free_bytes_min: DISK_FREE_BYTES_MIN,
     })?;
+    if let Some(limit_bytes) = memory_limit_bytes {
+        broker.watch_memory(limit_bytes, ferry_admin::resident_bytes);
+    }
     broker.set_passport_bytes_max(config.passport_bytes);
     for reason in &broker.recovery().rejected_checkpoints {
         tracing::warn!("a checkpoint could not be used: {reason}");
@@ -164,8 +168,7 @@ fn make_administrator(config: &Config, broker: &Broker) -> Result<(), ServeError
     Ok(())
 }
 
-fn memory_high_bytes(high: MemoryHigh) -> u64 {
-    let limit = memory::limit_bytes();
+fn memory_high_bytes(high: MemoryHigh, limit: Option<u64>) -> u64 {
     let known = || limit.unwrap_or(MEMORY_UNKNOWN_BYTES);
     let bytes = match high {
         MemoryHigh::Bytes(bytes) => bytes,

@@ -24,8 +24,9 @@ pub use scope::Seat;
 
 use crate::definitions::{self, Definition};
 use crate::rates::{ConnectionLimits, RateWaiter, Throttled};
+use crate::room::Newcomer;
 use crate::vhost::Map;
-use crate::{Broker, ConnectionId, ConnectionInfo, DefinitionError, Promise};
+use crate::{Broker, ConnectionId, ConnectionInfo, DefinitionError, NoRoom, Promise};
 
 /// A limit was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -77,6 +78,9 @@ pub enum ConnectError {
         /// How many it may have.
         limit: u64,
     },
+    /// There is no memory for one more.
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
 }
 
 /// A channel was refused.
@@ -256,6 +260,7 @@ impl Broker {
 
     /// A connection has logged in: lets it in, if its virtual host and its user may have one more.
     pub fn admit_connection(&self, info: ConnectionInfo) -> Result<Admitted, ConnectError> {
+        self.admit(Newcomer::Client)?;
         let (vhost, user) = self.scopes_of(&info);
         let seats = [
             Some(vhost.open_connection(&info.user)?),

@@ -87,26 +87,47 @@ impl Topology {
         arguments: &Arguments,
     ) -> Removed {
         let mut removed = Removed::default();
-        let target = match destination {
-            Destination::Queue(queue) => Some(Target::Queue(*queue)),
-            Destination::Exchange(name) => self.find_exchange(name).map(Target::Exchange),
-        };
-        let (Some(source), Some(target)) = (self.find_exchange(source), target) else {
-            return removed;
-        };
-        let arguments = &sorted(arguments);
-        let identity = Identity {
-            source,
-            target,
-            key: routing_key,
-            arguments,
-        };
-        if let Some(ix) = self.arena.find(identity) {
+        let found = self.find_binding(source, destination, routing_key, arguments);
+        if let Some((source, ix)) = found {
             self.remove_binding(ix, &mut removed);
             self.remove_emptied(vec![source], &mut removed);
             self.epoch += 1;
         }
         removed
+    }
+
+    /// Whether there is that very binding.
+    pub fn is_bound(
+        &self,
+        source: &str,
+        destination: &Destination,
+        routing_key: &[u8],
+        arguments: &Arguments,
+    ) -> bool {
+        let found = self.find_binding(source, destination, routing_key, arguments);
+        found.is_some()
+    }
+
+    fn find_binding(
+        &self,
+        source: &str,
+        destination: &Destination,
+        key: &[u8],
+        arguments: &Arguments,
+    ) -> Option<(ExchangeIx, BindingIx)> {
+        let source = self.find_exchange(source)?;
+        let target = match destination {
+            Destination::Queue(queue) => Target::Queue(*queue),
+            Destination::Exchange(name) => Target::Exchange(self.find_exchange(name)?),
+        };
+        let arguments = &sorted(arguments);
+        let identity = Identity {
+            source,
+            target,
+            key,
+            arguments,
+        };
+        Some((source, self.arena.find(identity)?))
     }
 
     /// Removes all bindings to a queue that goes away.

@@ -370,7 +370,9 @@ fn refuse(error: &ConsumeError) -> Refusal {
     match error {
         ConsumeError::Gone { .. } => not_found(error.to_string()),
         ConsumeError::ExclusiveUse { .. } => access_refused(error.to_string()),
-        ConsumeError::NoPrefetch { .. } => precondition_failed(error.to_string()),
+        ConsumeError::NoPrefetch { .. } | ConsumeError::NoRoom(_) => {
+            precondition_failed(error.to_string())
+        }
         ConsumeError::NotForStreams { .. } => not_implemented(error.to_string()),
     }
 }

@@ -107,6 +107,11 @@ pub(crate) fn not_allowed(explanation: impl Into<String>) -> Refusal {
     Refusal::new(ReplyCode::NotAllowed, explanation)
 }
 
+/// 506.
+pub(crate) fn resource_error(explanation: impl Into<String>) -> Refusal {
+    Refusal::new(ReplyCode::ResourceError, explanation)
+}
+
 /// 540.
 pub(crate) fn not_implemented(explanation: impl Into<String>) -> Refusal {
     Refusal::new(ReplyCode::NotImplemented, explanation)

@@ -168,7 +168,7 @@ impl From<ConsumeError> for Problem {
         let reason = error.to_string();
         match error {
             ConsumeError::ExclusiveUse { .. } => Problem::conflict("exclusive_use", reason),
-            ConsumeError::NoPrefetch { .. } => Problem::bad(reason),
+            ConsumeError::NoPrefetch { .. } | ConsumeError::NoRoom(_) => Problem::bad(reason),
             ConsumeError::NotForStreams { .. } => Problem::conflict("stream", reason),
             ConsumeError::Gone { .. } => Problem::not_found(reason),
         }

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use ferry_broker::{Admitted, Origin, User};
+use ferry_broker::{Admitted, ConnectError, Origin, User};
 
 use super::login;
 use crate::amqp091::channel::Common;
-use crate::amqp091::errors::{Refusal, not_allowed};
+use crate::amqp091::errors::{Refusal, not_allowed, resource_error};
 use crate::amqp091::handshake::{Client, Decision, Doorman, Tuned};
 use crate::amqp091::running::Running;
 use crate::amqp091::wire::Link;
@@ -48,7 +48,10 @@ impl Doorman for Door<'_> {
         }
         let info = self.info(&user, vhost.name(), client, tuned);
         let admitted = broker.admit_connection(info);
-        let Admitted { id, limits } = admitted.map_err(|error| not_allowed(error.to_string()))?;
+        let Admitted { id, limits } = admitted.map_err(|error| match error {
+            ConnectError::NoRoom(_) => resource_error(error.to_string()),
+            _ => not_allowed(error.to_string()),
+        })?;
         let origin = Arc::new(Origin {
             user: user.name.clone(),
             address: self.arrival.peer.to_string(),

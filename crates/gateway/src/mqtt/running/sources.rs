@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use ferry_broker::{Choice, ConsumerHandle, ConsumerSpec, QueueHandle};
+use ferry_broker::{Choice, ConsumeError, ConsumerHandle, ConsumerSpec, QueueHandle};
 use mqtt::ReasonCode;
 
 use crate::mqtt::common::{Common, End};
@@ -221,8 +221,13 @@ impl Sources {
             outlet: outlet.clone(),
         };
         let consumed = common.broker.consume(&attached.queue, spec, &mut || ());
-        let handle = consumed
-            .map_err(|error| End::refused(ReasonCode::ImplementationSpecific, error.to_string()))?;
+        let handle = consumed.map_err(|error| {
+            let reason = match error {
+                ConsumeError::NoRoom(_) => ReasonCode::QuotaExceeded,
+                _ => ReasonCode::ImplementationSpecific,
+            };
+            End::refused(reason, error.to_string())
+        })?;
         attached.consumer = Some((handle, outlet));
         Ok(())
     }

@@ -7,6 +7,7 @@ Persistent messages of 128 B wait, and expire towards a queue that is full. The 
 cgroup (`backlogs.py`). Prints a table.
 """
 
+import socket
 import time
 
 from backlogs import limited_node, options
@@ -44,6 +45,7 @@ def main():
         await_pending(node, args.messages)
         rows.append(("memory then, at most",
                      f"{node.memory_mib():.0f}, {node.memory_mib('VmHWM'):.0f} MiB", limit))
+        client.socket.shutdown(socket.SHUT_RDWR)  # or the stop would wait for its goodbye
         stopped, started = node.end(), node.start()
         await_pending(node, args.messages)
         rows.append(("stop, start", f"{stopped:.1f}, {started:.1f} s", ""))

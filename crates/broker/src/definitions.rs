@@ -131,6 +131,12 @@ impl Definition {
         }
     }
 
+    /// What it takes in a checkpoint, in bytes.
+    pub fn image_bytes(&self) -> i64 {
+        let bytes = postcard::to_stdvec(self).expect("definitions are plain data");
+        bytes.len() as i64
+    }
+
     /// How much longer a checkpoint is with this change, which takes so many bytes: about, for
     /// what takes the place of something counts twice until the next one is written. What a queue
     /// leaves is for who deletes it to say ([`ImageBytes`]).

@@ -47,9 +47,9 @@ impl Vhost {
         }
         let spec = self.named(&broker, &definitions, spec)?;
         let queue = self.make(&broker, &definitions, spec, connection)?;
-        broker.with_state(&queue, |state, _| {
-            let core = Queue::new(queue.id, queue.options(), broker.now());
-            state.add_queue(core, &queue, broker.now());
+        broker.with_state(&queue, |state, cx| {
+            let core = Queue::new(queue.id, queue.options(), cx.now);
+            state.add_queue(core, &queue, cx.now);
         });
         definitions
             .queues
@@ -335,7 +335,8 @@ impl Vhost {
                 id: queue.id,
             };
             promise = self.write(broker, &[definition])?;
-            broker.durability.image_bytes.add(-image_bytes(queue));
+            let image_bytes = &broker.durability.image_bytes;
+            image_bytes.add(-queue_definition(queue).image_bytes());
         }
         promise = promise.max(self.write_removed(broker, definitions, &removed)?);
         definitions.by_id.remove(&queue.id);
@@ -354,12 +355,6 @@ impl Vhost {
 
 pub(crate) fn queue_definition(queue: &QueueHandle) -> Definition {
     definition_with(queue, queue.arguments())
-}
-
-/// What a queue takes in a checkpoint of definitions.
-fn image_bytes(queue: &QueueHandle) -> i64 {
-    let bytes = postcard::to_stdvec(&queue_definition(queue)).expect("definitions are plain data");
-    bytes.len() as i64
 }
 
 /// The definition of a queue that has these arguments.
@@ -393,10 +388,9 @@ impl Broker {
     /// A queue with the counts it has after everything that was submitted before. Whoever holds no
     /// lock then runs the afters.
     pub(crate) fn declared(&self, queue: Arc<QueueHandle>, durable_at: Promise) -> QueueDeclared {
-        let now = self.now();
         let counts = self.with_state(&queue, |state, cx| {
             state.with_queue(cx, queue.place(), &[], |queue, context| {
-                queue.touch(now);
+                queue.touch(context.now);
                 cx.metrics.ticked(queue.tick(context));
                 queue.counts()
             })

@@ -5,7 +5,7 @@
 //! checkpoint of all definitions takes more while it is made.
 //!
 //! ```text
-//!  0 ........ memory_high ................ definitions_max ....... clients_max ....... limit
+//!  0 ........ memory_high ................ definitions ........... clients ........... limit
 //!             publishers are held          nothing is declared     nobody comes in
 //! ```
 //!
@@ -15,7 +15,6 @@
 //!
 //! Not here: what messages take (`pressure`), what clients bring of them (`kept`).
 
-use std::fmt;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -61,56 +60,54 @@ impl Newcomer {
     }
 }
 
-/// How much memory the process takes and may take.
+/// How much memory the process takes and may take, if that is watched.
 #[derive(Default)]
-pub(crate) struct Room {
-    watched: OnceLock<Watched>,
-    /// How many came.
-    came: AtomicU64,
-    definitions_are_out: AtomicBool,
-    clients_are_out: AtomicBool,
-}
+pub(crate) struct Room(OnceLock<Watched>);
 
 struct Watched {
-    definitions_max_bytes: u64,
-    clients_max_bytes: u64,
+    definitions: Mark,
+    clients: Mark,
+    /// How many came.
+    came: AtomicU64,
     used_bytes: Box<dyn Fn() -> Option<u64> + Send + Sync>,
 }
 
-impl fmt::Debug for Room {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Room")
-            .field("definitions_are_out", &self.definitions_are_out)
-            .field("clients_are_out", &self.clients_are_out)
-            .finish_non_exhaustive()
+/// From where on newcomers of a kind are refused.
+struct Mark {
+    bytes: u64,
+    is_out: AtomicBool,
+}
+
+impl Mark {
+    fn new(bytes: u64) -> Mark {
+        let is_out = AtomicBool::new(false);
+        Mark { bytes, is_out }
     }
 }
 
-impl Room {
+impl Watched {
     fn admit(&self, newcomer: Newcomer, image_bytes: &ImageBytes) -> Result<(), NoRoom> {
-        let Some(watched) = self.watched.get() else {
-            return Ok(());
+        let mark = match newcomer {
+            Newcomer::Definition => &self.definitions,
+            Newcomer::Client => &self.clients,
         };
-        let (is_out, mut below_bytes) = match newcomer {
-            Newcomer::Definition => (&self.definitions_are_out, watched.definitions_max_bytes),
-            Newcomer::Client => (&self.clients_are_out, watched.clients_max_bytes),
-        };
-        let was_out = is_out.load(Ordering::Relaxed);
-        if was_out {
-            below_bytes -= below_bytes / RELIEF_PART;
-        }
+        let was_out = mark.is_out.load(Ordering::Relaxed);
         let came = self.came.fetch_add(1, Ordering::Relaxed);
         if !came.is_multiple_of(LOOK_EVERY) && !was_out {
             return Ok(());
         }
+        let below_bytes = match was_out {
+            true => mark.bytes - mark.bytes / RELIEF_PART,
+            false => mark.bytes,
+        };
         // A system that does not say refuses nothing.
-        let used_bytes = (watched.used_bytes)().map_or(0, |bytes| bytes + image_bytes.get());
-        let is_now_out = used_bytes >= below_bytes;
+        let used_bytes = (self.used_bytes)().map_or(0, |bytes| bytes + image_bytes.get());
+        let is_out = used_bytes >= below_bytes;
         let what = newcomer.what();
-        if is_out.swap(is_now_out, Ordering::Relaxed) != is_now_out {
-            report(is_now_out, what, used_bytes, below_bytes);
+        if mark.is_out.swap(is_out, Ordering::Relaxed) != is_out {
+            report(is_out, what, used_bytes, below_bytes);
         }
-        match is_now_out {
+        match is_out {
             true => Err(NoRoom {
                 what,
                 used_bytes,
@@ -138,7 +135,10 @@ fn report(is_out: bool, what: &str, used_bytes: u64, below_bytes: u64) {
 impl Broker {
     /// Lets one more in, or says why not.
     pub(crate) fn admit(&self, newcomer: Newcomer) -> Result<(), NoRoom> {
-        self.room.admit(newcomer, &self.durability.image_bytes)
+        let watched = self.room.0.get();
+        watched.map_or(Ok(()), |watched| {
+            watched.admit(newcomer, &self.durability.image_bytes)
+        })
     }
 
     /// From now on nothing new is let in that the memory of the process has no room for. It may
@@ -153,9 +153,10 @@ impl Broker {
         let left_bytes = limit_bytes.saturating_sub(self.pressure.high_bytes());
         // Whoever lets messages take all of it has room for nothing else, and is not watched.
         if left_bytes > 0 {
-            self.room.watched.get_or_init(|| Watched {
-                definitions_max_bytes: limit_bytes - left_bytes / 3,
-                clients_max_bytes: limit_bytes - left_bytes / 6,
+            self.room.0.get_or_init(|| Watched {
+                definitions: Mark::new(limit_bytes - left_bytes / 3),
+                clients: Mark::new(limit_bytes - left_bytes / 6),
+                came: AtomicU64::new(0),
                 used_bytes: Box::new(used_bytes),
             });
         }

@@ -7,10 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use common::{Node, Sink};
-use ferry_broker::{
-    BindingSpec, Choice, ConnectError, ConnectionInfo, ConsumeError, ConsumerSpec, DefinitionError,
-    QueueSpec,
-};
+use ferry_broker::{BindingSpec, ConnectError, ConnectionInfo, ConsumeError, DefinitionError};
 use ferry_core::arguments::Arguments;
 use ferry_core::routing::{Exchange, ExchangeKind};
 
@@ -39,18 +36,7 @@ fn node() -> (Node, Arc<AtomicU64>) {
 }
 
 fn declare(node: &Node, name: &str) -> Result<(), DefinitionError> {
-    declare_with(node, name, Arguments::new())
-}
-
-fn declare_with(node: &Node, name: &str, arguments: Arguments) -> Result<(), DefinitionError> {
-    let spec = QueueSpec {
-        name: name.to_owned(),
-        durable: true,
-        exclusive: false,
-        auto_delete: false,
-        arguments,
-    };
-    node.vhost.declare_queue(spec, node.connection).map(|_| ())
+    node.try_declare(name, Arguments::new()).map(|_| ())
 }
 
 fn declare_exchange(node: &Node, name: &str) -> Result<(), DefinitionError> {
@@ -80,16 +66,8 @@ fn connect(node: &Node) -> Result<(), ConnectError> {
 }
 
 fn consume(node: &Node) -> Result<(), ConsumeError> {
-    let spec = ConsumerSpec {
-        tag: "c".to_owned(),
-        no_ack: false,
-        exclusive: false,
-        priority: 0,
-        prefetch: 0,
-        choice: Choice::default(),
-        outlet: Arc::new(Sink::default()),
-    };
-    let consumer = node.broker.consume(&node.queue("q"), spec, &mut || ())?;
+    let (queue, sink) = (node.queue("q"), Arc::new(Sink::default()));
+    let consumer = node.try_consume(&queue, &sink, false, 0)?;
     node.broker.cancel(&consumer);
     Ok(())
 }
@@ -168,7 +146,7 @@ fn a_checkpoint_of_all_definitions_has_to_have_room_too() {
     let node = Node::new();
     node.declare("q", &[]);
     watch(&node);
-    declare_with(&node, "large", large()).unwrap();
+    node.try_declare("large", large()).unwrap();
     assert!(!is_full(&node));
     let bound = binding(&node, "large", large());
     node.vhost.bind(&bound).unwrap();
@@ -182,7 +160,7 @@ fn a_checkpoint_of_all_definitions_has_to_have_room_too() {
         .delete_queue("large", false, false, node.connection);
     deleted.unwrap();
     assert!(!is_full(&node));
-    declare_with(&node, "large", large()).unwrap();
+    node.try_declare("large", large()).unwrap();
     // A start knows it by what it reads, with and without a checkpoint.
     node.broker.commit_log().unwrap();
     let node = node.killed(2);

@@ -7,8 +7,7 @@ mod common;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use amqp091::method::{basic, queue};
-use amqp091::{RawTable, ShortStr};
+use amqp091::Table;
 use common::mqtt::{Mqtt, hello, node as mqtt_node};
 use common::{Client, Node};
 use ferry_broker::ConnectionInfo;
@@ -34,55 +33,21 @@ fn take_all(node: &Node) -> Arc<AtomicU64> {
     used
 }
 
-fn declare(client: &mut Client, name: &'static str) {
-    client.method(
-        1,
-        queue::Declare {
-            ticket: 0,
-            queue: ShortStr::lit(name),
-            passive: false,
-            durable: false,
-            exclusive: false,
-            auto_delete: false,
-            no_wait: false,
-            arguments: RawTable::EMPTY,
-        },
-    );
-}
-
-fn consume(client: &mut Client) {
-    client.method(
-        1,
-        basic::Consume {
-            ticket: 0,
-            queue: ShortStr::lit("q"),
-            consumer_tag: ShortStr::lit("c"),
-            no_local: false,
-            no_ack: true,
-            exclusive: false,
-            no_wait: false,
-            arguments: RawTable::EMPTY,
-        },
-    );
-}
-
 #[test]
 fn amqp_clients_get_406_for_what_is_new_and_506_at_the_door() {
     let node = Node::start();
     let mut client = node.channel();
-    declare(&mut client, "q");
-    client.expect(1, "queue.declare_ok");
+    client.declare(1, "q", false);
     let used = take_all(&node);
 
-    declare(&mut client, "new");
+    client.send_declare(1, "new", false, false, &Table::new());
     let (code, text) = client.expect_channel_error(1);
     assert_eq!(code, 406);
     let expected = "PRECONDITION_FAILED - memory is short: the node needs ";
     assert!(text.starts_with(expected), "{text}");
-    consume(&mut client);
+    client.send_consume(1, "q", "c", true);
     assert_eq!(client.expect_channel_error(1).0, 406);
-    declare(&mut client, "q");
-    client.expect(1, "queue.declare_ok");
+    client.declare(1, "q", false);
 
     let mut late = Client::raw(node.address);
     late.log_in_to_open(&[]);
@@ -94,10 +59,8 @@ fn amqp_clients_get_406_for_what_is_new_and_506_at_the_door() {
     );
 
     used.store(0, Ordering::Relaxed);
-    declare(&mut client, "new");
-    client.expect(1, "queue.declare_ok");
-    consume(&mut client);
-    client.expect(1, "basic.consume_ok");
+    client.declare(1, "new", false);
+    client.consume(1, "q", true);
     node.connect();
 }
 

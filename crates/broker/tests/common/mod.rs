@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ferry_broker::{
-    Basics, Broker, Burst, Choice, Clock, ConfirmTag, ConnectionId, ConnectionInfo, ConsumerHandle,
-    ConsumerSpec, Delivery, Formats, Lease, MessageFormat, MessageId, MessageView, NoView, Options,
-    Outcome, Outlet, Published, Publisher, QueueDeclared, QueueHandle, QueueSpec, SyncPolicy,
-    Ticket, Vhost,
+    Basics, Broker, Burst, Choice, Clock, ConfirmTag, ConnectionId, ConnectionInfo, ConsumeError,
+    ConsumerHandle, ConsumerSpec, DefinitionError, Delivery, Formats, Lease, MessageFormat,
+    MessageId, MessageView, NoView, Options, Outcome, Outlet, Published, Publisher, QueueDeclared,
+    QueueHandle, QueueSpec, SyncPolicy, Ticket, Vhost,
 };
 use ferry_core::arguments::{Arguments, Value};
 use ferry_core::message::{Draft, FORMAT_AMQP091, Message};
@@ -228,14 +228,23 @@ impl Node {
         for (name, value) in arguments {
             all.insert(*name, value.clone());
         }
+        self.try_declare(name, all).unwrap()
+    }
+
+    /// Declares a durable queue, which may be refused.
+    pub fn try_declare(
+        &self,
+        name: &str,
+        arguments: Arguments,
+    ) -> Result<QueueDeclared, DefinitionError> {
         let spec = QueueSpec {
             name: name.to_owned(),
             durable: true,
             exclusive: false,
             auto_delete: false,
-            arguments: all,
+            arguments,
         };
-        self.vhost.declare_queue(spec, self.connection).unwrap()
+        self.vhost.declare_queue(spec, self.connection)
     }
 
     pub fn stage(&mut self, key: &str, body: &str) -> Published {
@@ -284,6 +293,17 @@ impl Node {
         no_ack: bool,
         prefetch: u32,
     ) -> ConsumerHandle {
+        self.try_consume(queue, sink, no_ack, prefetch).unwrap()
+    }
+
+    /// Consumes, which may be refused.
+    pub fn try_consume(
+        &self,
+        queue: &Arc<QueueHandle>,
+        sink: &Arc<Sink>,
+        no_ack: bool,
+        prefetch: u32,
+    ) -> Result<ConsumerHandle, ConsumeError> {
         let spec = ConsumerSpec {
             tag: "c".to_owned(),
             no_ack,
@@ -293,7 +313,7 @@ impl Node {
             choice: Choice::default(),
             outlet: sink.clone(),
         };
-        self.broker.consume(queue, spec, &mut || ()).unwrap()
+        self.broker.consume(queue, spec, &mut || ())
     }
 
     pub fn settle(&mut self, seen: &Seen, outcome: Outcome) {

@@ -31,6 +31,10 @@ from crash_loop import Client, key_of, message, publish  # noqa: E402
 PERSISTENT, TRANSIENT = (amqp.properties({"delivery-mode": mode}) for mode in (2, 1))
 # So long nothing came: nothing will.
 IDLE_S = 2
+# What is certain to come, from a producer that goes on, comes in this time on any machine.
+PATIENCE_S = 60
+# Between two batches of that producer: it is not to run away from who reads.
+BETWEEN_S = 0.002
 PREFETCH = 100
 # After so long the declaration of a queue is on the disk, and what is written ahead of the next.
 SETTLE_S = 0.5
@@ -85,7 +89,7 @@ def producers(port, rounds, draw):
         client, tags = Client(port), range(1, draw.randrange(2, 400))
         client.call("confirm.select")
         client.expect("confirm.select-ok")
-        client.socket.settimeout(IDLE_S)
+        client.socket.settimeout(PATIENCE_S)
         for tag in tags:
             client.write(publish("producers", message(producer, tag, b""), PERSISTENT))
         sent += len(tags)
@@ -138,30 +142,34 @@ def consumers(port, rounds, draw):
     assert acked == wanted and rounds <= 0, f"{len(wanted - acked)} did not come, {rounds} rounds left"
 
 
-def at_most_once(port, messages, draw):
+def at_most_once(port, rounds, draw):
     """Consumers without acks, cut off one after another, beside a producer that goes on."""
-    producer = declare(port, "once")
+    producer, is_over, sent = declare(port, "once"), threading.Event(), itertools.count()
 
     def produce():
-        for first in range(0, messages, 100):
-            numbers = range(first, min(first + 100, messages))
+        while not is_over.is_set():
             producer.write(b"".join(publish("once", message(0, number, b""), TRANSIENT)
-                                    for number in numbers))
+                                    for number in itertools.islice(sent, 100)))
+            time.sleep(BETWEEN_S)
     thread = threading.Thread(target=produce)
     thread.start()
-    came, lives, is_cut_short = [], 0, True
-    while is_cut_short:
-        client, count = consume(port, "once", no_ack=True), draw.randrange(1, messages // 10)
-        lives += 1
-        got = list(itertools.islice(deliveries(client), count))
-        assert not any(redelivered for _, redelivered, _ in got), "something is marked"
-        came += [key for _, _, key in got]
-        is_cut_short = len(got) == count
-        cut(client)
-    thread.join()
-    print(f"{messages} without acks, {lives} consumers cut off: {len(came)} came")
-    assert lives > 3 and len(came) > messages // 100, "nothing was at work"
-    assert len(set(came)) == len(came), f"{len(came) - len(set(came))} came twice"
+    came = []
+    try:
+        for _ in range(rounds):
+            client, count = consume(port, "once", no_ack=True), draw.randrange(1, 2000)
+            client.socket.settimeout(PATIENCE_S)
+            got = list(itertools.islice(deliveries(client), count))
+            assert len(got) == count, f"{len(got)} of {count} came, and the producer goes on"
+            came += got
+            cut(client)
+    finally:
+        is_over.set()
+        thread.join()
+    came += deliveries(consume(port, "once", no_ack=True))
+    keys = [key for _, _, key in came]
+    print(f"{next(sent)} without acks, {rounds} consumers cut off: {len(keys)} came")
+    assert not any(redelivered for _, redelivered, _ in came), "something is marked"
+    assert len(set(keys)) == len(keys), f"{len(keys) - len(set(keys))} came twice"
 
 
 def transient(broker, messages):
@@ -176,7 +184,7 @@ def transient(broker, messages):
         client.expect("queue.declare-ok")
         client.call("basic.consume", queue=queue, consumer_tag="c")
         client.expect("basic.consume-ok")
-        client.socket.settimeout(IDLE_S)
+        client.socket.settimeout(PATIENCE_S)
         time.sleep(SETTLE_S)
         before = files()
         for first in range(0, messages, 100):
@@ -205,7 +213,7 @@ def main():
         port, rounds = broker.port, options.rounds
         checks.run("cuts producers", lambda: producers(port, rounds, draw))
         checks.run("cuts consumers", lambda: consumers(port, rounds, draw))
-        checks.run("cuts at most once", lambda: at_most_once(port, options.messages, draw))
+        checks.run("cuts at most once", lambda: at_most_once(port, rounds, draw))
         if options.broker == "ferrymq":
             checks.run("cuts transient costs no disk", lambda: transient(broker, options.messages))
     checks.finish()

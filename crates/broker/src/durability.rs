@@ -117,7 +117,7 @@ impl Durability {
 
     /// Writes and syncs what has gathered, then tells who waited for it.
     pub fn commit(&self) -> Result<(), LogError> {
-        let committed = self.log.commit()?;
+        let committed = self.log.commit().inspect_err(|_| self.let_go())?;
         self.note_sync(&committed);
         self.release();
         Ok(())
@@ -126,7 +126,7 @@ impl Durability {
     /// Writes and syncs all that was appended, then tells who waited for it: the committing thread
     /// finds nothing left to do, and would tell nobody.
     pub fn commit_all(&self) -> Result<(), LogError> {
-        let committed = self.log.commit_all()?;
+        let committed = self.log.commit_all().inspect_err(|_| self.let_go())?;
         self.note_sync(&committed);
         self.release();
         Ok(())
@@ -155,6 +155,14 @@ impl Durability {
         };
         for (_, waiter) in kept {
             waiter.kept();
+        }
+    }
+
+    /// What a log that has failed does not keep by now it never will: nobody waits for it any more.
+    fn let_go(&self) {
+        if self.log.failure().is_some() {
+            let waiters = std::mem::take(&mut *self.waiters.lock());
+            drop(waiters);
         }
     }
 

@@ -182,6 +182,12 @@ impl Vhost {
         Ok(*promised)
     }
 
+    /// Covers all changes of definitions so far, whoever made them: what is not there may be gone
+    /// in memory only.
+    pub fn changes(&self) -> Promise {
+        *self.promised.lock()
+    }
+
     pub(crate) fn changed(&self) {
         self.epoch.fetch_add(1, Ordering::AcqRel);
     }

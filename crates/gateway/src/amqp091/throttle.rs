@@ -4,7 +4,8 @@
 //! to the commit behind them, not to one that waits. The first publish on a channel holds that
 //! channel: its later methods wait behind it, so that nothing on a channel overtakes. A publish
 //! that settles brings nothing in and may be what makes room: it holds nothing, and waits only
-//! behind others of its channel.
+//! behind others of its channel. While it does, acks wait behind it: `multiple` might mean what it
+//! has given back.
 //!
 //! Invariants
 //! - Held frames are kept as they came, in order, and are read again when publishers are free.
@@ -39,8 +40,8 @@ pub(crate) struct Held {
     /// What went on already is before this.
     at: usize,
     channels: Vec<u16>,
-    /// Those of them that wait to become transactional.
-    selecting: Vec<u16>,
+    /// Those of them whose acks wait, too: behind what settles, or what makes a transaction.
+    settling: Vec<u16>,
 }
 
 /// What to do with a frame while publishers are held.
@@ -62,7 +63,7 @@ impl Held {
             kept: Kept::new(broker, KeptFor::Held),
             at: 0,
             channels: Vec::new(),
-            selecting: Vec::new(),
+            settling: Vec::new(),
         }
     }
 
@@ -101,15 +102,14 @@ impl Held {
                     basic::Ack::METHOD_ID | basic::Nack::METHOD_ID | basic::Reject::METHOD_ID
                 ))
             );
-            let in_tx = in_tx || self.selecting.contains(&frame.channel);
-            return if settles && !in_tx {
+            let waits = in_tx || self.settling.contains(&frame.channel);
+            return if settles && !waits {
                 Verdict::Pass
             } else {
                 Verdict::Hold
             };
         }
-        let publishes = ids == Some((basic::Publish::CLASS_ID, basic::Publish::METHOD_ID));
-        if publishes && !in_content && !settles_by_publish(frame) {
+        if is_publish(frame) && !in_content && !settles_by_publish(frame) {
             Verdict::HoldFirst
         } else {
             Verdict::Pass
@@ -122,8 +122,11 @@ impl Held {
         if !self.channels.contains(&channel) {
             self.channels.push(channel);
         }
-        if method_ids(parsed) == Some((tx::Select::CLASS_ID, tx::Select::METHOD_ID)) {
-            self.selecting.push(channel);
+        let selects = method_ids(parsed) == Some((tx::Select::CLASS_ID, tx::Select::METHOD_ID));
+        if (selects || is_publish(parsed) && settles_by_publish(parsed))
+            && !self.settling.contains(&channel)
+        {
+            self.settling.push(channel);
         }
         if self.frames.capacity() - self.frames.len() < frame.len() {
             self.frames.drain(..self.at);
@@ -162,8 +165,12 @@ impl Held {
     /// No channel has to wait behind what is held.
     pub(crate) fn forget_channels(&mut self) {
         self.channels = Vec::new();
-        self.selecting = Vec::new();
+        self.settling = Vec::new();
     }
+}
+
+fn is_publish(frame: &Frame<'_>) -> bool {
+    method_ids(frame) == Some((basic::Publish::CLASS_ID, basic::Publish::METHOD_ID))
 }
 
 fn settles_by_publish(frame: &Frame<'_>) -> bool {
@@ -332,14 +339,17 @@ mod tests {
     }
 
     #[test]
-    fn a_publish_that_settles_waits_only_behind_others_of_its_channel() {
+    fn a_publish_that_settles_waits_behind_others_of_its_channel_and_acks_behind_it() {
         let mut held = held();
         let settles = |channel| publish_to(ferry_broker::SETTLE_EXCHANGE, channel);
         for (bytes, expected) in [
             (settles(1), Verdict::Pass),
             (publish(1), Verdict::HoldFirst),
+            (ack(1), Verdict::Pass),
             (settles(1), Verdict::Hold),
             (settles(2), Verdict::Pass),
+            (ack(1), Verdict::Hold),
+            (ack(2), Verdict::Pass),
         ] {
             assert_eq!(judge(&mut held, &bytes), expected);
         }

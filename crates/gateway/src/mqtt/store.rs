@@ -111,7 +111,8 @@ pub(crate) fn open(
     };
     let queue = match common.vhost.queue(&name, common.connection) {
         Ok(queue) => queue,
-        Err(_) if expiry_s == 0 => return Ok((fresh, promise)),
+        // One that was there may have expired, and that is not safe yet.
+        Err(_) if expiry_s == 0 => return Ok((fresh, promise.max(common.vhost.changes()))),
         Err(_) => {
             let (queue, made) = make(common, expiry_s)?;
             let queue = Some(queue);

@@ -6,6 +6,7 @@
 
 use ferry_log::testing::Random;
 
+use super::lease::Leases;
 use super::ledger::{Ledger, Place};
 use super::retained::RetainedBook;
 use super::tx::Transactions;
@@ -61,6 +62,7 @@ pub(super) struct Books {
     pub(super) transactions: Transactions,
     pub(super) wills: Wills,
     pub(super) retained: RetainedBook,
+    pub(super) leases: Leases,
 }
 
 /// What a client works with.

@@ -149,6 +149,7 @@ impl Wires {
             return violated!("{used} bytes of memory are used by nothing");
         }
         self.ledger.check_end(QUEUES)?;
+        self.books.leases.check_end()?;
         for client in 0..self.clients.len() {
             self.connect(client);
         }

@@ -14,6 +14,7 @@ use ferry_gateway::{GatewayConfig, MqttConfig};
 use ferry_log::testing::{Crash, Fault, FaultyDisk};
 use ferry_log::{LogError, Position};
 
+use super::pipe::Pipe;
 use super::{USER, Wires, retained, tx};
 use crate::body::message_of;
 use crate::clock::VirtualClock;
@@ -229,7 +230,8 @@ impl Wires {
             if self.random.chance(50) {
                 self.listen(client, true)?;
             }
-            drop(self.lose(client));
+            let lost = self.lose(client);
+            self.ghosts.extend(lost.map(Pipe::forget));
             self.act(client, |client, desk| client.go_down(desk));
         }
         match by_force {
@@ -237,16 +239,30 @@ impl Wires {
             // Of those who hear only now that they were let in.
             false => self.books.wills.stop(self.clock.now()),
         }
-        self.ghosts.clear();
         self.disk.crash(kind);
+        self.bury();
         self.make_well();
         self.ledger.go_down(safe);
+        self.books.leases.go_down(safe);
         self.look_at_copy()?;
         let entropy = self.random.any();
         let opened = open(&self.disk, &self.clock, self.segment_bytes, entropy)?;
         (self.broker, self.house) = opened;
         self.ending = false;
         Ok(())
+    }
+
+    /// Connections of a node that is down end, whatever that does there: what they and the broker
+    /// know of each other would keep both in memory.
+    pub(super) fn bury(&mut self) {
+        // Nobody waits any more for what this log will never keep.
+        let _failed = self.broker.commit_log();
+        let now = self.house.now();
+        for mut ghost in self.ghosts.drain(..) {
+            ghost.reset();
+            while ghost.turn(now) {}
+        }
+        self.house.advance(Duration::ZERO);
     }
 
     /// What is on the disk of the node that is down, seen by another one on a copy of it.

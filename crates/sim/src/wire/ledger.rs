@@ -17,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ferry_log::Position;
 
+use super::desk::LIMITED;
 use crate::body;
 use crate::{Checked, violated};
 
@@ -227,7 +228,9 @@ impl Ledger {
             if seen && !delivered.redelivered {
                 return violated!("{id} of {place} comes again as if for the first time");
             }
-            if !seen && !delivered.redelivered {
+            // Who was refused, and has not heard it, comes again behind others.
+            let may_be_late = place == LIMITED && message.again;
+            if !seen && !delivered.redelivered && !may_be_late {
                 let key = (place, message.sent.author, delivered.reader.clone());
                 let last = self.last.insert(key, id);
                 if let Some(last) = last.filter(|last| *last > id) {

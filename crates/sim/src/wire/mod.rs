@@ -9,8 +9,8 @@
 //! A world of its own: clients publish with confirms and every QoS, consume, settle in every way,
 //! close channels, are lost in the middle of a frame and come back; bytes are cut anywhere, some
 //! clients read slowly, some connections stay with nobody at their end. Others are there for one
-//! thing each: transactions (`tx`), wills (`will`), retained messages (`retained`), a stream
-//! (`stream`), sessions that expire (`lodger`).
+//! thing each: transactions (`tx`), leases (`lease`), wills (`will`), retained messages
+//! (`retained`), a stream (`stream`), sessions that expire (`lodger`).
 //!
 //! Invariants
 //! - What is checked is what clients have said and heard (`amqp`, `mqtt`, `ledger`, and the book
@@ -26,6 +26,7 @@ mod desk;
 mod end;
 mod house;
 mod json;
+mod lease;
 mod ledger;
 mod line;
 mod lodger;
@@ -49,6 +50,7 @@ use self::amqp::AmqpClient;
 use self::client::Client;
 use self::desk::{AMQP_CLIENTS, Books, Desk, MQTT_CLIENTS, UNACKED};
 use self::json::{JSON_CLIENTS, JsonClient};
+use self::lease::LeaseClient;
 use self::ledger::Ledger;
 use self::lodger::{LODGERS, Lodger};
 use self::mqtt::MqttClient;
@@ -73,7 +75,7 @@ const BEGINNING_MS: u64 = 1_700_000_000_000;
 /// Turns after which somebody counts as woken for ever.
 const TURNS_MAX: u32 = 10_000;
 
-/// Clients of transactions, and clients with wills.
+/// Clients of transactions, clients with leases, and clients with wills.
 const PAIR: usize = 2;
 
 /// How many clients publish in a step in which some do, or settle.
@@ -121,6 +123,7 @@ fn everybody() -> Vec<Box<dyn Client>> {
     }
     for number in 0..PAIR {
         all.push(Box::new(TxClient::new(number)));
+        all.push(Box::new(LeaseClient::new(number)));
         all.push(Box::new(WillClient::new(number)));
     }
     for number in 0..RETAINERS {
@@ -231,6 +234,18 @@ impl Life for Wires {
 
     fn restarts(&self) -> u64 {
         self.restarts
+    }
+}
+
+/// What was left in the middle of something gives its memory back all the same.
+impl Drop for Wires {
+    fn drop(&mut self) {
+        let pipes = self
+            .clients
+            .iter_mut()
+            .filter_map(|client| client.line_mut().let_go());
+        self.ghosts.extend(pipes.map(Pipe::forget));
+        self.bury();
     }
 }
 
@@ -405,7 +420,7 @@ impl Wires {
         }
         if is_gone && let Some(life) = self.clients[client].life() {
             // Its goodbye was answered: so was all that it has said before.
-            self.ledger.work_off(life, self.broker.log().end());
+            self.work_off(life);
         }
         if (is_over || is_gone)
             && let Some(mut pipe) = self.lose(client)
@@ -418,15 +433,22 @@ impl Wires {
 
     /// Notes which connections are worked off to their end.
     fn note_worked_off(&mut self) {
-        let end = self.broker.log().end();
         if self.ending {
             return;
         }
-        for client in &mut self.clients {
+        for client in 0..self.clients.len() {
+            let client = &mut self.clients[client];
             let worked_off = client.pipe().is_some_and(|pipe| pipe.is_worked_off());
             if let Some(life) = client.life().filter(|_| worked_off) {
-                self.ledger.work_off(life, end);
+                self.work_off(life);
             }
         }
+    }
+
+    /// All that was said on a connection is worked off.
+    fn work_off(&mut self, life: u64) {
+        let end = self.broker.log().end();
+        self.ledger.work_off(life, end);
+        self.books.leases.work_off(life, end, self.clock.now());
     }
 }

@@ -104,11 +104,20 @@ impl AmqpLine {
         persistent: bool,
         body: &[u8],
     ) {
-        self.say(publish);
-        let out = self.end.pipe.out();
         let delivery_mode = if persistent { 2 } else { 1 };
-        let (properties, class_id) = ([0x10, 0, delivery_mode], basic::Publish::CLASS_ID);
-        frame::write_header(out, CHANNEL, class_id, body.len() as u64, &properties);
+        self.publish_with(publish, &[0x10, 0, delivery_mode], body);
+    }
+
+    /// Publishes a message with any properties.
+    pub(in crate::wire) fn publish_with(
+        &mut self,
+        publish: basic::Publish<'_>,
+        properties: &[u8],
+        body: &[u8],
+    ) {
+        self.say(publish);
+        let (out, class_id) = (self.end.pipe.out(), basic::Publish::CLASS_ID);
+        frame::write_header(out, CHANNEL, class_id, body.len() as u64, properties);
         frame::write_body(out, CHANNEL, body, FRAME_BYTES_MAX);
     }
 

@@ -55,6 +55,8 @@ struct State {
     current: Option<Number>,
     /// What the current transaction has settled.
     settled: BTreeMap<u64, u64>,
+    /// The other side ends connections one after the other: what one had goes to the next.
+    is_braced: bool,
 }
 
 /// A client.
@@ -169,6 +171,9 @@ impl TxClient {
             return violated!("delivery tag {tag} after {}", self.state.tag - 1);
         }
         desk.trace.line(format!("  tx {} gets {id}", self.number));
+        if self.state.is_braced {
+            return Ok(());
+        }
         self.state.held.insert(tag, id);
         let life = self.life().unwrap_or_default();
         let transactions = &mut desk.books.transactions;
@@ -323,5 +328,6 @@ impl Client for TxClient {
         }
         self.state.settled.clear();
         self.state.held.clear();
+        self.state.is_braced = true;
     }
 }

@@ -2,6 +2,6 @@
 #![no_main]
 
 ferrymq_fuzz::target!(
-    ferrymq_fuzz::Memory::JSON,
+    ferrymq_fuzz::Memory::RECORD,
     ferry_broker::fuzzing::check_definition
 );

@@ -29,6 +29,11 @@ impl Memory {
         per_byte: 512,
         fixed_bytes: 256 << 10,
     };
+    /// For records, in which three bytes are a table with an entry, read twice.
+    pub const RECORD: Memory = Memory {
+        per_byte: 1024,
+        fixed_bytes: 256 << 10,
+    };
     /// With regular expressions or schemas, which are compiled; their size has limits of its own.
     pub const COMPILED: Memory = Memory {
         per_byte: 4096,

@@ -78,9 +78,9 @@ mod transaction;
 mod vhost;
 
 pub use access::{
-    AccessError, AccessRefused, AccessSet, AccessWaiter, Account, Credentials, Grants, Login,
+    AccessError, AccessRefused, AccessSet, AccessWaiter, Account, Credentials, Glob, Grants, Login,
     LoginBy, LoginCount, PasswordCheck, Permission, Resource, Right, ScramLogin, ScramVerifier,
-    TopicPermission, User, VhostSpec, filter_is_within,
+    TopicPermission, User, VhostSpec, filter_is_within_globs,
 };
 pub use arguments::age_ms;
 pub use arrivals::ReadyWaiter;

@@ -4,11 +4,11 @@
 //! - Only scopes with our prefix count, and of them only those of RabbitMQ's form.
 //! - A claim that stands in a scope is taken as it is: `*` and `%` in it are plain characters.
 
-use ferry_broker::{Right, filter_is_within};
+use ferry_broker::{Glob, Right, filter_is_within_globs};
 use serde_json::{Map, Value};
 
 use super::OAuth2Settings;
-use super::scope::{Pattern, Scope};
+use super::scope::{Scope, pattern};
 
 /// Claims that name a user when no other is preferred.
 const USER_CLAIMS: [&str; 2] = ["sub", "client_id"];
@@ -90,7 +90,9 @@ impl Granted {
     }
 
     pub(crate) fn may_enter(&self, vhost: &str) -> bool {
-        self.scopes.iter().any(|scope| scope.vhost.matches(vhost))
+        self.scopes
+            .iter()
+            .any(|scope| scope.vhost.matches(vhost.as_bytes()))
     }
 
     pub(crate) fn may(&self, vhost: &str, right: Right, name: &str) -> bool {
@@ -101,14 +103,13 @@ impl Granted {
 
     pub(crate) fn may_topic(&self, vhost: &str, right: Right, exchange: &str, key: &str) -> bool {
         let mut patterns = self.key_patterns(vhost, right, exchange);
-        patterns.any(|pattern| pattern.matches(key))
+        patterns.any(|pattern| pattern.matches(key.as_bytes()))
     }
 
     /// Whether scopes together let every routing key through that a binding key lets through.
     pub(crate) fn may_filter(&self, vhost: &str, exchange: &str, binding_key: &[u8]) -> bool {
-        let patterns = self.key_patterns(vhost, Right::Read, exchange);
-        let patterns: Vec<_> = patterns.map(|pattern| pattern.to_regex()).collect();
-        !patterns.is_empty() && filter_is_within(binding_key, &patterns.join("|"))
+        let patterns: Vec<_> = self.key_patterns(vhost, Right::Read, exchange).collect();
+        filter_is_within_globs(binding_key, &patterns)
     }
 
     /// As in RabbitMQ, a scope without a routing key grants none.
@@ -117,11 +118,11 @@ impl Granted {
         vhost: &str,
         right: Right,
         exchange: &str,
-    ) -> impl Iterator<Item = Pattern> {
+    ) -> impl Iterator<Item = Glob> {
         let covers = move |scope: &&Scope| scope.covers(vhost, right, exchange);
         let scopes = self.scopes.iter().filter(covers);
         let patterns = scopes.filter_map(|scope| scope.routing_key.as_deref());
-        patterns.filter_map(move |pattern| Pattern::parse(&self.expand(pattern, vhost)))
+        patterns.filter_map(move |text| pattern(&self.expand(text, vhost)))
     }
 
     /// Puts claims, and the virtual host, where `{name}` stands.
@@ -156,6 +157,7 @@ impl Granted {
 
 impl Scope {
     fn covers(&self, vhost: &str, right: Right, name: &str) -> bool {
+        let (vhost, name) = (vhost.as_bytes(), name.as_bytes());
         self.right == right && self.vhost.matches(vhost) && self.name.matches(name)
     }
 }

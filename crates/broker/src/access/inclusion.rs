@@ -1,4 +1,5 @@
-//! Whether all that a binding key of a topic exchange lets through is matched by a pattern.
+//! Whether all that a binding key of a topic exchange lets through is matched by a pattern: a
+//! regular expression, or any of several globs.
 //!
 //! A binding key is a small automaton over the bytes of routing keys, a pattern becomes another.
 //! Both are walked together: if the first can end where the second has not matched, there is a key
@@ -16,7 +17,10 @@
 //! - Keys that nobody who subscribes gets do not count: the empty one and, where the binding key
 //!   begins with a wildcard, those that begin with `$`.
 
+mod globs;
+
 use std::collections::VecDeque;
+use std::hash::Hash;
 
 use regex_automata::dfa::dense::{Builder, Config, DFA};
 use regex_automata::dfa::{Automaton, StartKind};
@@ -24,6 +28,7 @@ use regex_automata::nfa::thompson::{self, WhichCaptures};
 use regex_automata::util::primitives::StateID;
 use regex_automata::util::{start, syntax};
 
+pub use self::globs::filter_is_within_globs;
 use super::pattern::{PATTERN_DEPTH_MAX, PROGRAM_BYTES_MAX};
 use crate::vhost::Map;
 
@@ -41,12 +46,72 @@ const OWN: u8 = b'$';
 /// Whether every routing key that `binding_key` lets through is matched by `pattern`, a regular
 /// expression that matches anywhere unless it has anchors. Says no where that would take too long
 /// to find out.
-pub fn filter_is_within(binding_key: &[u8], pattern: &str) -> bool {
-    let Some(pattern) = compile(pattern) else {
-        return false;
-    };
-    let walk = Walk::new(binding_key, &pattern);
+pub(super) fn filter_is_within(binding_key: &[u8], pattern: &str) -> bool {
+    compile(pattern).is_some_and(|pattern| is_within(binding_key, pattern))
+}
+
+fn is_within(binding_key: &[u8], pattern: impl Acceptor) -> bool {
+    let walk = Walk::new(binding_key, pattern);
     walk.is_some_and(|walk| walk.finds_no_way_out().is_some())
+}
+
+/// The automaton of a pattern.
+trait Acceptor {
+    type State: Copy + Eq + Hash;
+
+    fn start(&mut self) -> Option<Self::State>;
+
+    /// Where a byte leads; none if nothing that begins so matches, or that is not known.
+    fn next(&mut self, state: Self::State, byte: u8) -> Option<Self::State>;
+
+    fn matches_at_end(&self, state: Self::State) -> bool;
+
+    fn matches_whatever_follows(&self, state: Self::State) -> bool;
+
+    /// A byte for each class of bytes that it takes for the same; `.` and `$` may be among them.
+    fn bytes(&self) -> Vec<u8>;
+
+    /// What a step from there costs, in steps.
+    fn cost(&self, state: Self::State) -> usize;
+}
+
+impl Acceptor for DFA<Vec<u32>> {
+    type State = StateID;
+
+    fn start(&mut self) -> Option<StateID> {
+        self.start_state(&start::Config::new()).ok()
+    }
+
+    fn next(&mut self, state: StateID, byte: u8) -> Option<StateID> {
+        let next = self.next_state(state, byte);
+        let is_lost = self.is_dead_state(next) || self.is_quit_state(next);
+        (!is_lost).then_some(next)
+    }
+
+    fn matches_at_end(&self, state: StateID) -> bool {
+        self.is_match_state(self.next_eoi_state(state))
+    }
+
+    fn matches_whatever_follows(&self, state: StateID) -> bool {
+        self.is_match_state(state)
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        let classes = self.byte_classes();
+        let mut bytes: Vec<u8> = Vec::new();
+        for byte in (0..=u8::MAX).filter(|byte| ![SEPARATOR, OWN].contains(byte)) {
+            // Bytes of one class may stand apart.
+            let is_known = |one: &u8| classes.get(*one) == classes.get(byte);
+            if !bytes.iter().any(is_known) {
+                bytes.push(byte);
+            }
+        }
+        bytes
+    }
+
+    fn cost(&self, _state: StateID) -> usize {
+        1
+    }
 }
 
 fn compile(pattern: &str) -> Option<DFA<Vec<u32>>> {
@@ -128,34 +193,25 @@ impl Filter<'_> {
 }
 
 /// A walk through both automata at once.
-struct Walk<'a> {
+struct Walk<'a, A: Acceptor> {
     filter: Filter<'a>,
-    pattern: &'a DFA<Vec<u32>>,
+    pattern: A,
     /// A byte for each class of bytes that the pattern takes for the same, without `.` and `$`.
     others: Vec<u8>,
-    seen: Map<(Place, StateID), ()>,
-    to_visit: VecDeque<(Place, StateID)>,
+    seen: Map<(Place, A::State), ()>,
+    to_visit: VecDeque<(Place, A::State)>,
     steps: usize,
 }
 
-impl<'a> Walk<'a> {
+impl<'a, A: Acceptor> Walk<'a, A> {
     /// None for a binding key that only the empty routing key gets through, and others too long.
-    fn new(binding_key: &'a [u8], pattern: &'a DFA<Vec<u32>>) -> Option<Walk<'a>> {
+    fn new(binding_key: &'a [u8], pattern: A) -> Option<Walk<'a, A>> {
         let words: Vec<_> = binding_key.split(|byte| *byte == SEPARATOR).collect();
         if binding_key.is_empty() || binding_key.len() > usize::from(u16::MAX) {
             return None;
         }
-        let classes = pattern.byte_classes();
-        let mut others: Vec<u8> = Vec::new();
-        for byte in (0..=u8::MAX).filter(|byte| ![SEPARATOR, OWN].contains(byte)) {
-            // Bytes of one class may stand apart.
-            if !others
-                .iter()
-                .any(|one| classes.get(*one) == classes.get(byte))
-            {
-                others.push(byte);
-            }
-        }
+        let mut others = pattern.bytes();
+        others.retain(|byte| ![SEPARATOR, OWN].contains(byte));
         Some(Walk {
             filter: Filter { words },
             pattern,
@@ -168,14 +224,13 @@ impl<'a> Walk<'a> {
 
     /// Some if every key that can be walked is matched, none if one is not or this takes too long.
     fn finds_no_way_out(mut self) -> Option<()> {
-        let start = self.pattern.start_state(&start::Config::new()).ok()?;
+        let start = self.pattern.start()?;
         let first: Vec<_> = self.filter.entries(0).collect();
         for place in first {
             self.leave(place, start, true)?;
         }
         while let Some((place, state)) = self.to_visit.pop_front() {
-            let end = self.pattern.next_eoi_state(state);
-            if self.filter.ends(place) && !self.pattern.is_match_state(end) {
+            if self.filter.ends(place) && !self.pattern.matches_at_end(state) {
                 return None;
             }
             self.leave(place, state, false)?;
@@ -184,7 +239,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Goes on with every byte that can come in a place.
-    fn leave(&mut self, place: Place, state: StateID, first: bool) -> Option<()> {
+    fn leave(&mut self, place: Place, state: A::State, first: bool) -> Option<()> {
         match place {
             Place::Word(at, bytes) => {
                 if let Some(byte) = self.filter.words[at as usize].get(bytes as usize) {
@@ -209,18 +264,13 @@ impl<'a> Walk<'a> {
         Some(())
     }
 
-    fn step(&mut self, to: Place, state: StateID, byte: u8) -> Option<()> {
-        self.steps += 1;
-        let state = self.pattern.next_state(state, byte);
-        if self.pattern.is_match_state(state) {
-            // Whatever follows, it has matched.
-            return Some(());
-        }
-        // From every place a key can end: nothing can match that any more.
-        if self.pattern.is_dead_state(state) || self.pattern.is_quit_state(state) {
-            return None;
-        }
-        if self.seen.insert((to, state), ()).is_none() {
+    fn step(&mut self, to: Place, state: A::State, byte: u8) -> Option<()> {
+        self.steps += self.pattern.cost(state);
+        // From every place a key can end: where nothing can match any more is a way out.
+        let state = self.pattern.next(state, byte)?;
+        if !self.pattern.matches_whatever_follows(state)
+            && self.seen.insert((to, state), ()).is_none()
+        {
             self.to_visit.push_back((to, state));
         }
         (self.steps <= STEPS_MAX).then_some(())

@@ -14,6 +14,7 @@ mod attempts;
 mod change;
 mod declare;
 mod foreign;
+mod glob;
 mod grants;
 mod inclusion;
 mod login;
@@ -34,8 +35,9 @@ pub use account::{AccessError, AccessSet, Account, Permission, TopicPermission, 
 pub use attempts::{LoginBy, LoginCount};
 pub(crate) use change::AccessChange;
 use change::{Changes, Tables};
+pub use glob::Glob;
 pub use grants::{Grants, Resource};
-pub use inclusion::filter_is_within;
+pub use inclusion::filter_is_within_globs;
 pub use login::{Credentials, Login, PasswordCheck};
 use parking_lot::{Mutex, MutexGuard, RwLock};
 pub(crate) use pattern::{Pattern, TopicPattern};

@@ -2,7 +2,9 @@
 
 use ferry_core::routing::topic_matches;
 
+use super::globs::Globs;
 use super::*;
+use crate::access::glob::Glob;
 use crate::access::pattern::Pattern;
 
 #[test]
@@ -135,4 +137,67 @@ fn the_answer_is_that_of_all_short_keys() {
         }
     }
     assert!(allowed > 30, "{allowed}");
+}
+
+/// As a regular expression, and as a glob.
+fn both(text: &str) -> (String, Glob) {
+    let pieces = text
+        .split('*')
+        .map(|piece| piece.replace('.', r"\.").replace('$', r"\$"));
+    let regex = format!("^{}$", pieces.collect::<Vec<_>>().join(".*"));
+    let glob = Glob::new(text.split('*').map(|piece| piece.as_bytes().to_vec()));
+    (regex, glob)
+}
+
+#[test]
+fn globs_let_the_same_filters_through_as_their_regular_expression() {
+    let globs = [
+        "", "*", "a", "a.*", "*.b", "a*", "*a", "*a*", "a*b", "*.a.*", "a.*.b", "$*", "*..*",
+        "a*b*a", "*ab*", "b*", ".*", "*.*",
+    ];
+    let filters = [
+        "a", "#", "*", "a.*", "*.b", "a.#", "#.b", "*.*", "#.a.#", "a.#.b", "*.#", "a.*.#", "$.#",
+        "a.*.b", ".#", "#.#", "*..a", "b.", "a.b.a", "$SYS.*",
+    ];
+    let mut allowed = [0; 2];
+    for filter in filters.map(str::as_bytes) {
+        for (index, one) in globs.iter().enumerate() {
+            for other in &globs[index..] {
+                let ((one, first), (other, second)) = (both(one), both(other));
+                let expected = filter_is_within(filter, &format!("{one}|{other}"));
+                let found = filter_is_within_globs(filter, &[first, second]);
+                assert_eq!(found, expected, "{} {one} {other}", filter.escape_ascii());
+                allowed[usize::from(found)] += 1;
+            }
+        }
+    }
+    assert!(allowed.iter().all(|count| *count > 300), "{allowed:?}");
+    assert!(!filter_is_within_globs(b"a", &[]));
+}
+
+#[test]
+fn globs_with_many_wildcards_are_no_work() {
+    let many = "a<<<<*".repeat(60);
+    let (_, glob) = both(&many);
+    let pattern = Globs::new(std::slice::from_ref(&glob));
+    let mut walk = Walk::new(b"#.b", pattern).unwrap();
+    walk.steps = STEPS_MAX - 20_000;
+    assert_eq!(walk.finds_no_way_out(), None);
+    let globs: Vec<_> = (0..500)
+        .map(|one| both(&format!("house.{one}.*")).1)
+        .collect();
+    for (filter, expected) in [
+        ("house.7.#", false),
+        ("house.7.*.#", true),
+        ("house.499.kitchen", true),
+        ("house.500.kitchen", false),
+        ("house.*.kitchen", false),
+        ("#", false),
+    ] {
+        assert_eq!(
+            filter_is_within_globs(filter.as_bytes(), &globs),
+            expected,
+            "{filter}"
+        );
+    }
 }

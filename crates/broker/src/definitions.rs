@@ -194,3 +194,44 @@ pub(crate) fn write(
     durability.image_bytes.add(growth);
     Ok(Durability::promise(&appended, Need::Sync))
 }
+
+#[cfg(test)]
+mod tests {
+    use ferry_core::arguments::Value;
+
+    use super::*;
+
+    /// A queue with an argument of that many lists in one another.
+    fn queue(depth: usize) -> Definition {
+        let nested = (0..depth).fold(Value::Void, |value, _| Value::Array(vec![value]));
+        Definition::Queue(QueueDefinition {
+            vhost: Arc::from("/"),
+            id: QueueId(1),
+            name: Arc::from("q"),
+            partition: 0,
+            auto_delete: false,
+            arguments: Arc::new(Arguments::from_iter([("x", nested)])),
+            sync: SyncPolicy::default(),
+        })
+    }
+
+    #[test]
+    fn values_that_nest_too_deep_are_neither_written_nor_read() {
+        const DEPTH_MAX: usize = 64;
+        let deepest = postcard::to_stdvec(&queue(DEPTH_MAX)).expect("as deep as may be");
+        let innermost = [15, 1, 17];
+        let at = deepest
+            .windows(innermost.len())
+            .position(|window| window == innermost)
+            .expect("a list with nothing in it");
+        for deeper in [1, 2, 100_000] {
+            let mut bytes = deepest.clone();
+            bytes.splice(at..at, [15, 1].repeat(deeper));
+            assert!(postcard::from_bytes::<Definition>(&bytes).is_err());
+            // What was refused is not counted for the next.
+            postcard::from_bytes::<Definition>(&deepest).expect("it was written");
+        }
+        assert!(postcard::to_stdvec(&queue(DEPTH_MAX + 1)).is_err());
+        postcard::to_stdvec(&queue(DEPTH_MAX)).expect("as deep as may be");
+    }
+}

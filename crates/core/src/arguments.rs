@@ -5,10 +5,12 @@
 //! - `==` means identical: same type and same bits. What a broker treats as the same value across
 //!   types is `Value::equals_by_value`.
 //! - Nothing here reads wire bytes. Whoever decodes them bounds depth and size first.
+//! - What is stored nests no deeper than `nesting::DEPTH_MAX`; reading refuses the rest.
 //!
 //! Not here: how a type is tagged on a wire (the codec crates), what an argument does to a queue.
 
 mod equivalence;
+mod nesting;
 #[cfg(test)]
 mod tests;
 
@@ -64,9 +66,9 @@ pub enum Value {
     /// Binary by intent.
     Bytes(Vec<u8>),
     /// A list of values, each with its own type.
-    Array(Vec<Value>),
+    Array(#[serde(with = "nesting")] Vec<Value>),
     /// Named values.
-    Table(Arguments),
+    Table(#[serde(with = "nesting")] Arguments),
     /// A name without a value.
     Void,
 }

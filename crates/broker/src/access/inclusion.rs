@@ -19,7 +19,7 @@
 
 mod globs;
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::hash::Hash;
 
 use regex_automata::dfa::dense::{Builder, Config, DFA};
@@ -68,8 +68,8 @@ trait Acceptor {
 
     fn matches_whatever_follows(&self, state: Self::State) -> bool;
 
-    /// A byte for each class of bytes that it takes for the same; `.` and `$` may be among them.
-    fn bytes(&self) -> Vec<u8>;
+    /// The class of a byte: all of a class it takes for the same.
+    fn class(&self, byte: u8) -> u8;
 
     /// What a step from there costs, in steps.
     fn cost(&self, state: Self::State) -> usize;
@@ -96,17 +96,8 @@ impl Acceptor for DFA<Vec<u32>> {
         self.is_match_state(state)
     }
 
-    fn bytes(&self) -> Vec<u8> {
-        let classes = self.byte_classes();
-        let mut bytes: Vec<u8> = Vec::new();
-        for byte in (0..=u8::MAX).filter(|byte| ![SEPARATOR, OWN].contains(byte)) {
-            // Bytes of one class may stand apart.
-            let is_known = |one: &u8| classes.get(*one) == classes.get(byte);
-            if !bytes.iter().any(is_known) {
-                bytes.push(byte);
-            }
-        }
-        bytes
+    fn class(&self, byte: u8) -> u8 {
+        self.byte_classes().get(byte)
     }
 
     fn cost(&self, _state: StateID) -> usize {
@@ -210,8 +201,10 @@ impl<'a, A: Acceptor> Walk<'a, A> {
         if binding_key.is_empty() || binding_key.len() > usize::from(u16::MAX) {
             return None;
         }
-        let mut others = pattern.bytes();
+        let mut classes = HashSet::new();
+        let mut others: Vec<u8> = (0..=u8::MAX).collect();
         others.retain(|byte| ![SEPARATOR, OWN].contains(byte));
+        others.retain(|byte| classes.insert(pattern.class(*byte)));
         Some(Walk {
             filter: Filter { words },
             pattern,

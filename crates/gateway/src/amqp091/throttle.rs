@@ -123,9 +123,7 @@ impl Held {
             self.channels.push(channel);
         }
         let selects = method_ids(parsed) == Some((tx::Select::CLASS_ID, tx::Select::METHOD_ID));
-        if (selects || is_publish(parsed) && settles_by_publish(parsed))
-            && !self.settling.contains(&channel)
-        {
+        if (selects || settles_by_publish(parsed)) && !self.settling.contains(&channel) {
             self.settling.push(channel);
         }
         if self.frames.capacity() - self.frames.len() < frame.len() {
@@ -174,6 +172,9 @@ fn is_publish(frame: &Frame<'_>) -> bool {
 }
 
 fn settles_by_publish(frame: &Frame<'_>) -> bool {
+    if !is_publish(frame) {
+        return false;
+    }
     let method = Method::decode(frame.payload);
     matches!(method, Ok(Method::BasicPublish(publish)) if settles(publish.exchange.as_bytes()))
 }

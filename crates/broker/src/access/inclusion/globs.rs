@@ -4,8 +4,8 @@
 //! - A state has only those globs that may still match; one without any is none.
 //! - Each set of places is one state, however it was come to.
 
-use super::super::glob::{Glob, Place};
 use super::{Acceptor, is_within};
+use crate::access::glob::{Glob, Place};
 use crate::vhost::Map;
 
 /// Places that all states have together.
@@ -24,6 +24,8 @@ type Places = Box<[(u32, Place)]>;
 
 pub(super) struct Globs<'a> {
     globs: &'a [Glob],
+    /// A byte that stands in a glob is a class; what stands in none is one with the first of those.
+    classes: [u8; 256],
     states: Vec<Places>,
     known: Map<Places, u32>,
     places: usize,
@@ -31,8 +33,16 @@ pub(super) struct Globs<'a> {
 
 impl<'a> Globs<'a> {
     pub(super) fn new(globs: &'a [Glob]) -> Globs<'a> {
+        let mut stands = [false; 256];
+        for byte in globs.iter().flat_map(Glob::bytes) {
+            stands[usize::from(byte)] = true;
+        }
+        let other = (0..=u8::MAX).find(|byte| !stands[usize::from(*byte)]);
+        let class =
+            |byte: usize| (stands[byte].then_some(byte as u8).or(other)).unwrap_or_default();
         Globs {
             globs,
+            classes: std::array::from_fn(class),
             states: Vec::new(),
             known: Map::default(),
             places: 0,
@@ -85,18 +95,8 @@ impl Acceptor for Globs<'_> {
         self.any(state, Glob::matches_whatever_follows)
     }
 
-    fn bytes(&self) -> Vec<u8> {
-        let mut stands = [false; 256];
-        for byte in self.globs.iter().flat_map(Glob::bytes) {
-            stands[usize::from(byte)] = true;
-        }
-        let (there, others): (Vec<u8>, Vec<u8>) =
-            (0..=u8::MAX).partition(|byte| stands[usize::from(*byte)]);
-        // All that stand nowhere are the same; two of them may be `.` and `$`.
-        there
-            .into_iter()
-            .chain(others.into_iter().take(3))
-            .collect()
+    fn class(&self, byte: u8) -> u8 {
+        self.classes[usize::from(byte)]
     }
 
     fn cost(&self, state: u32) -> usize {

@@ -8,7 +8,7 @@ use super::{AmqpClient, CONSUMES, Channel, Connection, Due, PUBLISHES};
 use crate::wire::client::Client as _;
 use crate::wire::desk::{Desk, LIMITED, UNACKED};
 use crate::wire::ledger::{Delivered, Place};
-use crate::wire::line::{LIMITS, Line as _, control, frame_of};
+use crate::wire::line::{LIMITS, Line as _, control, frame_of, method_of, take_confirmed};
 use crate::{Checked, Violation, body, violated};
 
 /// What a channel exception for an unknown delivery tag says.
@@ -66,9 +66,7 @@ impl Connection {
             }
             Input::Message(message) => {
                 let number = body::message_of(&message.body);
-                let method = message
-                    .method()
-                    .map_err(|error| Violation(error.to_string()))?;
+                let method = method_of(&message)?;
                 let what = method.name();
                 desk.trace.line(format!("  {name} hears {what} {number:?}"));
                 match frame.channel {
@@ -106,19 +104,8 @@ impl Connection {
     /// Messages that are answered by that.
     fn hear_confirm(&mut self, tag: u64, multiple: bool) -> Checked<Vec<u64>> {
         let publishing = &mut self.publishing;
-        if !publishing.unconfirmed.contains_key(&tag) {
-            return violated!("a confirm of {tag}, which is not waited for");
-        }
-        let first = if multiple { 0 } else { tag };
-        let tags: Vec<u64> = publishing
-            .unconfirmed
-            .range(first..=tag)
-            .map(|(tag, _)| *tag)
-            .collect();
-        let answered = tags
-            .iter()
-            .filter_map(|tag| publishing.unconfirmed.remove(tag));
-        let answered: Vec<u64> = answered.collect();
+        let answered = take_confirmed(&mut publishing.unconfirmed, tag, multiple)?;
+        let answered: Vec<u64> = answered.into_values().collect();
         match answered
             .iter()
             .find(|id| publishing.returning.contains(*id))

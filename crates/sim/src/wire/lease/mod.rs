@@ -8,11 +8,11 @@
 
 mod book;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use amqp091::content::Message;
 use amqp091::method::{basic, confirm, queue};
-use amqp091::properties::{Change, Edit, Properties};
+use amqp091::properties::{Change, Edit};
 use amqp091::table::{Table, Value};
 use amqp091::{Method, RawTable, ShortStr};
 use ferry_gateway::testing::Protocol;
@@ -21,9 +21,12 @@ pub(super) use self::book::Leases;
 use self::book::{Asked, Handed, Held, LEASE_MS, Wish};
 use super::client::Client;
 use super::desk::Desk;
-use super::line::{AmqpLine, Heard, Line as _, Listener, MaybeLine, listen, short};
+use super::line::{
+    AmqpLine, Heard, Line as _, Listener, MaybeLine, listen, method_of, number_of, short,
+    take_confirmed, take_tags,
+};
 use super::pipe::Pipe;
-use crate::{Checked, Violation, body, violated};
+use crate::{Checked, body, violated};
 
 /// The queue.
 const QUEUE: &str = "leased";
@@ -58,7 +61,6 @@ enum Said {
 /// What ends with a connection.
 #[derive(Default)]
 struct State {
-    due: VecDeque<&'static str>,
     /// Publishes so far, which is the tag of the last; and those that are not confirmed, with when
     /// they were said.
     published: u64,
@@ -112,15 +114,18 @@ impl LeaseClient {
         }
     }
 
+    /// Whether it is open, and no answer is due.
+    fn is_quiet(&self) -> bool {
+        self.line.as_ref().is_some_and(AmqpLine::is_quiet)
+    }
+
     fn ask_for<'a>(&mut self, method: impl Into<Method<'a>>, due: &'static str) {
-        self.state.due.push_back(due);
         if let Some(line) = &mut self.line {
-            line.say(method);
+            line.ask(method, due);
         }
     }
 
     fn settle_in(&mut self) {
-        self.state.due.push_back("channel.open_ok");
         self.ask_for(confirm::Select::default(), "confirm.select_ok");
         let qos = basic::Qos {
             prefetch_count: PREFETCH,
@@ -148,13 +153,10 @@ impl LeaseClient {
 
     /// Acks one, or all up to it.
     fn ack(&mut self, tag: u64, multiple: bool, desk: &mut Desk<'_>) {
-        let first = if multiple { 0 } else { tag };
-        let later = self.state.held.split_off(&(tag + 1));
-        for (_, held) in self.state.held.split_off(&first) {
+        for held in take_tags(&mut self.state.held, tag, multiple).into_values() {
             desk.trace.line(format!("  acks {held:?}"));
             desk.books.leases.ack(&held, desk.now_ms);
         }
-        self.state.held.extend(later);
         if let Some(line) = &mut self.line {
             line.say(basic::Ack {
                 delivery_tag: tag,
@@ -206,14 +208,7 @@ impl LeaseClient {
     }
 
     fn hear_confirm(&mut self, tag: u64, multiple: bool, desk: &mut Desk<'_>) -> Checked {
-        let unconfirmed = &mut self.state.unconfirmed;
-        if !unconfirmed.contains_key(&tag) {
-            return violated!("a confirm of {tag}, which is not waited for");
-        }
-        let first = if multiple { 0 } else { tag };
-        let later = unconfirmed.split_off(&(tag + 1));
-        let confirmed = unconfirmed.split_off(&first);
-        unconfirmed.extend(later);
+        let confirmed = take_confirmed(&mut self.state.unconfirmed, tag, multiple)?;
         for (said_ms, said) in confirmed.into_values() {
             self.state.since_ms = self.state.since_ms.max(said_ms);
             match said {
@@ -249,19 +244,14 @@ impl LeaseClient {
     }
 
     fn hear_content(&mut self, message: &Message, desk: &mut Desk<'_>) -> Checked {
-        let method = message.method();
-        let deliver = match method.map_err(|error| Violation(error.to_string()))? {
+        let deliver = match method_of(message)? {
             Method::BasicDeliver(deliver) => deliver,
             Method::BasicReturn(returned) => return self.hear_return(&returned),
             method => return violated!("{} with a content", method.name()),
         };
-        let properties = Properties::parse(&message.properties);
-        let properties = properties.map_err(|error| Violation(error.to_string()))?;
-        let count = (properties.headers())
-            .and_then(|headers| headers.get(b"x-delivery-count"))
-            .map_or(Some(0), |value| value.decode().ok()?.as_i64());
-        let (Some(count), Some(id)) = (count, body::message_of(&message.body)) else {
-            return violated!("a message with a strange count, or not whole");
+        let count = number_of(message, b"x-delivery-count")?.unwrap_or_default();
+        let Some(id) = body::message_of(&message.body) else {
+            return violated!("a message that is not whole");
         };
         self.state.delivered += 1;
         let tag = self.state.delivered;
@@ -301,16 +291,10 @@ impl Listener for LeaseClient {
         match heard {
             Heard::Opened => self.settle_in(),
             Heard::Content(message) => return self.hear_content(&message, desk),
-            Heard::Method(Method::BasicAck(ack)) => {
+            Heard::Confirm(ack) => {
                 return self.hear_confirm(ack.delivery_tag, ack.multiple, desk);
             }
-            Heard::Method(method) => {
-                let (due, name) = (self.state.due.pop_front(), method.name());
-                if due != Some(name) {
-                    return violated!("{name} where {due:?} is due");
-                }
-                self.has_declared |= self.state.due.is_empty();
-            }
+            Heard::Answer(_) => self.has_declared |= self.is_quiet(),
         }
         Ok(())
     }
@@ -351,13 +335,10 @@ impl Client for LeaseClient {
 
     fn open_ends(&self) -> Option<String> {
         let State {
-            due,
-            unconfirmed,
-            held,
-            ..
+            unconfirmed, held, ..
         } = &self.state;
-        let all_said =
-            self.is_open() && due.is_empty() && unconfirmed.is_empty() && held.is_empty();
+        let due = self.line.as_ref().map(AmqpLine::due);
+        let all_said = self.is_quiet() && unconfirmed.is_empty() && held.is_empty();
         (!all_said).then(|| format!("due {due:?}, unconfirmed {unconfirmed:?}, held {held:?}"))
     }
 

@@ -2,9 +2,13 @@
 //!
 //! Invariants
 //! - It says goodbye only once, and nothing after that.
+//! - Answers come in the order of what they answer, and no others come.
+
+use std::collections::{BTreeMap, VecDeque};
 
 use amqp091::content::{ContentLimits, Input, Message};
 use amqp091::method::{basic, channel, connection};
+use amqp091::properties::Properties;
 use amqp091::{ChannelInput, Frame, FrameKind, LongStr, Method, ShortStr, frame};
 
 use super::{End, Line, Telling};
@@ -38,13 +42,18 @@ pub(in crate::wire) struct AmqpLine {
     end: End,
     stage: Stage,
     input: ChannelInput,
+    /// The names of answers that its client is to hear.
+    due: VecDeque<&'static str>,
 }
 
 /// Something that is for the client.
 pub(in crate::wire) enum Heard<'a> {
     /// The channel may be opened: it has said so already.
     Opened,
-    Method(Method<'a>),
+    /// What was published is safe.
+    Confirm(basic::Ack),
+    /// The answer that was due.
+    Answer(Method<'a>),
     Content(Message),
 }
 
@@ -64,6 +73,49 @@ pub(in crate::wire) fn control<'a>(frame: &Frame<'a>) -> Checked<Method<'a>> {
     Method::decode(frame.payload).map_err(|error| Violation(error.to_string()))
 }
 
+/// What an ack of a tag means of `open`.
+pub(in crate::wire) fn take_tags<T>(
+    open: &mut BTreeMap<u64, T>,
+    tag: u64,
+    multiple: bool,
+) -> BTreeMap<u64, T> {
+    let later = open.split_off(&(tag + 1));
+    let meant = open.split_off(if multiple { &0 } else { &tag });
+    open.extend(later);
+    meant
+}
+
+/// What a confirm means of what is not confirmed: something that is waited for.
+pub(in crate::wire) fn take_confirmed<T>(
+    unconfirmed: &mut BTreeMap<u64, T>,
+    tag: u64,
+    multiple: bool,
+) -> Checked<BTreeMap<u64, T>> {
+    match unconfirmed.contains_key(&tag) {
+        true => Ok(take_tags(unconfirmed, tag, multiple)),
+        false => violated!("a confirm of {tag}, which is not waited for"),
+    }
+}
+
+/// The method that a content belongs to.
+pub(in crate::wire) fn method_of(message: &Message) -> Checked<Method<'_>> {
+    message
+        .method()
+        .map_err(|error| Violation(error.to_string()))
+}
+
+/// A header, if it is there and a number.
+pub(in crate::wire) fn number_of(message: &Message, header: &[u8]) -> Checked<Option<i64>> {
+    let properties = Properties::parse(&message.properties);
+    let properties = properties.map_err(|error| Violation(error.to_string()))?;
+    let value = (properties.headers()).and_then(|headers| headers.get(header));
+    let number = value.map(|value| value.decode().ok()?.as_i64());
+    match number {
+        Some(None) => violated!("{} is no number", header.escape_ascii()),
+        number => Ok(number.flatten()),
+    }
+}
+
 pub(in crate::wire) fn short(text: &str) -> ShortStr<'_> {
     ShortStr::clipped(text.as_bytes())
 }
@@ -75,12 +127,36 @@ impl AmqpLine {
             end: End::new(pipe, life),
             stage: Stage::Greeting,
             input: ChannelInput::default(),
+            due: VecDeque::new(),
         }
     }
 
     /// Says something on its channel.
     pub(in crate::wire) fn say<'a>(&mut self, method: impl Into<Method<'a>>) {
         self.say_on(CHANNEL, method);
+    }
+
+    /// Says something on its channel that is answered by the method of that name.
+    pub(in crate::wire) fn ask<'a>(&mut self, method: impl Into<Method<'a>>, due: &'static str) {
+        self.due.push_back(due);
+        self.say(method);
+    }
+
+    /// The names of answers that are due, the next one first.
+    pub(in crate::wire) fn due(&self) -> &VecDeque<&'static str> {
+        &self.due
+    }
+
+    /// Whether it is open, and nothing is due.
+    pub(in crate::wire) fn is_quiet(&self) -> bool {
+        self.is_open() && self.due.is_empty()
+    }
+
+    fn hear_answer(&mut self, name: &str) -> Checked {
+        match self.due.pop_front() {
+            Some(due) if due == name => Ok(()),
+            due => violated!("{name} where {due:?} is due"),
+        }
     }
 
     /// Says something on any channel.
@@ -205,7 +281,10 @@ impl Telling for AmqpLine {
             };
             if frame.channel == 0 {
                 match self.hear_connection(control(&frame)?)? {
-                    true => return Ok(Some(Heard::Opened)),
+                    true => {
+                        self.due.push_back("channel.open_ok");
+                        return Ok(Some(Heard::Opened));
+                    }
                     false => continue,
                 }
             }
@@ -221,7 +300,11 @@ impl Telling for AmqpLine {
                 }
                 // What comes behind a goodbye is not looked at.
                 _ if self.stage == Stage::Leaving => {}
-                Input::Method(method) => return Ok(Some(Heard::Method(method))),
+                Input::Method(Method::BasicAck(ack)) => return Ok(Some(Heard::Confirm(ack))),
+                Input::Method(method) => {
+                    self.hear_answer(method.name())?;
+                    return Ok(Some(Heard::Answer(method)));
+                }
                 Input::Message(message) => return Ok(Some(Heard::Content(message))),
             }
         }

@@ -9,7 +9,10 @@ mod amqp;
 mod json;
 mod mqtt;
 
-pub(super) use self::amqp::{AmqpLine, CHANNEL, Heard, LIMITS, control, frame_of, short};
+pub(super) use self::amqp::{
+    AmqpLine, CHANNEL, Heard, LIMITS, control, frame_of, method_of, number_of, short,
+    take_confirmed, take_tags,
+};
 pub(super) use self::json::{Answer, Arrived, JsonLine, Told};
 pub(super) use self::mqtt::{Arriving, MqttLine};
 

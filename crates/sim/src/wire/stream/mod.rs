@@ -6,11 +6,10 @@
 
 mod book;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use amqp091::content::Message;
 use amqp091::method::{basic, confirm, queue};
-use amqp091::properties::Properties;
 use amqp091::table::{Table, Value};
 use amqp091::{Method, RawTable, ShortStr};
 use ferry_gateway::testing::Protocol;
@@ -18,9 +17,12 @@ use ferry_gateway::testing::Protocol;
 use self::book::Book;
 use super::client::Client;
 use super::desk::Desk;
-use super::line::{AmqpLine, Heard, Line as _, Listener, MaybeLine, listen, short};
+use super::line::{
+    AmqpLine, Heard, Line as _, Listener, MaybeLine, listen, method_of, number_of, short,
+    take_confirmed,
+};
 use super::pipe::Pipe;
-use crate::{Checked, Violation, body, violated};
+use crate::{Checked, body, violated};
 
 /// The stream.
 const STREAM: &str = "stream";
@@ -57,7 +59,6 @@ struct Reader {
 /// What ends with a connection.
 #[derive(Default)]
 struct State {
-    due: VecDeque<&'static str>,
     /// Publishes so far, which is the tag of the last, and what is not confirmed.
     published: u64,
     unconfirmed: BTreeMap<u64, u64>,
@@ -85,15 +86,18 @@ fn table(name: &'static str, value: impl Into<Value>) -> Vec<u8> {
 }
 
 impl StreamClient {
+    /// Whether it is open, and no answer is due.
+    fn is_quiet(&self) -> bool {
+        self.line.as_ref().is_some_and(AmqpLine::is_quiet)
+    }
+
     fn ask<'a>(&mut self, method: impl Into<Method<'a>>, due: &'static str) {
-        self.state.due.push_back(due);
         if let Some(line) = &mut self.line {
-            line.say(method);
+            line.ask(method, due);
         }
     }
 
     fn settle_in(&mut self) {
-        self.state.due.push_back("channel.open_ok");
         self.ask(confirm::Select::default(), "confirm.select_ok");
         let qos = basic::Qos {
             prefetch_count: PREFETCH,
@@ -139,31 +143,19 @@ impl StreamClient {
     }
 
     fn hear_confirm(&mut self, tag: u64, multiple: bool) -> Checked {
-        let unconfirmed = &mut self.state.unconfirmed;
-        if !unconfirmed.contains_key(&tag) {
-            return violated!("a confirm of {tag}, which is not waited for");
-        }
-        let first = if multiple { 0 } else { tag };
-        let later = unconfirmed.split_off(&(tag + 1));
-        let mut confirmed = unconfirmed.split_off(&first);
-        unconfirmed.extend(later);
-        while let Some((_, id)) = confirmed.pop_first() {
+        let confirmed = take_confirmed(&mut self.state.unconfirmed, tag, multiple)?;
+        for id in confirmed.into_values() {
             self.book.confirm(id);
         }
         Ok(())
     }
 
     fn hear_delivery(&mut self, message: &Message, desk: &mut Desk<'_>) -> Checked {
-        let method = message.method();
-        let deliver = match method.map_err(|error| Violation(error.to_string()))? {
+        let deliver = match method_of(message)? {
             Method::BasicDeliver(deliver) => deliver,
             method => return violated!("{} with a content", method.name()),
         };
-        let properties = Properties::parse(&message.properties);
-        let properties = properties.map_err(|error| Violation(error.to_string()))?;
-        let offset = (properties.headers())
-            .and_then(|headers| headers.get(b"x-stream-offset"))
-            .and_then(|value| value.decode().ok()?.as_i64());
+        let offset = number_of(message, b"x-stream-offset")?;
         let (Some(offset), Some(id)) = (offset, body::message_of(&message.body)) else {
             return violated!("a message of the stream without an offset, or not whole");
         };
@@ -212,16 +204,10 @@ impl Listener for StreamClient {
         match heard {
             Heard::Opened => self.settle_in(),
             Heard::Content(message) => return self.hear_delivery(&message, desk),
-            Heard::Method(Method::BasicAck(ack)) => {
-                return self.hear_confirm(ack.delivery_tag, ack.multiple);
-            }
-            Heard::Method(method) => {
-                let (due, name) = (self.state.due.pop_front(), method.name());
-                if due != Some(name) {
-                    return violated!("{name} where {due:?} is due");
-                }
-                self.has_declared |= self.state.due.is_empty();
-                if name == "basic.cancel_ok" {
+            Heard::Confirm(ack) => return self.hear_confirm(ack.delivery_tag, ack.multiple),
+            Heard::Answer(method) => {
+                self.has_declared |= self.is_quiet();
+                if let Method::BasicCancelOk(_) = method {
                     self.state.reader = None;
                     if self.retired {
                         self.read_from(From::First);
@@ -256,11 +242,10 @@ impl Client for StreamClient {
     }
 
     fn open_ends(&self) -> Option<String> {
-        let State {
-            due, unconfirmed, ..
-        } = &self.state;
+        let unconfirmed = &self.state.unconfirmed;
+        let due = self.line.as_ref().map(AmqpLine::due);
         let missing = self.book.missing();
-        let all_said = self.is_open() && due.is_empty() && unconfirmed.is_empty();
+        let all_said = self.is_quiet() && unconfirmed.is_empty();
         let all_read = !self.retired || missing.is_empty();
         (!all_said || !all_read)
             .then(|| format!("due {due:?}, unconfirmed {unconfirmed:?}, not read {missing:?}"))

@@ -18,9 +18,9 @@ use self::book::Number;
 pub(super) use self::book::Transactions;
 use super::client::Client;
 use super::desk::Desk;
-use super::line::{AmqpLine, Heard, Listener, MaybeLine, listen, short};
+use super::line::{AmqpLine, Heard, Listener, MaybeLine, listen, method_of, short};
 use super::pipe::Pipe;
-use crate::{Checked, Violation, body, violated};
+use crate::{Checked, body, violated};
 
 /// The queues of transactions.
 pub(super) const QUEUES: [&str; 2] = ["x0", "x1"];
@@ -37,17 +37,11 @@ const COMMIT_PERCENT: u64 = 35;
 /// How many transactions are rolled back, in percent.
 const ROLLBACK_PERCENT: u64 = 20;
 
-/// An answer that is due.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Due {
-    Method(&'static str),
-    Commit(Number),
-}
-
 /// What ends with a connection.
 #[derive(Default)]
 struct State {
-    due: VecDeque<Due>,
+    /// What it has asked to be committed, and has no answer for.
+    commits: VecDeque<Number>,
     /// The last delivery tag.
     tag: u64,
     /// What is not settled, by delivery tag.
@@ -77,35 +71,38 @@ impl TxClient {
         }
     }
 
-    fn ask<'a>(&mut self, method: impl Into<Method<'a>>, due: Due) {
-        self.state.due.push_back(due);
+    /// Whether it is open, and no answer is due.
+    fn is_quiet(&self) -> bool {
+        self.line.as_ref().is_some_and(AmqpLine::is_quiet)
+    }
+
+    fn ask_for<'a>(&mut self, method: impl Into<Method<'a>>, due: &'static str) {
         if let Some(line) = &mut self.line {
-            line.say(method);
+            line.ask(method, due);
         }
     }
 
     /// Everything that must be there, and that it is for.
     fn settle_in(&mut self) {
-        self.state.due.push_back(Due::Method("channel.open_ok"));
-        self.ask(tx::Select {}, Due::Method("tx.select_ok"));
+        self.ask_for(tx::Select {}, "tx.select_ok");
         let qos = basic::Qos {
             prefetch_count: PREFETCH,
             ..basic::Qos::default()
         };
-        self.ask(qos, Due::Method("basic.qos_ok"));
+        self.ask_for(qos, "basic.qos_ok");
         for name in QUEUES {
             let declare = queue::Declare {
                 queue: short(name),
                 durable: true,
                 ..queue::Declare::default()
             };
-            self.ask(declare, Due::Method("queue.declare_ok"));
+            self.ask_for(declare, "queue.declare_ok");
             let consume = basic::Consume {
                 queue: short(name),
                 consumer_tag: short(name),
                 ..basic::Consume::default()
             };
-            self.ask(consume, Due::Method("basic.consume_ok"));
+            self.ask_for(consume, "basic.consume_ok");
         }
     }
 
@@ -140,7 +137,8 @@ impl TxClient {
             self.state.settled.clear();
             desk.books.transactions.say_commit(number);
             desk.trace.line(format!("  {number} is to be committed"));
-            self.ask(tx::Commit {}, Due::Commit(number));
+            self.state.commits.push_back(number);
+            self.ask_for(tx::Commit {}, "tx.commit_ok");
         }
     }
 
@@ -150,13 +148,12 @@ impl TxClient {
             desk.trace.line(format!("  {number} is rolled back"));
             let settled = std::mem::take(&mut self.state.settled);
             self.state.held.extend(settled);
-            self.ask(tx::Rollback {}, Due::Method("tx.rollback_ok"));
+            self.ask_for(tx::Rollback {}, "tx.rollback_ok");
         }
     }
 
     fn hear_delivery(&mut self, message: &Message, desk: &mut Desk<'_>) -> Checked {
-        let method = message.method();
-        let deliver = match method.map_err(|error| Violation(error.to_string()))? {
+        let deliver = match method_of(message)? {
             Method::BasicDeliver(deliver) => deliver,
             method => return violated!("{} with a content", method.name()),
         };
@@ -190,20 +187,24 @@ impl Listener for TxClient {
 
     fn hear_one(&mut self, heard: Heard<'_>, desk: &mut Desk<'_>) -> Checked {
         match heard {
-            Heard::Opened => self.settle_in(),
-            Heard::Content(message) => return self.hear_delivery(&message, desk),
-            Heard::Method(method) => match (self.state.due.pop_front(), method.name()) {
-                (Some(Due::Commit(number)), "tx.commit_ok") => {
-                    desk.trace.line(format!("  {number} is committed"));
-                    return desk.books.transactions.done(number);
+            Heard::Opened => {
+                self.settle_in();
+                Ok(())
+            }
+            Heard::Content(message) => self.hear_delivery(&message, desk),
+            Heard::Confirm(ack) => violated!("a confirm of {}", ack.delivery_tag),
+            Heard::Answer(method) => {
+                self.has_declared |= self.is_quiet();
+                match (method, self.state.commits.front()) {
+                    (Method::TxCommitOk(_), Some(&number)) => {
+                        self.state.commits.pop_front();
+                        desk.trace.line(format!("  {number} is committed"));
+                        desk.books.transactions.done(number)
+                    }
+                    _ => Ok(()),
                 }
-                (Some(Due::Method(due)), name) if due == name => {
-                    self.has_declared |= self.state.due.is_empty();
-                }
-                (due, name) => return violated!("{name} where {due:?} is due"),
-            },
+            }
         }
-        Ok(())
     }
 }
 
@@ -235,10 +236,9 @@ impl Client for TxClient {
     }
 
     fn open_ends(&self) -> Option<String> {
-        let State {
-            due, held, current, ..
-        } = &self.state;
-        let all_said = self.is_open() && due.is_empty() && held.is_empty() && current.is_none();
+        let State { held, current, .. } = &self.state;
+        let due = self.line.as_ref().map(AmqpLine::due);
+        let all_said = self.is_quiet() && held.is_empty() && current.is_none();
         (!all_said).then(|| format!("due {due:?}, held {held:?}, in {current:?}"))
     }
 

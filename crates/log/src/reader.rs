@@ -129,14 +129,6 @@ impl Reader {
         })
     }
 
-    /// Forgets blocks and files, for an owner that will not read for a while.
-    pub fn rest(&mut self) {
-        self.files = Vec::new();
-        self.blocks = Vec::new();
-        self.scratch = Vec::new();
-        self.forward = 0;
-    }
-
     fn read_tail(&mut self, position: Position) -> Option<u64> {
         if position < self.log.written() {
             return None;

@@ -144,14 +144,15 @@ fn select(shared: &Shared, vhost: &str, ends: &Ends) -> Result<Vec<Named>, ApiEr
         Some((kind, name)) => Some((*kind, name.as_str())),
         None => None,
     };
-    let queue = match to {
-        Some((QUEUE, name)) => Some(vhost.any_queue(name)),
-        _ => None,
-    };
-    let mut found = match queue {
-        None => list(&vhost),
-        Some(None) => Vec::new(),
-        Some(Some(queue)) => list_of(&vhost, &queue),
+    let mut found = match (from, to) {
+        (_, Some((QUEUE, name))) => {
+            let queue = vhost.any_queue(name);
+            queue.map_or_else(Vec::new, |queue| list_of(&vhost, &queue))
+        }
+        (_, Some((_, name))) => declared(&vhost, vhost.bindings_to(name)).collect(),
+        (Some(""), None) => all_by_name(&vhost).collect(),
+        (Some(name), None) => declared(&vhost, vhost.bindings_from(name)).collect(),
+        (None, None) => list(&vhost),
     };
     found.retain(|binding| {
         let source = from.is_none_or(|from| from == binding.source);
@@ -165,11 +166,20 @@ fn select(shared: &Shared, vhost: &str, ends: &Ends) -> Result<Vec<Named>, ApiEr
 
 /// All bindings.
 fn list(vhost: &Vhost) -> Vec<Named> {
+    let declared = declared(vhost, vhost.bindings());
+    all_by_name(vhost).chain(declared).collect()
+}
+
+/// Those of the default exchange.
+fn all_by_name(vhost: &Vhost) -> impl Iterator<Item = Named> {
     let queues = vhost.queues().into_iter();
-    let by_name = queues.map(|queue| by_name(vhost, &queue));
-    let declared = vhost.bindings().into_iter();
-    let declared = declared.map(|(binding, destination)| named(vhost, binding, destination));
-    by_name.chain(declared).collect()
+    queues.map(|queue| by_name(vhost, &queue))
+}
+
+/// Those that somebody has made.
+fn declared(vhost: &Vhost, bindings: Vec<(Binding, String)>) -> impl Iterator<Item = Named> {
+    let bindings = bindings.into_iter();
+    bindings.map(|(binding, destination)| named(vhost, binding, destination))
 }
 
 /// Those of one queue.

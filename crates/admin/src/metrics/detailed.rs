@@ -116,24 +116,14 @@ fn write_cluster(shared: &Shared, wanted: &Wanted, text: &mut Text) {
     if wanted.wants("exchange_bindings") {
         text.open(EXCHANGE_BINDINGS);
         for vhost in &vhosts {
-            let sources = counted(vhost);
-            let count = |name: &str| sources.get(name).copied().unwrap_or_default();
-            exchanges(vhost, EXCHANGE_BINDINGS, count, text);
+            exchanges(vhost, EXCHANGE_BINDINGS, |bindings| bindings, text);
         }
     }
 }
 
-/// Bindings by the exchange that they lead away from.
-fn counted(vhost: &Vhost) -> std::collections::HashMap<String, u64> {
-    let mut sources = std::collections::HashMap::new();
-    for (binding, _) in vhost.bindings() {
-        *sources.entry(binding.source.to_string()).or_default() += 1;
-    }
-    sources
-}
-
-fn exchanges(vhost: &Vhost, family: Family, value: impl Fn(&str) -> u64, text: &mut Text) {
-    for exchange in vhost.exchanges() {
+/// Tells of every exchange what `value` makes of the number of bindings that lead away from it.
+fn exchanges(vhost: &Vhost, family: Family, value: impl Fn(usize) -> usize, text: &mut Text) {
+    for (exchange, bindings) in vhost.exchanges_with_bindings() {
         if text.is_closed() {
             return;
         }
@@ -142,6 +132,6 @@ fn exchanges(vhost: &Vhost, family: Family, value: impl Fn(&str) -> u64, text: &
             ("exchange", &*exchange.name),
             ("type", exchange.kind.as_str()),
         ];
-        text.sample(family, &labels, value(&exchange.name) as f64);
+        text.sample(family, &labels, value(bindings) as f64);
     }
 }

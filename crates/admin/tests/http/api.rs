@@ -235,6 +235,45 @@ async fn bindings_are_shown_with_the_one_that_every_queue_has() {
 }
 
 #[tokio::test]
+async fn bindings_of_an_exchange_are_those_on_one_side_of_it() {
+    let door = Door::open().await;
+    door.declare("jobs", Arguments::new());
+    door.bind("jobs", "a.*");
+    for to in ["amq.topic", "amq.fanout"] {
+        let path = format!("/api/bindings/%2F/e/events/e/{to}");
+        let body = json!({ "routing_key": to }).to_string();
+        let made = door.change_owned("POST", &path, body).await;
+        assert_eq!(made.status, 201, "{to}");
+    }
+    let keys = async |path: &str| -> Vec<String> {
+        let listed = door.get(path).await.json();
+        let listed = listed.as_array().expect("a list").clone();
+        let key =
+            |binding: serde_json::Value| binding["routing_key"].as_str().expect("text").to_owned();
+        listed.into_iter().map(key).collect()
+    };
+    for (path, expected) in [
+        (
+            "exchanges/%2F/events/bindings/source",
+            &["a.*", "amq.topic", "amq.fanout"][..],
+        ),
+        ("exchanges/%2F/events/bindings/destination", &[]),
+        ("exchanges/%2F/amq.topic/bindings/source", &[]),
+        (
+            "exchanges/%2F/amq.topic/bindings/destination",
+            &["amq.topic"],
+        ),
+        ("exchanges/%2F/amq.default/bindings/source", &["jobs"]),
+        ("exchanges/%2F/amq.default/bindings/destination", &[]),
+        ("bindings/%2F/e/events/e/amq.fanout", &["amq.fanout"]),
+        ("bindings/%2F/e/amq.topic/e/amq.fanout", &[]),
+        ("bindings/%2F/e/amq.default/e/amq.fanout", &[]),
+    ] {
+        assert_eq!(keys(&format!("/api/{path}")).await, expected, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn an_exchange_is_shown_by_the_type_that_it_was_declared_with() {
     let door = Door::open().await;
     let delayed = Exchange {

@@ -5,36 +5,44 @@
 
 use std::sync::Arc;
 
-use ferry_core::routing::{Binding, Destination, Exchange, QueueId};
+use ferry_core::routing::{Binding, BindingView, Destination, Exchange, QueueId};
 use ferry_core::view::NoView;
 
-use super::Vhost;
+use super::{Definitions, Vhost};
 use crate::QueueHandle;
 
 impl Vhost {
     /// All exchanges, in order of their names.
     pub fn exchanges(&self) -> Vec<Exchange> {
         let definitions = self.definitions.read();
-        let mut exchanges: Vec<_> = definitions.topology.exchanges().cloned().collect();
-        exchanges.sort_by(|a, b| a.name.cmp(&b.name));
-        exchanges
+        definitions.topology.exchanges().cloned().collect()
+    }
+
+    /// All exchanges, in order of their names, and how many bindings lead away from each.
+    pub fn exchanges_with_bindings(&self) -> Vec<(Exchange, usize)> {
+        let definitions = self.definitions.read();
+        let topology = &definitions.topology;
+        let count = |exchange: &Exchange| topology.bindings_from(&exchange.name).count();
+        let counted = |exchange: &Exchange| (exchange.clone(), count(exchange));
+        topology.exchanges().map(counted).collect()
     }
 
     /// All bindings, with the names of their destinations.
     pub fn bindings(&self) -> Vec<(Binding, String)> {
         let definitions = self.definitions.read();
-        let named = |binding: Binding| {
-            let name = match &binding.destination {
-                Destination::Queue(id) => definitions.by_id.get(id)?.name().to_owned(),
-                Destination::Exchange(name) => name.to_string(),
-            };
-            Some((binding, name))
-        };
-        definitions
-            .topology
-            .bindings()
-            .filter_map(|view| named(view.to_binding()))
-            .collect()
+        named(&definitions, definitions.topology.bindings())
+    }
+
+    /// The bindings that lead away from an exchange, without a look at others.
+    pub fn bindings_from(&self, exchange: &str) -> Vec<(Binding, String)> {
+        let definitions = self.definitions.read();
+        named(&definitions, definitions.topology.bindings_from(exchange))
+    }
+
+    /// The bindings that lead to an exchange, without a look at others.
+    pub fn bindings_to(&self, exchange: &str) -> Vec<(Binding, String)> {
+        let definitions = self.definitions.read();
+        named(&definitions, definitions.topology.bindings_to(exchange))
     }
 
     /// The bindings of one queue, without a look at others.
@@ -66,6 +74,22 @@ impl Vhost {
     pub(crate) fn queue_of(&self, id: QueueId) -> Option<Arc<QueueHandle>> {
         self.definitions.read().by_id.get(&id).cloned()
     }
+}
+
+/// Bindings with the names of their destinations.
+fn named<'a>(
+    definitions: &Definitions,
+    bindings: impl Iterator<Item = BindingView<'a>>,
+) -> Vec<(Binding, String)> {
+    let named = |view: BindingView<'_>| {
+        let binding = view.to_binding();
+        let name = match &binding.destination {
+            Destination::Queue(id) => definitions.by_id.get(id)?.name().to_owned(),
+            Destination::Exchange(name) => name.to_string(),
+        };
+        Some((binding, name))
+    };
+    bindings.filter_map(named).collect()
 }
 
 /// Sorts by name. A look at a name is a jump or two through memory, so the first bytes in which

@@ -23,20 +23,9 @@ impl Topology {
             .map(|ix| &self.node(ix).exchange)
     }
 
-    /// How many exchanges there are, without the default one.
-    pub fn exchange_count(&self) -> usize {
-        self.by_name.len()
-    }
-
     /// How many bindings there are.
     pub fn binding_count(&self) -> usize {
         self.arena.len()
-    }
-
-    /// Whether anything is bound from the exchange.
-    pub fn is_in_use(&self, exchange: &str) -> bool {
-        self.find_exchange(exchange)
-            .is_some_and(|ix| !self.node(ix).outgoing.is_empty())
     }
 
     /// All bindings, by the name of their source.

@@ -237,7 +237,6 @@ fn every_virtual_host_has_the_standard_exchanges() {
             .exchanges()
             .all(|exchange| exchange.durable && !exchange.auto_delete)
     );
-    assert_eq!(topology.exchange_count(), expected.len());
 }
 
 /// An exchange `e` with an alternate, and a change to it.
@@ -408,6 +407,5 @@ fn listings_keep_the_order_of_binding() {
     );
     assert_eq!(topology.bindings_from("none").count(), 0);
     assert_eq!(topology.bindings_of_queue(QueueId(7)).count(), 0);
-    assert!(topology.is_in_use("amq.topic"));
-    assert!(!topology.is_in_use("amq.fanout"));
+    assert_eq!(topology.bindings_from("amq.fanout").count(), 0);
 }

@@ -353,14 +353,12 @@ impl Channel {
         if !requeue {
             return Err(not_implemented("requeue=false"));
         }
-        self.give_back_unacked(common, turn);
+        // As clients know it: what comes behind the answer has been given back.
         if answer {
-            self.reply(
-                common,
-                Promise::Now,
-                Method::BasicRecoverOk(basic::RecoverOk {}),
-            );
+            let method = Method::BasicRecoverOk(basic::RecoverOk {});
+            self.reply(common, Promise::Now, method);
         }
+        self.give_back_unacked(common, turn);
         common.resume_credit(self.lane);
         Ok(())
     }

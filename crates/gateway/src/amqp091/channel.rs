@@ -95,6 +95,8 @@ pub(crate) struct Channel {
     pub(crate) publishes: bool,
     /// What it counts by itself.
     pub(crate) tally: Arc<ChannelTally>,
+    /// How often refused consumers were let go on.
+    resumed: usize,
     /// Its place among the user's channels.
     seat: Option<Seat>,
 }
@@ -127,8 +129,23 @@ impl Channel {
             prefetch: 0,
             publishes: false,
             tally,
+            resumed: 0,
             seat: Some(seat),
         }
+    }
+
+    /// Its consumers that were refused room since the last call; each time another is the first:
+    /// there may be room for one only.
+    pub(crate) fn take_starved(&mut self) -> Vec<ConsumerHandle> {
+        let consumers = self.consumers.values();
+        let starved = consumers.filter(|consumer| consumer.outlet.take_starved());
+        let mut starved: Vec<_> = starved.map(|consumer| consumer.handle.clone()).collect();
+        if !starved.is_empty() {
+            let first = self.resumed % starved.len();
+            starved.rotate_left(first);
+            self.resumed = self.resumed.wrapping_add(1);
+        }
+        starved
     }
 
     /// Where its deliveries go.

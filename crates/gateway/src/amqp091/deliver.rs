@@ -124,15 +124,15 @@ impl ConsumerOutlet {
     }
 
     fn passes_limit(&self) -> bool {
-        if self.no_ack || self.address.gate.limit() == 0 {
+        if self.address.gate.limit() == 0 {
             return true;
         }
         self.address.link.with(|state| {
-            let fits = state
-                .wire
-                .lanes
-                .get(self.address.lane)
-                .is_none_or(|lane| lane.reserve_credit());
+            let lane = state.wire.lanes.get(self.address.lane);
+            let fits = lane.is_none_or(|lane| match self.no_ack {
+                true => lane.passes_uncounted(),
+                false => lane.reserve_credit(),
+            });
             if !fits {
                 self.starved.store(true, Ordering::SeqCst);
             }

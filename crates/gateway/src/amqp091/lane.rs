@@ -6,8 +6,9 @@
 //!
 //! Invariants
 //! - A [`LaneId`] is never used twice: a delivery for a closed channel finds no lane.
-//! - A slot stays as long as its consumer, or an unacked delivery of it, is there; so an unacked
-//!   delivery always knows its queue.
+//! - A slot stays as long as its consumer, or an unacked delivery of it, or one whose settlement
+//!   waits for a commit, is there; so a delivery always knows its queue.
+//! - A client's limit counts what its consumers have got, not its gets.
 //! - Delivery tags rise by one from 1, over all consumers and gets of the channel.
 //! - While memory is short a channel without a limit of its own has one, and one that holds as much
 //!   is refused gets, so that a client that acks nothing can not take what is left.
@@ -112,6 +113,9 @@ pub(crate) struct Lane<Q, L> {
     /// The limit that the client asked for; 0 for none.
     global_limit: u32,
     memory_short: bool,
+    /// Deliveries to consumers that are not settled; neither are those whose settlement waits for
+    /// the commit of a transaction.
+    consumed: usize,
     /// Deliveries that were let pass by the channel-wide limit and have not come yet.
     reserved: u32,
     /// A consumer was refused by the channel-wide limit.
@@ -130,6 +134,7 @@ impl<Q: Clone, L> Lane<Q, L> {
             slots: Vec::new(),
             global_limit: 0,
             memory_short,
+            consumed: 0,
             reserved: 0,
             credit_starved: false,
         };
@@ -225,7 +230,19 @@ impl<Q: Clone, L> Lane<Q, L> {
 
     fn count_in(&mut self, slot: u32) {
         let place = self.slots.get_mut(slot as usize).and_then(Option::as_mut);
-        place.expect("a slot outlives its deliveries").unacked += 1;
+        let place = place.expect("a slot outlives its deliveries");
+        place.unacked += 1;
+        self.consumed += usize::from(!place.get);
+    }
+
+    fn count_out(&mut self, slot: u32, count: u32) {
+        let place = self.slots.get_mut(slot as usize).and_then(Option::as_mut);
+        let place = place.expect("a slot outlives its deliveries");
+        place.unacked -= count;
+        if !place.get {
+            self.consumed -= count as usize;
+        }
+        self.drop_unused(slot);
     }
 
     /// The queue of a delivery that is in `unacked`, and stays there.
@@ -236,15 +253,13 @@ impl<Q: Clone, L> Lane<Q, L> {
 
     /// The queue of a delivery that was taken out of `unacked`.
     pub(crate) fn settled(&mut self, slot: u32) -> Q {
-        let place = self.slots.get_mut(slot as usize).and_then(Option::as_mut);
-        let found = place.expect("a slot outlives its deliveries");
-        found.unacked -= 1;
-        let queue = found.queue.clone();
-        self.drop_unused(slot);
+        let queue = self.queue_of(slot);
+        self.count_out(slot, 1);
         queue
     }
 
-    /// Takes out all that is unacked, by queue, the oldest first.
+    /// Takes out all that is unacked, by queue, the oldest first. What waits for the commit of a
+    /// transaction is not.
     pub(crate) fn take_unacked(&mut self, same: impl Fn(&Q, &Q) -> bool) -> Vec<(Q, Vec<L>)> {
         let mut held: Vec<(Q, Vec<L>)> = Vec::new();
         let mut group_of = |slot: &Option<Slot<Q>>| {
@@ -256,16 +271,16 @@ impl<Q: Clone, L> Lane<Q, L> {
             }))
         };
         let groups: Vec<Option<usize>> = self.slots.iter().map(&mut group_of).collect();
+        let mut taken = vec![0; groups.len()];
         self.unacked.take_upto(0, |_, Unsettled { lease, slot }| {
             let group = groups[slot as usize].expect("a slot outlives its deliveries");
             held[group].1.push(lease);
+            taken[slot as usize] += 1;
         });
-        for slot in 0..self.slots.len() {
-            if let Some(found) = &mut self.slots[slot] {
-                found.unacked = 0;
-            }
-            self.drop_unused(slot as u32);
+        for (slot, count) in (0..).zip(taken).filter(|(_, count)| *count > 0) {
+            self.count_out(slot, count);
         }
+        held.retain(|(_, leases)| !leases.is_empty());
         held
     }
 
@@ -279,9 +294,22 @@ impl<Q: Clone, L> Lane<Q, L> {
         fits
     }
 
+    /// The same for a delivery that is not to be acked: it is not counted, and what is held while
+    /// memory is short does not hold it up.
+    pub(crate) fn passes_uncounted(&mut self) -> bool {
+        let fits = self.global_limit == 0 || self.has_credit();
+        self.credit_starved |= !fits;
+        fits
+    }
+
     fn has_credit(&self) -> bool {
         let limit = self.gate.limit() as usize;
-        limit == 0 || self.unacked.len() + (self.reserved as usize) < limit
+        // Gets are none of the client's limit, and memory is memory.
+        let held = match self.global_limit {
+            0 => self.consumed.max(self.unacked.len()),
+            _ => self.consumed,
+        };
+        limit == 0 || held + (self.reserved as usize) < limit
     }
 
     /// The delivery that was let pass has come.

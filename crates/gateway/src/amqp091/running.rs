@@ -14,7 +14,7 @@ use amqp091::method::{basic, channel as methods, connection};
 use amqp091::{
     FastPublish, Frame, FrameKind, InputError, Method, ReplyCode, ShortStr, parse_publish_fast,
 };
-use ferry_broker::{BlockReason, ConsumerHandle, Kept, KeptFor, Metrics, Outcome};
+use ferry_broker::{BlockReason, Kept, KeptFor, Metrics, Outcome};
 
 use super::channel::{Channel, Common, open_ok};
 use super::channels::Channels;
@@ -393,14 +393,10 @@ impl Running {
         });
     }
 
-    /// There is room in the outbox again: lets the consumers go on that were refused.
+    /// There is room again: lets the consumers go on that were refused.
     pub(crate) fn resume_starved(&mut self) {
-        let starved = |channel: &mut Channel| -> Vec<ConsumerHandle> {
-            let consumers = channel.consumers.values();
-            let starved = consumers.filter(|consumer| consumer.outlet.take_starved());
-            starved.map(|consumer| consumer.handle.clone()).collect()
-        };
-        let handles: Vec<_> = self.channels.iter_mut().flat_map(starved).collect();
+        let starved = self.channels.iter_mut().flat_map(Channel::take_starved);
+        let handles: Vec<_> = starved.collect();
         if !handles.is_empty() {
             self.common.broker.resume(&handles);
         }

@@ -28,6 +28,25 @@ source_of() {
   tar xzf "$load"/*.tar.gz -C "$INTEROP_CACHE/source"
 }
 
+# debian_source NAME VERSION: the unpacked upstream source of a package of this machine's Debian, in
+# $SOURCE. Fails where it can not be had; nothing of the machine's own lists is changed.
+debian_source() {
+  SOURCE=$INTEROP_CACHE/source/$1-$2
+  [ -d "$SOURCE" ] && return
+  local lists=$INTEROP_CACHE/source/apt
+  mkdir -p "$lists/parts" "$lists/state"
+  cat /etc/apt/sources.list 2>/dev/null | sed 's/^deb /deb-src /' >"$lists/sources.list"
+  for file in /etc/apt/sources.list.d/*.sources; do
+    [ -e "$file" ] && sed 's/^Types:.*/Types: deb-src/' "$file" >"$lists/parts/${file##*/}"
+  done
+  local apt=(-o "Dir::Etc::sourcelist=$lists/sources.list" -o "Dir::Etc::sourceparts=$lists/parts"
+    -o "Dir::State::lists=$lists/state" -o Acquire::Retries=2)
+  # A package may have further archives that nobody keeps: the one that matters is looked for.
+  (cd "$INTEROP_CACHE/source" && apt-get -qq "${apt[@]}" update &&
+    { apt-get -qq "${apt[@]}" source --download-only --tar-only "$1" || [ -e "$1_$2.orig.tar.gz" ]; } &&
+    tar xzf "$1_$2.orig.tar.gz") >"$lists/output" 2>&1
+}
+
 # node_package NAME@VERSION: installs it where `require` finds it.
 node_package() {
   local at=$INTEROP_CACHE/node

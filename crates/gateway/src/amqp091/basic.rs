@@ -353,12 +353,8 @@ impl Channel {
         if !requeue {
             return Err(not_implemented("requeue=false"));
         }
-        // As clients know it: what comes behind the answer has been given back.
-        if answer {
-            let method = Method::BasicRecoverOk(basic::RecoverOk {});
-            self.reply(common, Promise::Now, method);
-        }
-        self.give_back_unacked(common, turn);
+        let answer = answer.then_some(Method::BasicRecoverOk(basic::RecoverOk {}));
+        self.give_back_unacked(common, turn, answer);
         common.resume_credit(self.lane);
         Ok(())
     }

@@ -276,12 +276,12 @@ impl Channel {
                     .restore(rolled_back.map(|noted| (noted.tag, noted.unsettled)));
             }
         });
-        self.give_back_unacked(common, turn);
+        self.give_back_unacked(common, turn, None);
         for (_, consumer) in self.consumers.drain() {
             common.broker.cancel(&consumer.handle);
         }
         // What was on its way when the gate was shut.
-        self.give_back_unacked(common, turn);
+        self.give_back_unacked(common, turn, None);
         common.link.with(|state| {
             state.reply(self.lane, Promise::Now, true, last);
             state.wire.close_lane(self.lane);
@@ -299,9 +299,15 @@ impl Channel {
         });
     }
 
-    /// All that is unacked comes back to its queues.
-    pub(super) fn give_back_unacked(&self, common: &Common, turn: &mut Turn<'_>) {
-        common.link.with(|state| {
+    /// All that is unacked comes back to its queues: all that came before the answer, if there is
+    /// one, and nothing that comes behind it.
+    pub(super) fn give_back_unacked(
+        &self,
+        common: &Common,
+        turn: &mut Turn<'_>,
+        answer: Option<Method<'_>>,
+    ) {
+        let owed = common.link.with(|state| {
             let lane = state.wire.lanes.get(self.lane);
             for (queue, leases) in lane
                 .map(|lane| lane.take_unacked(Arc::ptr_eq))
@@ -310,7 +316,14 @@ impl Channel {
             {
                 turn.staging().give_back(&queue, leases);
             }
+            answer.is_some_and(|method| {
+                let write = |out: &mut Vec<u8>| method.write_frame(out, self.number);
+                state.reply(self.lane, Promise::Now, true, write)
+            })
         });
+        if owed {
+            common.link.pay();
+        }
         turn.submit(common);
     }
 }

@@ -97,12 +97,14 @@ def overlaps(holds, early_s):
     """Pairs of holds of the same message by two at once; a lease may end that much too early."""
     by_key, wrong = collections.defaultdict(list), []
     for hold in holds:
+        if hold.how == "lease":
+            hold = hold._replace(end=hold.end - early_s)
         if hold.end > hold.start:
             by_key[hold.key].append(hold)
     for same in by_key.values():
         same.sort(key=lambda hold: hold.start)
         wrong += [(one, two) for one, two in zip(same, same[1:])
-                  if two.start < one.end - early_s * (one.how == "lease")]
+                  if two.start < one.end]
     return wrong
 
 

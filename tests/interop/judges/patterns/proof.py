@@ -33,6 +33,9 @@ ROWS = {
     "a lease ends too early": (
         ledger.overlaps, ([hold(1, 0, 1, "lease"), hold(2, 0.95, 2)], 0.1),
         ([hold(1, 0, 1, "lease"), hold(2, 0.85, 2)], 0.1)),
+    "a lease is heard of when it is nearly over": (
+        ledger.overlaps, ([hold(1, 0.95, 1, "lease"), hold(2, 0.94, 2)], 0.1),
+        ([hold(1, 0.85, 1, "lease"), hold(2, 0.84, 2)], 0.1)),
     "one holds it inside of another's time": (
         ledger.overlaps, ([hold(1, 0, 1), hold(2, 1, 2)], 0.1),
         ([hold(1, 0, 9), hold(2, 3, 4)], 0.1)),

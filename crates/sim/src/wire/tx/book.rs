@@ -155,6 +155,15 @@ impl Transactions {
         Ok(())
     }
 
+    /// What a connection had goes back, and it is told so.
+    pub(super) fn give_back<'a>(&mut self, ids: impl Iterator<Item = &'a u64>) {
+        for id in ids {
+            if let Some(message) = self.messages.get_mut(id) {
+                message.held = None;
+            }
+        }
+    }
+
     /// A connection is lost; `open` is what it had not committed.
     pub(super) fn lose(&mut self, life: u64, open: Option<Number>) {
         for message in self.messages.values_mut() {

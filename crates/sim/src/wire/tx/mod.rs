@@ -3,6 +3,8 @@
 //!
 //! Invariants
 //! - What is rolled back is held again; what is committed is not, from the commit on.
+//! - What is recovered may be anybody's from when that is asked for, but for what the transaction
+//!   that is not over has taken; so may what comes before the answer.
 //! - Answers come in the order of what they answer; delivery tags are consecutive.
 
 mod book;
@@ -37,6 +39,9 @@ const COMMIT_PERCENT: u64 = 35;
 /// How many transactions are rolled back, in percent.
 const ROLLBACK_PERCENT: u64 = 20;
 
+/// How often what it has is given back instead of settled, in percent.
+const RECOVER_PERCENT: u64 = 10;
+
 /// What ends with a connection.
 #[derive(Default)]
 struct State {
@@ -49,6 +54,8 @@ struct State {
     current: Option<Number>,
     /// What the current transaction has settled.
     settled: BTreeMap<u64, u64>,
+    /// What comes goes back, up to the answer: no tag of it may be named.
+    is_recovering: bool,
     /// The other side ends connections one after the other: what one had goes to the next.
     is_braced: bool,
 }
@@ -152,6 +159,16 @@ impl TxClient {
         }
     }
 
+    /// Gives back all that it has; what it has settled waits for the commit.
+    fn recover(&mut self, desk: &mut Desk<'_>) {
+        self.state.is_recovering = true;
+        let held = std::mem::take(&mut self.state.held);
+        desk.trace
+            .line(format!("  tx {} gives back {held:?}", self.number));
+        desk.books.transactions.give_back(held.values());
+        self.ask_for(basic::Recover { requeue: true }, "basic.recover_ok");
+    }
+
     fn hear_delivery(&mut self, message: &Message, desk: &mut Desk<'_>) -> Checked {
         let deliver = match method_of(message)? {
             Method::BasicDeliver(deliver) => deliver,
@@ -168,7 +185,7 @@ impl TxClient {
             return violated!("delivery tag {tag} after {}", self.state.tag - 1);
         }
         desk.trace.line(format!("  tx {} gets {id}", self.number));
-        if self.state.is_braced {
+        if self.state.is_braced || self.state.is_recovering {
             return Ok(());
         }
         self.state.held.insert(tag, id);
@@ -199,10 +216,12 @@ impl Listener for TxClient {
                     (Method::TxCommitOk(_), Some(&number)) => {
                         self.state.commits.pop_front();
                         desk.trace.line(format!("  {number} is committed"));
-                        desk.books.transactions.done(number)
+                        return desk.books.transactions.done(number);
                     }
-                    _ => Ok(()),
+                    (Method::BasicRecoverOk(_), _) => self.state.is_recovering = false,
+                    _ => {}
                 }
+                Ok(())
             }
         }
     }
@@ -271,8 +290,11 @@ impl Client for TxClient {
 
     fn settle(&mut self, desk: &mut Desk<'_>) {
         let held: Vec<u64> = self.state.held.keys().copied().collect();
-        if !self.is_open() || held.is_empty() {
+        if !self.is_open() || held.is_empty() || self.state.is_recovering {
             return;
+        }
+        if desk.random.chance(RECOVER_PERCENT) {
+            return self.recover(desk);
         }
         let nth = desk.random.below(held.len() as u64) as usize;
         match desk.random.chance(50) {
@@ -287,7 +309,7 @@ impl Client for TxClient {
     fn settle_all(&mut self, desk: &mut Desk<'_>) {
         let held: Vec<u64> = self.state.held.keys().copied().collect();
         if self.is_open() {
-            if !held.is_empty() {
+            if !held.is_empty() && !self.state.is_recovering {
                 self.take(&held, true, desk);
             }
             self.commit(desk);

@@ -299,7 +299,7 @@ impl<S: Session> Connection<S> {
                 return Poll::Pending;
             }
             if let Err(reason) = ready!(self.poll_receive(cx, timer)) {
-                worker::with_worker(|worker| self.session.abandon(&reason, &mut worker.burst));
+                self.abandon(&reason);
             }
             // What was received may have moved the next tick.
             self.poll_timer(cx, timer);
@@ -318,6 +318,9 @@ impl<S: Session> Connection<S> {
         if events & event::WRITE != 0 {
             self.link.flush();
         }
+        if events & event::TAKEN != 0 {
+            self.hear_first(cx, timer);
+        }
         let now = timer.now();
         worker::with_worker(|worker| {
             self.session.on_events(events, &mut worker.burst, now);
@@ -325,6 +328,26 @@ impl<S: Session> Connection<S> {
         if events & event::LOGIN != 0 {
             self.go_on(now);
         }
+    }
+
+    /// Works off what has come before it is decided that the client has to go: that may be its
+    /// farewell, or a sign of life. What goes on and on is not waited for.
+    fn hear_first(&mut self, cx: &mut Context<'_>, timer: &impl Timer) {
+        for _ in 0..READS_IN_A_ROW_MAX {
+            if self.session.is_over() || !self.session.wants_more() {
+                return;
+            }
+            match self.poll_receive(cx, timer) {
+                Poll::Pending => return,
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(reason)) => self.abandon(&reason),
+            }
+        }
+    }
+
+    /// The socket is closed, or broken.
+    fn abandon(&mut self, reason: &str) {
+        worker::with_worker(|worker| self.session.abandon(reason, &mut worker.burst));
     }
 
     /// Works off what had come before the session waited.
@@ -340,11 +363,13 @@ impl<S: Session> Connection<S> {
             if timer.poll_until(at, cx).is_pending() {
                 return;
             }
-            let now = timer.now();
-            worker::with_worker(|worker| self.session.tick(now, &mut worker.burst));
+            // A node that stood still for a while does not take that for its clients' silence.
+            self.hear_first(cx, timer);
             if self.session.is_over() {
                 return;
             }
+            let now = timer.now();
+            worker::with_worker(|worker| self.session.tick(now, &mut worker.burst));
         }
         timer.rest();
     }

@@ -5,7 +5,9 @@
 mod house;
 
 use ferry_gateway::testing::{Conversation, Protocol};
-use house::{Node, connect, consume, declare, frames, names, opening, publish, publish_once};
+use house::{
+    Node, connect, consume, declare, frames, names, opening, opening_with, publish, publish_once,
+};
 
 fn all_of(client: &Conversation) -> Vec<u8> {
     client.take(usize::MAX)
@@ -186,6 +188,38 @@ fn a_silent_client_is_closed_when_its_time_is_up() {
 }
 
 #[test]
+fn a_node_that_stood_still_does_not_take_that_for_silence() {
+    let mqtt_hello = b"\x10\x0d\0\x04MQTT\x04\x02\0\x02\0\x01a";
+    let start = amqp091::method::connection::StartOk {
+        mechanism: amqp091::ShortStr::lit("EXTERNAL"),
+        locale: amqp091::ShortStr::lit("en_US"),
+        ..Default::default()
+    };
+    let heartbeat = [8, 0, 0, 0, 0, 0, 0, 0xce];
+    for (protocol, hello, life) in [
+        (Protocol::Mqtt, mqtt_hello.to_vec(), &[0xc0, 0][..]),
+        (Protocol::Amqp091, opening_with(start, 2), &heartbeat),
+    ] {
+        let mut node = Node::new();
+        let mut client = node.connect(protocol);
+        client.send(&hello);
+        node.settle([&mut client]);
+        // What says that it lives is in the socket when the node goes on.
+        for _ in 0..3 {
+            client.send(life);
+            node.advance(60_000);
+            node.settle([&mut client]);
+            assert!(!client.is_over(), "{protocol:?}");
+        }
+        for _ in 0..4 {
+            node.advance(60_000);
+            node.settle([&mut client]);
+        }
+        assert!(client.is_over(), "{protocol:?}");
+    }
+}
+
+#[test]
 fn a_client_that_reads_nothing_is_not_sent_everything() {
     let node = Node::new();
     let (mut reader, mut writer) = (node.open_amqp(), node.open_amqp());
@@ -247,4 +281,54 @@ fn who_is_let_in_while_an_alarm_ends_is_not_held_by_it() {
     node.settle([&mut client]);
     let puback = [0x40, 2, 0, 7];
     assert!(all_of(&client).ends_with(&puback), "it may publish");
+}
+
+#[test]
+fn who_is_taken_over_is_heard_out_before_it_goes() {
+    const FAREWELL: &[u8] = b"\xe0\0";
+    // A PUBLISH of QoS 0 that nobody would say again.
+    const LAST: &[u8] = b"\x30\x07\0\x01tlast";
+    for (said, heard) in [
+        (&[LAST, FAREWELL][..], &[LAST][..]),
+        (&[LAST], &[LAST, b"\x30\x07\0\x01twill"]),
+    ] {
+        let node = Node::new();
+        let mut watcher = node.connect(Protocol::Mqtt);
+        let mut first = node.connect(Protocol::Mqtt);
+        let mut second = node.connect(Protocol::Mqtt);
+        watcher.send(&[&connect("watcher")[..], b"\x82\x06\0\x01\0\x01t\0"].concat());
+        let mut with_will = Vec::new();
+        mqtt::Connect {
+            version: mqtt::Version::V4,
+            clean_start: true,
+            keep_alive_seconds: 0,
+            client_id: "same",
+            properties: mqtt::Properties::EMPTY,
+            will: Some(mqtt::Will {
+                qos: mqtt::Qos::AtMostOnce,
+                retain: false,
+                topic: "t",
+                payload: b"will",
+                properties: mqtt::Properties::EMPTY,
+            }),
+            user_name: None,
+            password: None,
+        }
+        .write(&mut with_will);
+        first.send(&with_will);
+        for _ in 0..2 {
+            node.settle([&mut watcher, &mut first]);
+            node.broker.commit_log().unwrap();
+        }
+        all_of(&watcher);
+        // All of it has come before the next connection, and nobody has looked at it yet.
+        first.send(&said.concat());
+        second.send(&connect("same"));
+        node.settle([&mut second]);
+        node.settle([&mut watcher, &mut first, &mut second]);
+        node.broker.commit_log().unwrap();
+        node.settle([&mut watcher, &mut first, &mut second]);
+        assert!(first.is_over() && second.waiting() > 0);
+        assert_eq!(all_of(&watcher), heard.concat());
+    }
 }

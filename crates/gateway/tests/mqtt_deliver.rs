@@ -247,7 +247,7 @@ fn acknowledgements_of_what_nobody_sent_do_no_harm() {
         client.subscribe("t", Sub::qos(2));
         publish(&node, &["m"]);
         let got = client.got();
-        for id in [1, 2, 65_535] {
+        for id in [got.id + 1, 65_535] {
             client.puback(id);
             client.pubcomp(id);
         }
@@ -256,10 +256,71 @@ fn acknowledgements_of_what_nobody_sent_do_no_harm() {
         client.pubcomp(999);
         client.pubrec(got.id);
         client.acked("PUBREL", got.id);
-        client.puback(got.id);
         client.pubcomp(got.id);
         client.pubcomp(got.id);
         client.has_all();
+    }
+}
+
+#[test]
+fn who_answers_by_the_wrong_packet_has_to_go_and_the_message_stays() {
+    type Answer = fn(&mut Mqtt, u16);
+    const PUBACK: Answer = Mqtt::puback;
+    const PUBREC: Answer = Mqtt::pubrec;
+    const PUBCOMP: Answer = Mqtt::pubcomp;
+    for (qos, answers) in [
+        (1, &[PUBREC][..]),
+        (1, &[PUBCOMP]),
+        (2, &[PUBACK]),
+        (2, &[PUBCOMP]),
+        (2, &[PUBREC, PUBACK]),
+    ] {
+        let node = node();
+        let mut client = narrow(&node, 10, false);
+        client.subscribe("t", Sub::qos(qos));
+        publish(&node, &["m"]);
+        let id = client.got().id;
+        for (nth, answer) in answers.iter().enumerate() {
+            if nth > 0 {
+                client.acked("PUBREL", id);
+            }
+            answer(&mut client, id);
+        }
+        assert_eq!(client.ended(), Some(ReasonCode::ProtocolError), "QoS {qos}");
+        let mut client = narrow(&node, 10, true);
+        match answers.len() {
+            1 => assert_eq!(client.got().brief(), ("m", qos, true)),
+            _ => assert_eq!(client.acked("PUBREL", id), ReasonCode::Success),
+        }
+    }
+}
+
+#[test]
+fn a_packet_may_be_as_large_as_the_client_takes_and_no_larger() {
+    let node = node();
+    let mut publisher = Mqtt::open(&node, &hello(Version::V5, "publisher"));
+    for aliases in [0, 10] {
+        for qos in 0..=2 {
+            let mut block = Vec::new();
+            let connect = Connect {
+                properties: write_properties(&mut block, |writer| {
+                    writer.maximum_packet_size(40).topic_alias_maximum(aliases);
+                }),
+                ..hello(Version::V5, "c")
+            };
+            let mut client = Mqtt::open(&node, &connect);
+            client.subscribe("topic", Sub::qos(qos));
+            let head_bytes = 2 + 2 + "topic".len() + if qos == 0 { 1 } else { 3 };
+            let fits = "x".repeat(40 - head_bytes);
+            let too_large = format!("{fits}x");
+            for payload in [&fits, &too_large, &fits, "short", &fits] {
+                publisher.publish_whole(&Post::new("topic", qos, 1, payload));
+                if payload != too_large {
+                    assert_eq!(client.got_whole().brief().0, payload, "QoS {qos}");
+                }
+            }
+            client.has_all();
+        }
     }
 }
 

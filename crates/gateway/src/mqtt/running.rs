@@ -199,22 +199,13 @@ impl Running {
     fn on_packet(&mut self, frame: Frame<'_>, turn: &mut Turn<'_>) -> Result<(), End> {
         match Packet::decode(frame, self.common.version)? {
             Packet::Publish(publish) => self.on_publish(&publish, turn),
-            Packet::Puback(puback) => {
-                self.on_puback(&puback, turn);
-                Ok(())
-            }
-            Packet::Pubrec(pubrec) => {
-                self.on_pubrec(&pubrec, turn);
-                Ok(())
-            }
+            Packet::Puback(puback) => self.on_puback(&puback, turn),
+            Packet::Pubrec(pubrec) => self.on_pubrec(&pubrec, turn),
             Packet::Pubrel(pubrel) => {
                 self.on_pubrel(&pubrel, turn);
                 Ok(())
             }
-            Packet::Pubcomp(pubcomp) => {
-                self.on_pubcomp(&pubcomp, turn);
-                Ok(())
-            }
+            Packet::Pubcomp(pubcomp) => self.on_pubcomp(&pubcomp, turn),
             Packet::Subscribe(subscribe) => self.on_subscribe(&subscribe, turn),
             Packet::Unsubscribe(unsubscribe) => self.on_unsubscribe(&unsubscribe, turn),
             Packet::Pingreq => {

@@ -28,7 +28,7 @@ use super::wire::Wire;
 use crate::map::to_mqtt::{self, Outgoing};
 use crate::outbox::Outbox;
 
-/// What an alias takes in a packet, and its length may take more, in bytes.
+/// What an alias may add to a packet, with what its lengths may, in bytes.
 const ALIAS_BYTES: usize = 8;
 
 /// How a message goes out.
@@ -121,22 +121,20 @@ impl Wire {
             forward,
             payload: message.body(),
         };
-        if !packet.fits(receiver.packet_bytes_max) {
-            return None;
-        }
+        let room = packet.room(receiver.packet_bytes_max)?;
         self.count(delivery);
         if way.qos == 0 {
-            packet.name(&mut receiver.aliases);
+            packet.name(&mut receiver.aliases, room);
             let packet = packet.write_to(outbox.buffer());
             again::note(message, keeps_retain, packet);
             return None;
         }
         let stage = self.begin_flight(&mut packet.head, &way, source, delivery)?;
         if stage == Stage::Tagging {
-            packet.name_if_known(&receiver.aliases);
+            packet.name_if_known(&receiver.aliases, room);
             self.keep_back(&packet, source, delivery.lease?);
         } else {
-            packet.name(&mut receiver.aliases);
+            packet.name(&mut receiver.aliases, room);
             packet.write(outbox.buffer());
         }
         Some(())
@@ -258,22 +256,24 @@ struct Packet<'a> {
 }
 
 impl Packet<'_> {
-    /// Whether it fits, with an alias beside its topic if need be.
-    fn fits(&self, packet_bytes_max: u32) -> bool {
+    /// How many bytes it leaves of what the client takes; none if it is too large.
+    fn room(&self, packet_bytes_max: u32) -> Option<usize> {
         let Packet {
             version,
             head,
             forward,
             payload,
         } = self;
-        let bytes = publish_bytes(*version, head, forward, payload.len());
+        let bytes = publish_bytes(*version, head, forward, payload.len())?;
         let packet_bytes_max = packet_bytes_max.min(MQTT_PACKET_BYTES_MAX);
-        bytes.is_some_and(|bytes| bytes + ALIAS_BYTES <= packet_bytes_max as usize)
+        (packet_bytes_max as usize).checked_sub(bytes)
     }
 
-    /// Lets a number stand for the topic, or beside it.
-    fn name(&mut self, aliases: &mut OutAliases) {
-        if let Some(alias) = aliases.of(self.head.topic) {
+    /// Lets a number stand for the topic, or beside it, if there is room for both.
+    fn name(&mut self, aliases: &mut OutAliases, room: usize) {
+        if room >= ALIAS_BYTES
+            && let Some(alias) = aliases.of(self.head.topic)
+        {
             self.forward.topic_alias = Some(alias.number);
             if alias.is_known {
                 self.head.topic = b"";
@@ -282,8 +282,10 @@ impl Packet<'_> {
     }
 
     /// The same for what goes out later, and so after what has made a number known.
-    fn name_if_known(&mut self, aliases: &OutAliases) {
-        if let Some(number) = aliases.known(self.head.topic) {
+    fn name_if_known(&mut self, aliases: &OutAliases, room: usize) {
+        if room >= ALIAS_BYTES
+            && let Some(number) = aliases.known(self.head.topic)
+        {
             self.forward.topic_alias = Some(number);
             self.head.topic = b"";
         }

@@ -366,12 +366,14 @@ impl Session {
         }
     }
 
-    /// Another connection wants the client id.
+    /// Another connection wants the client id: what is held of this one comes before that.
     fn make_way(&mut self, turn: &mut Turn<'_>, now: Instant) {
-        match &self.phase {
+        match &mut self.phase {
             Phase::Open(open) if open.is_wanted() => {
                 let text = "another connection uses the client id";
-                self.end(End::refused(ReasonCode::SessionTakenOver, text), turn);
+                let finished = open.running.finish(turn);
+                let taken = || End::refused(ReasonCode::SessionTakenOver, text);
+                self.end(finished.err().unwrap_or_else(taken), turn);
             }
             // One that is not in yet sees to it where it waits.
             Phase::Entering(_) => self.go_on(turn, now),

@@ -2,12 +2,15 @@
 //!
 //! Invariants
 //! - A message of QoS 2 is gone, and its packet id noted, in one record, before PUBREL goes out.
+//! - Who answers in the words of another quality of service, or before it is time, breaks the
+//!   protocol. An answer to what is not on its way may be late, and does nothing.
 
 use ferry_broker::Outcome;
 use mqtt::{Puback, Pubcomp, Pubrec, ReasonCode};
 
 use super::Running;
 use crate::link::event;
+use crate::mqtt::common::End;
 use crate::mqtt::flights::Stage;
 use crate::mqtt::store::Note;
 use crate::mqtt::turn::Turn;
@@ -21,22 +24,41 @@ fn outcome(reason: ReasonCode) -> Outcome {
     }
 }
 
+/// A packet that does not answer what is on its way under its id.
+#[cold]
+fn not_awaited(packet: &str, stage: Option<Stage>) -> Result<(), End> {
+    let awaited = match stage {
+        Some(Stage::AwaitsPuback) => "PUBACK [MQTT-4.3.2-4]",
+        Some(Stage::AwaitsPubrec) => "PUBREC [MQTT-4.3.3-8]",
+        Some(Stage::AwaitsPubcomp) => "PUBCOMP [MQTT-4.3.3-11]",
+        Some(Stage::Tagging) | None => return Ok(()),
+    };
+    let text = format!("{packet}, where what was sent with its packet id awaits {awaited}");
+    Err(End::refused(ReasonCode::ProtocolError, text))
+}
+
 impl Running {
     /// A message of QoS 1 has arrived.
-    pub(super) fn on_puback(&mut self, puback: &Puback<'_>, turn: &mut Turn<'_>) {
+    pub(super) fn on_puback(
+        &mut self,
+        puback: &Puback<'_>,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), End> {
+        let id = puback.packet_id;
         let link = &self.common.link;
         let ended = link.with(|state| {
             let wire = &mut state.wire;
-            let flight = wire.flights.get_mut(puback.packet_id)?;
-            if flight.stage != Stage::AwaitsPuback {
-                return None;
+            let stage = wire.flights.get_mut(id).map(|flight| flight.stage);
+            if stage != Some(Stage::AwaitsPuback) {
+                return Err(stage);
             }
             wire.counts.ack += 1;
-            let flight = wire.flights.end(puback.packet_id)?;
-            Some((flight, wire.take_id_starved()))
+            let flight = wire.flights.end(id).ok_or(None)?;
+            Ok((flight, wire.take_id_starved()))
         });
-        let Some((flight, wakes)) = ended else {
-            return;
+        let (flight, wakes) = match ended {
+            Ok(ended) => ended,
+            Err(stage) => return not_awaited("PUBACK", stage),
         };
         if let (Some(queue), Some(lease)) = (self.sources.queue(flight.source), flight.lease) {
             let outcome = outcome(puback.reason);
@@ -45,10 +67,15 @@ impl Running {
         if wakes {
             link.notify(event::RESUME);
         }
+        Ok(())
     }
 
     /// A message of QoS 2 has arrived.
-    pub(super) fn on_pubrec(&mut self, pubrec: &Pubrec<'_>, turn: &mut Turn<'_>) {
+    pub(super) fn on_pubrec(
+        &mut self,
+        pubrec: &Pubrec<'_>,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), End> {
         let id = pubrec.packet_id;
         let refused = pubrec.reason.is_error();
         let (stage, taken) = self.common.link.with(|state| {
@@ -80,12 +107,12 @@ impl Running {
         }
         let reason = match stage {
             Some(Stage::AwaitsPubrec | Stage::AwaitsPubcomp) => ReasonCode::Success,
-            Some(Stage::AwaitsPuback | Stage::Tagging) | None => {
-                ReasonCode::PacketIdentifierNotFound
-            }
+            Some(Stage::AwaitsPuback) => return not_awaited("PUBREC", stage),
+            Some(Stage::Tagging) | None => ReasonCode::PacketIdentifierNotFound,
         };
         if refused {
-            return self.resume_by_id();
+            self.resume_by_id();
+            return Ok(());
         }
         turn.ack(Ack {
             kind: AckKind::Pubrel,
@@ -94,23 +121,32 @@ impl Running {
             starts: false,
             frees: false,
         });
+        Ok(())
     }
 
     /// The client knows that a message of QoS 2 will not come again.
-    pub(super) fn on_pubcomp(&mut self, pubcomp: &Pubcomp<'_>, turn: &mut Turn<'_>) {
+    pub(super) fn on_pubcomp(
+        &mut self,
+        pubcomp: &Pubcomp<'_>,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), End> {
         let id = pubcomp.packet_id;
-        let ended = self.common.link.with(|state| {
-            let wire = &mut state.wire;
-            let awaited = wire.flights.get_mut(id)?.stage == Stage::AwaitsPubcomp;
-            awaited.then(|| wire.flights.end(id)).flatten()
+        let stage = self.common.link.with(|state| {
+            let flights = &mut state.wire.flights;
+            let stage = flights.get_mut(id).map(|flight| flight.stage);
+            if stage == Some(Stage::AwaitsPubcomp) {
+                flights.end(id);
+            }
+            stage
         });
-        if ended.is_none() {
-            return;
+        if stage != Some(Stage::AwaitsPubcomp) {
+            return not_awaited("PUBCOMP", stage);
         }
         if let Some(queue) = self.sources.queue(0) {
             turn.staging().note(queue, Note::Released(id).key(), false);
         }
         self.resume_by_id();
+        Ok(())
     }
 
     /// A packet id is free: a consumer may wait for one.

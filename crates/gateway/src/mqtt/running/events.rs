@@ -120,8 +120,8 @@ impl Running {
         Ok(())
     }
 
-    /// The socket is closed: what the client had sent before that is taken, whatever holds it, also
-    /// its farewell. It is in memory already, and bounded.
+    /// The socket is closed, or another one has taken its place: what the client had sent before
+    /// that is taken, whatever holds it, also its farewell. It is in memory already, and bounded.
     pub(crate) fn finish(&mut self, turn: &mut Turn<'_>) -> Result<(), End> {
         let held = self.held.take();
         let mut at = 0;

@@ -22,7 +22,7 @@ struct Listener {
     require_certificate: bool,
     /// What of a certificate is the user, if anything is.
     login_from: Option<&'static str>,
-    allow_anonymous: Option<bool>,
+    allow_anonymous: bool,
 }
 
 /// All listeners.
@@ -31,6 +31,8 @@ pub(super) struct Listeners {
     all: Vec<Listener>,
     /// The address of the default listener: port and host.
     default: (Option<String>, Option<String>),
+    /// Whether that one lets clients in without a name, if each says so for itself.
+    default_anonymous: bool,
 }
 
 impl Listeners {
@@ -58,8 +60,9 @@ impl Listeners {
             }
             "allow_anonymous" => {
                 let allowed = rest == "true";
-                for listener in self.all.iter_mut().rev().take(1) {
-                    listener.allow_anonymous = Some(allowed);
+                match self.all.last_mut().filter(|last| !last.is_default) {
+                    Some(last) => last.allow_anonymous = allowed,
+                    None => self.default_anonymous = allowed,
                 }
                 return None;
             }
@@ -93,10 +96,15 @@ impl Listeners {
     /// Whether clients without a name are let in, where each listener says so for itself: by some,
     /// and by all.
     pub fn allow_anonymous(&self) -> (bool, bool) {
-        let allows = |listener: &Listener| listener.allow_anonymous == Some(true);
-        let unnamed = self.default.0.is_some() || self.default.1.is_some();
-        let all = !self.all.is_empty() && self.all.iter().all(allows) && !unnamed;
-        (self.all.iter().any(allows), all)
+        let (port, host) = &self.default;
+        let (defaults, named): (Vec<_>, Vec<_>) =
+            self.all.iter().partition(|listener| listener.is_default);
+        let has_default = port.is_some() || host.is_some() || !defaults.is_empty();
+        let default = has_default.then_some(self.default_anonymous);
+        let allowed = named.iter().map(|listener| listener.allow_anonymous);
+        let allowed: Vec<bool> = allowed.chain(default).collect();
+        let all = !allowed.is_empty() && !allowed.contains(&false);
+        (allowed.contains(&true), all)
     }
 
     /// Whether no listener is named: then there is one for this machine, and for everybody.
@@ -176,7 +184,7 @@ impl Listener {
             tls: [None, None, None],
             require_certificate: false,
             login_from: None,
-            allow_anonymous: None,
+            allow_anonymous: false,
         }
     }
 

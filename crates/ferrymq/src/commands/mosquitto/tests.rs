@@ -376,6 +376,21 @@ const OPTIONS: &[Row] = &[
         "mqtt = [\"0.0.0.0:1\"]\nmqtt_anonymous = \"anonymous\"\n",
         1,
     ),
+    (
+        "per_listener_settings true\nport 1\nallow_anonymous true\n",
+        "mqtt = [\"0.0.0.0:1\"]\nmqtt_anonymous = \"anonymous\"\n",
+        1,
+    ),
+    (
+        "per_listener_settings true\nport 1\nallow_anonymous true\nlistener 2\n",
+        "mqtt = [\"0.0.0.0:1\", \"0.0.0.0:2\"]\n",
+        1,
+    ),
+    (
+        "per_listener_settings true\nport 1\nlistener 2\nallow_anonymous true\n",
+        "mqtt = [\"0.0.0.0:1\", \"0.0.0.0:2\"]\n",
+        1,
+    ),
 ];
 
 #[test]

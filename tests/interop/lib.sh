@@ -28,10 +28,10 @@ source_of() {
   tar xzf "$load"/*.tar.gz -C "$INTEROP_CACHE/source"
 }
 
-# debian_source NAME VERSION: the unpacked upstream source of a package of this machine's Debian, in
-# $SOURCE. Fails where it can not be had; nothing of the machine's own lists is changed.
+# debian_source NAME VERSION [FOLDER]: the unpacked upstream source of a package of this machine's
+# Debian, in $SOURCE. Fails where it can not be had; nothing of the machine's own lists is changed.
 debian_source() {
-  SOURCE=$INTEROP_CACHE/source/$1-$2
+  SOURCE=$INTEROP_CACHE/source/${3:-$1-$2}
   [ -d "$SOURCE" ] && return
   local lists=$INTEROP_CACHE/source/apt
   mkdir -p "$lists/parts" "$lists/state"

@@ -8,7 +8,6 @@
 //!   under the partition's lock.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use amqp091::method::basic;
 use amqp091::{Method, ShortStr};
@@ -30,6 +29,14 @@ use super::tx::Noted;
 
 const PRIORITY: &str = "x-priority";
 const FILTER: &str = "x-filter";
+
+/// The client's consumer tag, or one of ours.
+pub(super) fn tag_for(common: &Common, wanted: ShortStr<'_>) -> Box<[u8]> {
+    match wanted.is_empty() {
+        true => common.broker.made_up_name("amq.ctag-").into_bytes().into(),
+        false => wanted.as_bytes().into(),
+    }
+}
 
 impl Channel {
     /// `basic.ack`, `basic.nack`, `basic.reject`
@@ -163,7 +170,7 @@ impl Channel {
         let offset = streams::offset_of(&arguments, &queue, common.broker.now())?;
         let priority = priority_of(&arguments, &queue)?;
         let filter = filter_of(&arguments, &queue)?;
-        let tag = self.tag_for(method.consumer_tag);
+        let tag = tag_for(common, method.consumer_tag);
         let Some(slot) = self.open_slot(common, &queue) else {
             return Ok(());
         };
@@ -260,20 +267,6 @@ impl Channel {
             .as_ref()
             .is_some_and(|consumer| *consumer.tag == *tag);
         !tag.is_empty() && (reply || self.consumers.contains_key(tag))
-    }
-
-    /// The client's consumer tag, or one of ours.
-    pub(crate) fn tag_for(&self, wanted: ShortStr<'_>) -> Box<[u8]> {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        if !wanted.is_empty() {
-            return wanted.as_bytes().into();
-        }
-        // Unique among all consumers of this run, and hard to mistake for a client's own tag.
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let salt = std::hash::BuildHasher::hash_one(self.consumers.hasher(), number);
-        format!("amq.ctag-{salt:016x}{number:08x}")
-            .into_bytes()
-            .into()
     }
 
     /// `basic.cancel`

@@ -13,6 +13,7 @@ use amqp091::method::{basic, queue};
 use amqp091::{Method, ShortStr};
 use ferry_broker::Promise;
 
+use super::basic::tag_for;
 use super::channel::{Channel, Common};
 use super::deliver::{ConsumerOutlet, NO_SLOT};
 use super::errors::{Refusal, not_found, precondition_failed};
@@ -45,7 +46,7 @@ impl Channel {
             return Err(precondition_failed("reply consumer already set"));
         }
         turn.submit(common);
-        let tag = self.tag_for(method.consumer_tag);
+        let tag = tag_for(common, method.consumer_tag);
         let outlet = ConsumerOutlet::new(
             self.address(common),
             &tag,

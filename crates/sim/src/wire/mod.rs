@@ -185,7 +185,7 @@ impl Life for Wires {
             Operation::Consume => self.act(client, |client, desk| client.consume(desk)),
             Operation::Cancel => self.act(client, |client, desk| client.cancel(desk)),
             Operation::Flush => return self.talk(),
-            Operation::Reconnect => self.leave(client),
+            Operation::Reconnect => return self.leave(client),
             Operation::Commit => return self.commit(),
             Operation::Act => return self.calm(),
             Operation::Time => self.pass_time(),
@@ -315,19 +315,28 @@ impl Wires {
         self.act(client, |client, desk| client.forget(desk))
     }
 
-    /// A client goes: with a word, without one, or so that nobody knows.
-    fn leave(&mut self, client: usize) {
+    /// A client goes: with a word, without one, or so that nobody knows; then it may have said a
+    /// word, and is back before that was looked at.
+    fn leave(&mut self, client: usize) -> Checked {
         let chance = self.random.below(10);
         if chance < 3 && self.act(client, |client, desk| client.say_goodbye(desk)) {
-            return;
+            return Ok(());
         }
         let unknown = (3..6).contains(&chance) && self.clients[client].may_be_taken_over();
+        let is_back =
+            unknown && chance == 3 && self.act(client, |client, desk| client.say_goodbye(desk));
+        if is_back {
+            self.clients[client]
+                .pipe()
+                .into_iter()
+                .for_each(Pipe::push_all);
+        }
         let lost = match unknown {
             true => self.forget(client),
             false => self.lose(client),
         };
         let Some(pipe) = lost else {
-            return;
+            return Ok(());
         };
         let left = match unknown {
             true => pipe.forget(),
@@ -336,6 +345,15 @@ impl Wires {
         self.trace
             .line(format!("  its other end knows: {}", !unknown));
         self.ghosts.push(left);
+        if !is_back {
+            return Ok(());
+        }
+        self.connect(client);
+        self.clients[client]
+            .pipe()
+            .into_iter()
+            .for_each(Pipe::push_all);
+        self.turns(false)
     }
 
     /// Bytes go to and from a few clients.

@@ -138,7 +138,12 @@ impl Pipe {
 
     /// Whether everything that was said has been worked off.
     pub(super) fn is_worked_off(&self) -> bool {
-        self.said.is_empty() && self.outgoing.is_empty() && self.unread() == 0
+        self.is_carried() && self.unread() == 0
+    }
+
+    /// Whether everything that was said has come to the other side.
+    pub(super) fn is_carried(&self) -> bool {
+        self.said.is_empty() && self.outgoing.is_empty()
     }
 
     /// Whether the other side has ended it, and nothing more can be read.

@@ -231,17 +231,18 @@ impl Client for WillClient {
         let id = self.will;
         let line = self.line.take()?;
         let wills = &mut desk.books.wills;
-        match line.is_open() && self.goodbye.is_none() {
-            true => {
-                let stale = wills.forget(id);
-                self.before = Some(Before { id, stale });
-            }
-            false => {
-                self.before = None;
+        let (is_open, pipe) = (line.is_open(), line.into_end().pipe);
+        self.before = match (is_open, self.goodbye) {
+            (true, None) => Some(wills.forget(id)),
+            // What has been carried is heard before the next one is let in.
+            (true, Some(false)) if pipe.is_carried() => Some(false),
+            _ => {
                 wills.doubt(self.number, self.asked.at_ms);
+                None
             }
         }
-        Some(line.into_end().pipe)
+        .map(|stale| Before { id, stale });
+        Some(pipe)
     }
 
     fn is_open(&self) -> bool {

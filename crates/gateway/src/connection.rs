@@ -291,16 +291,11 @@ impl<S: Session> Connection<S> {
             if self.session.is_over() {
                 return Poll::Ready(Step::Done);
             }
-            if !self.session.wants_more() || self.link.level() >= OUTBOX_BYTES_HARD_MAX {
-                // What holds it back, a full socket or a held publish, wakes the task.
+            if self.is_held_back() {
+                // What holds it back, a full socket, a held publish or the log, wakes the task.
                 return Poll::Pending;
             }
-            if self.session.publishes() && self.link.log_is_behind() {
-                return Poll::Pending;
-            }
-            if let Err(reason) = ready!(self.poll_receive(cx, timer)) {
-                self.abandon(&reason);
-            }
+            ready!(self.poll_hear(cx, timer));
             // What was received may have moved the next tick.
             self.poll_timer(cx, timer);
         }
@@ -319,7 +314,7 @@ impl<S: Session> Connection<S> {
             self.link.flush();
         }
         if events & event::TAKEN != 0 {
-            self.hear_first(cx, timer);
+            self.hear_farewell(cx, timer);
         }
         let now = timer.now();
         worker::with_worker(|worker| {
@@ -330,24 +325,32 @@ impl<S: Session> Connection<S> {
         }
     }
 
-    /// Works off what has come before it is decided that the client has to go: that may be its
-    /// farewell, or a sign of life. What goes on and on is not waited for.
-    fn hear_first(&mut self, cx: &mut Context<'_>, timer: &impl Timer) {
+    /// Works off what has come from a client that another one is to follow, the farewell too. What
+    /// goes on and on is not waited for.
+    fn hear_farewell(&mut self, cx: &mut Context<'_>, timer: &impl Timer) {
         for _ in 0..READS_IN_A_ROW_MAX {
-            if self.session.is_over() || !self.session.wants_more() {
+            if self.session.is_over()
+                || !self.session.wants_more()
+                || self.poll_hear(cx, timer).is_pending()
+            {
                 return;
-            }
-            match self.poll_receive(cx, timer) {
-                Poll::Pending => return,
-                Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(reason)) => self.abandon(&reason),
             }
         }
     }
 
-    /// The socket is closed, or broken.
-    fn abandon(&mut self, reason: &str) {
-        worker::with_worker(|worker| self.session.abandon(reason, &mut worker.burst));
+    /// Whether nothing may be read now.
+    fn is_held_back(&self) -> bool {
+        !self.session.wants_more()
+            || self.link.level() >= OUTBOX_BYTES_HARD_MAX
+            || self.session.publishes() && self.link.log_is_behind()
+    }
+
+    /// Reads once and works that off, the end of the socket too.
+    fn poll_hear(&mut self, cx: &mut Context<'_>, timer: &impl Timer) -> Poll<()> {
+        if let Err(reason) = ready!(self.poll_receive(cx, timer)) {
+            worker::with_worker(|worker| self.session.abandon(&reason, &mut worker.burst));
+        }
+        Poll::Ready(())
     }
 
     /// Works off what had come before the session waited.
@@ -364,7 +367,9 @@ impl<S: Session> Connection<S> {
                 return;
             }
             // A node that stood still for a while does not take that for its clients' silence.
-            self.hear_first(cx, timer);
+            if !self.is_held_back() {
+                let _ = self.poll_hear(cx, timer);
+            }
             if self.session.is_over() {
                 return;
             }

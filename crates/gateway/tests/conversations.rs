@@ -258,6 +258,45 @@ fn a_client_that_reads_nothing_is_not_sent_everything() {
 }
 
 #[test]
+fn a_client_that_reads_nothing_is_not_read_from_when_its_time_is_looked_at() {
+    const BODY_BYTES: usize = 1 << 20;
+    let start = amqp091::method::connection::StartOk {
+        mechanism: amqp091::ShortStr::lit("EXTERNAL"),
+        locale: amqp091::ShortStr::lit("en_US"),
+        ..Default::default()
+    };
+    let mut node = Node::new();
+    let mut client = node.connect(Protocol::Amqp091);
+    client.send(&opening_with(start, 2));
+    client.send(&declare("q"));
+    node.settle([&mut client]);
+    node.broker.commit_log().unwrap();
+    for _ in 0..18 {
+        client.send(&publish("q", &[1; BODY_BYTES]));
+        node.settle([&mut client]);
+        node.broker.commit_log().unwrap();
+        node.settle([&mut client]);
+    }
+    all_of(&client);
+    // More than is kept for a client's socket waits for this one's.
+    client.set_room(Some(0));
+    let get = amqp091::method::basic::Get {
+        queue: amqp091::ShortStr::lit("q"),
+        no_ack: true,
+        ..Default::default()
+    };
+    client.send(&frames([get; 18]));
+    node.settle([&mut client]);
+    let heartbeat = [8, 0, 0, 0, 0, 0, 0, 0xce];
+    client.send(&heartbeat);
+    for _ in 0..2 {
+        node.settle([&mut client]);
+        assert_eq!(client.unread(), heartbeat.len());
+        node.advance(1_000);
+    }
+}
+
+#[test]
 fn who_is_let_in_while_an_alarm_ends_is_not_held_by_it() {
     let node = Node::new();
     let mut filler = node.open_amqp();

@@ -30,14 +30,6 @@ use super::tx::Noted;
 const PRIORITY: &str = "x-priority";
 const FILTER: &str = "x-filter";
 
-/// The client's consumer tag, or one of ours.
-pub(super) fn tag_for(common: &Common, wanted: ShortStr<'_>) -> Box<[u8]> {
-    match wanted.is_empty() {
-        true => common.broker.made_up_name("amq.ctag-").into_bytes().into(),
-        false => wanted.as_bytes().into(),
-    }
-}
-
 impl Channel {
     /// `basic.ack`, `basic.nack`, `basic.reject`
     pub(crate) fn settle(
@@ -369,6 +361,14 @@ fn too_many_unacked(held: usize) -> Refusal {
         "this channel holds {held} unacked messages and memory is short: settle some before the \
          next get"
     ))
+}
+
+/// The client's consumer tag, or one of ours.
+pub(super) fn tag_for(common: &Common, wanted: ShortStr<'_>) -> Box<[u8]> {
+    match wanted.is_empty() {
+        true => common.broker.made_up_name("amq.ctag-").into_bytes().into(),
+        false => wanted.as_bytes().into(),
+    }
 }
 
 /// The filter that a consumer asks for.

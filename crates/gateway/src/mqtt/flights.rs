@@ -115,6 +115,14 @@ impl Flights {
             .as_mut()
     }
 
+    /// Frees an id whose message is that far; gives how far it is if it is not, or has no message.
+    pub(crate) fn end_at(&mut self, id: u16, stage: Stage) -> Result<Flight, Option<Stage>> {
+        match self.get_mut(id).map(|flight| flight.stage) {
+            Some(found) if found == stage => self.end(id).ok_or(None),
+            found => Err(found),
+        }
+    }
+
     /// Frees an id.
     pub(crate) fn end(&mut self, id: u16) -> Option<Flight> {
         let index = usize::from(id).checked_sub(1)?;

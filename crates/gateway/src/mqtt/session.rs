@@ -205,16 +205,15 @@ impl crate::session::Session for Session {
             Phase::Over => return,
             Phase::Opening(_) => {}
             Phase::Entering(entering) => entering.give_up(&mut turn),
-            Phase::Open(mut open) => {
-                let finished = open.running.finish(&mut turn);
+            Phase::Open(open) => {
                 self.phase = Phase::Open(open);
-                let end = finished.err().unwrap_or_else(|| End {
+                let end = End {
                     reason: ReasonCode::UnspecifiedError,
                     text: reason.to_owned(),
                     kind: EndKind::Silent,
                     expiry_s: None,
-                });
-                return self.end(end, &mut turn);
+                };
+                return self.finish(end, &mut turn);
             }
         }
         self.log_end(reason);
@@ -368,12 +367,10 @@ impl Session {
 
     /// Another connection wants the client id: what is held of this one comes before that.
     fn make_way(&mut self, turn: &mut Turn<'_>, now: Instant) {
-        match &mut self.phase {
+        match &self.phase {
             Phase::Open(open) if open.is_wanted() => {
                 let text = "another connection uses the client id";
-                let finished = open.running.finish(turn);
-                let taken = || End::refused(ReasonCode::SessionTakenOver, text);
-                self.end(finished.err().unwrap_or_else(taken), turn);
+                self.finish(End::refused(ReasonCode::SessionTakenOver, text), turn);
             }
             // One that is not in yet sees to it where it waits.
             Phase::Entering(_) => self.go_on(turn, now),
@@ -388,6 +385,14 @@ impl Session {
         let reason = format!("{}: {}", refused.reason, refused.text);
         self.log_end(&reason);
         self.phase = Phase::Over;
+    }
+
+    /// Ends an open connection behind all that it has sent; so, if that has not ended it.
+    fn finish(&mut self, end: End, turn: &mut Turn<'_>) {
+        if let Phase::Open(open) = &mut self.phase {
+            let finished = open.running.finish(turn);
+            self.end(finished.err().unwrap_or(end), turn);
+        }
     }
 
     /// Ends an open connection in one of its ways.

@@ -326,10 +326,7 @@ impl Wires {
         let is_back =
             unknown && chance == 3 && self.act(client, |client, desk| client.say_goodbye(desk));
         if is_back {
-            self.clients[client]
-                .pipe()
-                .into_iter()
-                .for_each(Pipe::push_all);
+            self.push_all(client);
         }
         let lost = match unknown {
             true => self.forget(client),
@@ -349,11 +346,15 @@ impl Wires {
             return Ok(());
         }
         self.connect(client);
-        self.clients[client]
-            .pipe()
-            .into_iter()
-            .for_each(Pipe::push_all);
+        self.push_all(client);
         self.turns(false)
+    }
+
+    /// All that a client has said has come.
+    fn push_all(&mut self, client: usize) {
+        if let Some(pipe) = self.clients[client].pipe() {
+            pipe.push_all();
+        }
     }
 
     /// Bytes go to and from a few clients.

@@ -14,9 +14,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import tomllib
 
 import lib
+from known import Known
 
 HERE = pathlib.Path(__file__).resolve().parent
 # Tests at a time: they wait for most of their time.
@@ -62,28 +62,16 @@ def run(work, name, ports):
 def main():
     """Runs what is listed, but for what is left out."""
     suite, *wanted = sys.argv[1:]
-    known = tomllib.loads((HERE / "known.toml").read_text())
-    different = known["different"] if os.environ["BROKER"] == "ferrymq" else {}
-    left_out = tuple(known["left_out"])
-    counts = {True: 0, False: 0}
+    known = Known(__file__)
     with tempfile.TemporaryDirectory(prefix="mosquitto-") as work:
         work = pathlib.Path(work)
         prepare(suite, work)
         listed = LISTED.findall((work / "test/broker/test.py").read_text())
         chosen = [(int(ports), name) for ports, name in listed
-                  if not name.startswith(left_out) and name.startswith(tuple(wanted) or "")]
+                  if not name.startswith(known.left_out) and name.startswith(tuple(wanted) or "")]
         with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
-            results = pool.map(lambda one: (one[1], run(work, one[1], one[0])), chosen)
-            for name, reason in results:
-                good = bool(reason) == (name in different)
-                counts[good] += 1
-                if good:
-                    print(f"ok {name}" + " (different)" * (name in different), flush=True)
-                else:
-                    print(f"FAIL {name}: {reason or 'it passes: known.toml is out of date'}", flush=True)
-    print(f"{counts[True]} passed, {counts[False]} failed")
-    return counts[False] != 0
+            return known.report(pool.map(lambda one: (one[1], run(work, one[1], one[0])), chosen))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(not main())

@@ -11,9 +11,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import tomllib
 
-HERE = pathlib.Path(__file__).resolve().parent
+from known import Known
+
 TEST_S_MAX = 60
 # Lines that are shown of a test that fails.
 LINES = 8
@@ -74,30 +74,24 @@ def run(path, shows):
     return "\n    ".join(printed.splitlines()[0 if shows else -LINES:]) or "it prints nothing"
 
 
+def results(work, names, left_out):
+    """Runs all but what is left out, or what is named; a name and why it failed, one by one."""
+    for path in sorted(pathlib.Path(work).glob("*.phpt")):
+        if path.stem in left_out or names and path.stem not in names:
+            continue
+        reason = run(path, shows=bool(names))
+        if reason is not None:
+            yield path.stem, reason
+
+
 def main():
-    """Runs all but what is left out; what is different must fail."""
+    """Runs a copy of the suite, beside which PHP finds what belongs to it."""
     folder, *names = sys.argv[1:]
-    known = tomllib.loads((HERE / "known.toml").read_text())
-    different = known["different"] if os.environ["BROKER"] == "ferrymq" else {}
-    counts = {True: 0, False: 0}
+    known = Known(__file__)
     with tempfile.TemporaryDirectory(prefix="php-amqp-") as work:
         shutil.copytree(folder, work, dirs_exist_ok=True)
-        for path in sorted(pathlib.Path(work).glob("*.phpt")):
-            name = path.stem
-            if name in known["left_out"] or names and name not in names:
-                continue
-            reason = run(path, shows=bool(names))
-            if reason is None:
-                continue
-            good = bool(reason) == (name in different)
-            counts[good] += 1
-            if good:
-                print(f"ok {name}" + " (different)" * (name in different), flush=True)
-            else:
-                print(f"FAIL {name}: {reason or 'it passes: known.toml is out of date'}", flush=True)
-    print(f"{counts[True]} passed, {counts[False]} failed")
-    return counts[False] != 0
+        return known.report(results(work, names, known.left_out))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(not main())

@@ -97,11 +97,11 @@ impl Listeners {
     /// and by all.
     pub fn allow_anonymous(&self) -> (bool, bool) {
         let (port, host) = &self.default;
-        let (defaults, named): (Vec<_>, Vec<_>) =
-            self.all.iter().partition(|listener| listener.is_default);
-        let has_default = port.is_some() || host.is_some() || !defaults.is_empty();
+        let named = self.all.iter().filter(|listener| !listener.is_default);
+        let has_default =
+            port.is_some() || host.is_some() || self.all.iter().any(|listener| listener.is_default);
         let default = has_default.then_some(self.default_anonymous);
-        let allowed = named.iter().map(|listener| listener.allow_anonymous);
+        let allowed = named.map(|listener| listener.allow_anonymous);
         let allowed: Vec<bool> = allowed.chain(default).collect();
         let all = !allowed.is_empty() && !allowed.contains(&false);
         (allowed.contains(&true), all)

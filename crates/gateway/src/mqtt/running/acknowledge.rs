@@ -44,16 +44,11 @@ impl Running {
         puback: &Puback<'_>,
         turn: &mut Turn<'_>,
     ) -> Result<(), End> {
-        let id = puback.packet_id;
         let link = &self.common.link;
         let ended = link.with(|state| {
             let wire = &mut state.wire;
-            let stage = wire.flights.get_mut(id).map(|flight| flight.stage);
-            if stage != Some(Stage::AwaitsPuback) {
-                return Err(stage);
-            }
+            let flight = wire.flights.end_at(puback.packet_id, Stage::AwaitsPuback)?;
             wire.counts.ack += 1;
-            let flight = wire.flights.end(id).ok_or(None)?;
             Ok((flight, wire.take_id_starved()))
         });
         let (flight, wakes) = match ended {
@@ -131,15 +126,9 @@ impl Running {
         turn: &mut Turn<'_>,
     ) -> Result<(), End> {
         let id = pubcomp.packet_id;
-        let stage = self.common.link.with(|state| {
-            let flights = &mut state.wire.flights;
-            let stage = flights.get_mut(id).map(|flight| flight.stage);
-            if stage == Some(Stage::AwaitsPubcomp) {
-                flights.end(id);
-            }
-            stage
-        });
-        if stage != Some(Stage::AwaitsPubcomp) {
+        let link = &self.common.link;
+        let ended = link.with(|state| state.wire.flights.end_at(id, Stage::AwaitsPubcomp));
+        if let Err(stage) = ended {
             return not_awaited("PUBCOMP", stage);
         }
         if let Some(queue) = self.sources.queue(0) {

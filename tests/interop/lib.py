@@ -133,6 +133,8 @@ class Broker:
             mqtt = f"127.0.0.1:{self.mqtt}" if self.mqtt else "off"
             if self.mqtt:
                 env.setdefault("FERRYMQ_MQTT_KEEP_ALIVE_MAX_S", "60")
+                # As the two others do: RabbitMQ of itself, Mosquitto by its configuration here.
+                env.setdefault("FERRYMQ_MQTT_ANONYMOUS", "guest")
             return [binary(), "serve", "--data-dir", str(data), "--amqp", f"127.0.0.1:{self.port}",
                     "--http", http, "--mqtt", mqtt], env
         if self.kind == "mosquitto":

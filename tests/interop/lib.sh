@@ -71,6 +71,6 @@ pytest_result() {
     if [ "$outcome" = PASSED ] || [ "$outcome" = SKIPPED ]; then good=$((good + 1)); echo "ok $case"
     elif grep -qxF "$case" "$3"; then echo "expected to fail: $case"
     else bad=$((bad + 1)); echo "FAIL $case"; fi
-  done < <(grep -E '^(PASSED|FAILED|ERROR) ' "$1" | sed -E 's/ - .*//' | cut -d' ' -f1,2)
+  done < <(sed '1,/short test summary info/d' "$1" | grep -E '^(PASSED|FAILED|ERROR) ' | sed -E 's/ - .*//' | cut -d' ' -f1,2)
   check "$2 ran" yes "$([ "$good" -gt 5 ] && echo yes)"
 }

@@ -220,15 +220,25 @@ fn clients_without_a_name_are_whom_the_configuration_says() {
         anonymous: Some("guest".to_owned()),
         ..MqttConfig::default()
     });
-    let nobody = Connect {
-        user_name: None,
-        password: None,
-        ..hello(Version::V4, "")
+    // Fields that were left blank are sent by some, and name nobody.
+    for (user_name, password) in [(None, None), (Some(""), None), (Some(""), Some(&b""[..]))] {
+        let nobody = Connect {
+            user_name,
+            password,
+            ..hello(Version::V4, "")
+        };
+        let mut client = Mqtt::open(&node, &nobody);
+        client.ping();
+        let infos = node.broker.connections();
+        assert_eq!(infos[0].mechanism, "ANONYMOUS");
+    }
+    let half = Connect {
+        user_name: Some(""),
+        password: Some(b"guest"),
+        ..hello(Version::V5, "")
     };
-    let mut client = Mqtt::open(&node, &nobody);
-    client.ping();
-    let infos = node.broker.connections();
-    assert_eq!(infos[0].mechanism, "ANONYMOUS");
+    let reason = Mqtt::begin(&node, &half).connack_with(|connack| connack.reason);
+    assert_eq!(reason, ReasonCode::BadUserNameOrPassword);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Who a client is: its user and virtual host, by what CONNECT says and how it has come.
 //!
 //! Invariants
+//! - An empty user name is none, and so is an empty password without a user name.
 //! - The time of a connection's opening goes on while somebody decides; what comes too late counts
 //!   for nothing.
 //!
@@ -85,7 +86,11 @@ impl Host for Reception<'_> {
     type Exchange = Exchange;
 
     fn log_in(&mut self, hello: &Hello) -> Result<Verdict, Refused> {
-        let named = self.named(hello.user.as_deref(), hello.password.is_some(), Asked::of);
+        // Devices send fields that were left blank, too.
+        let user = hello.user.as_deref().filter(|user| !user.is_empty());
+        let password = hello.password.as_deref();
+        let has_password = password.is_some_and(|text| user.is_some() || !text.is_empty());
+        let named = self.named(user, has_password, Asked::of);
         let named = named.map_err(|error| {
             let reason = match error {
                 MqttLoginError::Incomplete => ReasonCode::BadUserNameOrPassword,
@@ -94,7 +99,7 @@ impl Host for Reception<'_> {
             hello.refuse(reason, error.to_string())
         })?;
         let (mechanism, password) = match named.proof {
-            MqttProof::Password => ("PLAIN", hello.password.as_deref()),
+            MqttProof::Password => ("PLAIN", password),
             MqttProof::Certificate => ("EXTERNAL", None),
             MqttProof::Anonymous => ("ANONYMOUS", None),
         };

@@ -30,8 +30,6 @@ use crate::websocket::{CloseCode, Deframer, Entered};
 use crate::worker;
 use crate::{amqp091, json, mqtt};
 
-/// Bytes that may wait for a client's socket before nothing more is read from it.
-const OUTBOX_BYTES_HARD_MAX: usize = 16 << 20;
 /// Reads in a row before others get their turn.
 const READS_IN_A_ROW_MAX: u32 = 8;
 /// How long the last bytes may take to leave.
@@ -341,7 +339,7 @@ impl<S: Session> Connection<S> {
     /// Whether nothing may be read now.
     fn is_held_back(&self) -> bool {
         !self.session.wants_more()
-            || self.link.level() >= OUTBOX_BYTES_HARD_MAX
+            || self.link.is_full()
             || self.session.publishes() && self.link.log_is_behind()
     }
 
@@ -367,14 +365,15 @@ impl<S: Session> Connection<S> {
                 return;
             }
             // A node that stood still for a while does not take that for its clients' silence.
-            if !self.is_held_back() {
+            let is_read = !self.is_held_back();
+            if is_read {
                 let _ = self.poll_hear(cx, timer);
             }
             if self.session.is_over() {
                 return;
             }
             let now = timer.now();
-            worker::with_worker(|worker| self.session.tick(now, &mut worker.burst));
+            worker::with_worker(|worker| self.session.tick(now, is_read, &mut worker.burst));
         }
         timer.rest();
     }

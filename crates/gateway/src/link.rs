@@ -39,6 +39,8 @@ use crate::socket::WriteHalf;
 use crate::websocket::Framed;
 use crate::worker;
 
+/// Bytes that may wait for a client's socket before nothing more is read from it.
+const OUTBOX_BYTES_HARD_MAX: usize = 16 << 20;
 /// Rounds of writing that one flush makes before it leaves the rest to the connection's task.
 const FLUSH_ROUNDS_MAX: u32 = 8;
 /// While memory is short, what an outbox takes of deliveries is so many times less.
@@ -181,6 +183,17 @@ impl<W: Wire> Link<W> {
     /// Bytes that wait for the socket.
     pub(crate) fn level(&self) -> usize {
         self.level.load(Ordering::Relaxed)
+    }
+
+    /// Whether so much waits for the socket that nothing more is read from the client.
+    pub(crate) fn is_full(&self) -> bool {
+        self.level() >= OUTBOX_BYTES_HARD_MAX
+    }
+
+    /// Whether a client that was not heard may be there all the same: it is held back, and if that
+    /// is as too much waits for its socket, it has `taken` some of that.
+    pub(crate) fn excuses_silence(&self, is_read: bool, taken: bool) -> bool {
+        !is_read && (taken || !self.is_full())
     }
 
     /// All bytes that the socket has taken so far.

@@ -49,8 +49,9 @@ pub(crate) trait Session: Send + 'static {
     /// When [`Session::tick`] is due.
     fn next_tick(&self) -> Option<Instant>;
 
-    /// The time has come that `next_tick` named.
-    fn tick(&mut self, now: Instant, burst: &mut Burst);
+    /// The time has come that `next_tick` named. `is_read` says that whatever the client has sent
+    /// has been taken; the silence of one who is held back says nothing.
+    fn tick(&mut self, now: Instant, is_read: bool, burst: &mut Burst);
 
     /// Ends it without a word.
     fn abandon(&mut self, reason: &str, burst: &mut Burst);

@@ -9,6 +9,8 @@ use house::{
     Node, connect, consume, declare, frames, names, opening, opening_with, publish, publish_once,
 };
 
+const HEARTBEAT: [u8; 8] = [8, 0, 0, 0, 0, 0, 0, 0xce];
+
 fn all_of(client: &Conversation) -> Vec<u8> {
     client.take(usize::MAX)
 }
@@ -190,15 +192,9 @@ fn a_silent_client_is_closed_when_its_time_is_up() {
 #[test]
 fn a_node_that_stood_still_does_not_take_that_for_silence() {
     let mqtt_hello = b"\x10\x0d\0\x04MQTT\x04\x02\0\x02\0\x01a";
-    let start = amqp091::method::connection::StartOk {
-        mechanism: amqp091::ShortStr::lit("EXTERNAL"),
-        locale: amqp091::ShortStr::lit("en_US"),
-        ..Default::default()
-    };
-    let heartbeat = [8, 0, 0, 0, 0, 0, 0, 0xce];
     for (protocol, hello, life) in [
         (Protocol::Mqtt, mqtt_hello.to_vec(), &[0xc0, 0][..]),
-        (Protocol::Amqp091, opening_with(start, 2), &heartbeat),
+        (Protocol::Amqp091, opening_with_heartbeats(), &HEARTBEAT),
     ] {
         let mut node = Node::new();
         let mut client = node.connect(protocol);
@@ -257,28 +253,28 @@ fn a_client_that_reads_nothing_is_not_sent_everything() {
     assert_eq!(queue.unsettled(), 0);
 }
 
-#[test]
-fn a_client_that_reads_nothing_is_not_read_from_when_its_time_is_looked_at() {
-    const BODY_BYTES: usize = 1 << 20;
+/// What an AMQP client says to be in with heartbeats each 2 seconds.
+fn opening_with_heartbeats() -> Vec<u8> {
     let start = amqp091::method::connection::StartOk {
         mechanism: amqp091::ShortStr::lit("EXTERNAL"),
         locale: amqp091::ShortStr::lit("en_US"),
         ..Default::default()
     };
-    let mut node = Node::new();
+    opening_with(start, 2)
+}
+
+/// A client for whose socket more waits than is kept, so that nothing of it is read.
+fn with_a_full_outbox(node: &Node) -> Conversation {
     let mut client = node.connect(Protocol::Amqp091);
-    client.send(&opening_with(start, 2));
+    client.send(&opening_with_heartbeats());
     client.send(&declare("q"));
-    node.settle([&mut client]);
-    node.broker.commit_log().unwrap();
     for _ in 0..18 {
-        client.send(&publish("q", &[1; BODY_BYTES]));
+        client.send(&publish("q", &[1; 1 << 20]));
         node.settle([&mut client]);
         node.broker.commit_log().unwrap();
         node.settle([&mut client]);
     }
     all_of(&client);
-    // More than is kept for a client's socket waits for this one's.
     client.set_room(Some(0));
     let get = amqp091::method::basic::Get {
         queue: amqp091::ShortStr::lit("q"),
@@ -287,12 +283,94 @@ fn a_client_that_reads_nothing_is_not_read_from_when_its_time_is_looked_at() {
     };
     client.send(&frames([get; 18]));
     node.settle([&mut client]);
-    let heartbeat = [8, 0, 0, 0, 0, 0, 0, 0xce];
-    client.send(&heartbeat);
-    for _ in 0..2 {
+    client
+}
+
+#[test]
+fn who_is_not_read_is_taken_for_silent_only_if_it_reads_nothing() {
+    let mut node = Node::new();
+    let mut client = with_a_full_outbox(&node);
+    client.send(&HEARTBEAT);
+    for second in 1..20 {
+        client.set_room(Some(100));
         node.settle([&mut client]);
-        assert_eq!(client.unread(), heartbeat.len());
+        all_of(&client);
+        node.settle([&mut client]);
+        client.set_room(Some(0));
         node.advance(1_000);
+        node.settle([&mut client]);
+        assert!(!client.is_over(), "after {second} s");
+        assert_eq!(client.unread(), HEARTBEAT.len(), "it is held back");
+    }
+    // Two intervals, and the time that the rest has to leave.
+    for _ in 0..4 + 5 {
+        assert!(!client.is_over());
+        node.advance(1_000);
+        node.settle([&mut client]);
+    }
+    node.advance(1_000);
+    node.settle([&mut client]);
+    assert!(client.is_over(), "nothing came, and nothing was taken");
+}
+
+#[test]
+fn who_waits_for_a_slow_disk_is_not_silent() {
+    let mqtt_hello = b"\x10\x0d\0\x04MQTT\x04\0\0\x02\0\x01a";
+    let mut mqtt_publish = Vec::new();
+    let message = mqtt::Publish {
+        topic: b"t",
+        qos: mqtt::Qos::AtLeastOnce,
+        packet_id: 1,
+        dup: false,
+        retain: false,
+        properties: mqtt::Properties::EMPTY,
+        payload: &[1; 9 << 20],
+    };
+    let written = mqtt::Packet::Publish(message).write(&mut mqtt_publish, mqtt::Version::V4);
+    written.unwrap();
+    let mqtt_subscribe = b"\x82\x06\0\x02\0\x01t\x01";
+    let amqp = [declare("q"), publish("q", &[1; 9 << 20])].concat();
+    let mqtt = [&mqtt_subscribe[..], &mqtt_publish].concat();
+    for (protocol, hello, says, life) in [
+        (
+            Protocol::Amqp091,
+            opening_with_heartbeats(),
+            amqp,
+            &HEARTBEAT[..],
+        ),
+        (Protocol::Mqtt, mqtt_hello.to_vec(), mqtt, &[0xc0, 0]),
+    ] {
+        let mut node = Node::new();
+        let mut client = node.connect(protocol);
+        client.send(&hello);
+        node.settle([&mut client]);
+        node.broker.commit_log().unwrap();
+        node.settle([&mut client]);
+        client.send(&says);
+        node.settle([&mut client]);
+        for _ in 0..20 {
+            client.send(life);
+            node.advance(1_000);
+            node.settle([&mut client]);
+            assert!(!client.is_over(), "{protocol:?}");
+        }
+        assert_eq!(
+            client.unread(),
+            20 * life.len(),
+            "{protocol:?}: it is held back"
+        );
+        node.broker.commit_log().unwrap();
+        node.settle([&mut client]);
+        assert_eq!(
+            (client.unread(), client.is_over()),
+            (0, false),
+            "{protocol:?}"
+        );
+        for _ in 0..6 {
+            node.advance(1_000);
+            node.settle([&mut client]);
+        }
+        assert!(client.is_over(), "{protocol:?}: it says nothing more");
     }
 }
 

@@ -224,7 +224,7 @@ impl crate::session::Session for Session {
         self.next_tick.into_iter().chain(self.wake).min()
     }
 
-    fn tick(&mut self, now: Instant, burst: &mut Burst) {
+    fn tick(&mut self, now: Instant, is_read: bool, burst: &mut Burst) {
         self.wake_up(0, burst, now);
         if self.next_tick.is_none_or(|at| at > now) {
             return;
@@ -239,10 +239,7 @@ impl crate::session::Session for Session {
                 self.log_end("handshake_timeout");
                 self.phase = Phase::Over;
             }
-            Phase::Running(running) => {
-                let reading = running.wants_more();
-                self.beat(now, reading, burst);
-            }
+            Phase::Running(_) => self.beat(now, is_read, burst),
         }
     }
 
@@ -433,24 +430,24 @@ impl Session {
         }
     }
 
-    fn beat(&mut self, now: Instant, reading: bool, burst: &mut Burst) {
+    fn beat(&mut self, now: Instant, is_read: bool, burst: &mut Burst) {
         let Some(half) = self.heart.half else {
             self.next_tick = None;
             return;
         };
         self.next_tick = Some(now + half);
-        let silent = reading && self.received_bytes == self.heart.received_before;
-        self.heart.silent_ticks = if silent {
-            self.heart.silent_ticks + 1
-        } else {
-            0
+        let received = self.received_bytes != self.heart.received_before;
+        let sent = self.link.sent_bytes();
+        let taken = sent != self.heart.sent_before;
+        self.heart.silent_ticks = match received || self.link.excuses_silence(is_read, taken) {
+            true => 0,
+            false => self.heart.silent_ticks + 1,
         };
         self.heart.received_before = self.received_bytes;
         if self.heart.silent_ticks >= SILENT_TICKS_MAX {
             return self.abandon("missed heartbeats from client", burst);
         }
-        let sent = self.link.sent_bytes();
-        let idle = sent == self.heart.sent_before && self.link.level() == 0;
+        let idle = !taken && self.link.level() == 0;
         if idle {
             self.link
                 .with(|state| amqp091::frame::write_heartbeat(state.outbox.buffer()));

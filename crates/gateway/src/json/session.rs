@@ -158,7 +158,7 @@ impl crate::session::Session for Session {
         self.next_tick
     }
 
-    fn tick(&mut self, now: Instant, burst: &mut Burst) {
+    fn tick(&mut self, now: Instant, _is_read: bool, burst: &mut Burst) {
         let mut turn = Turn::of_read(burst, now);
         match &self.phase {
             Phase::Open(open) => {

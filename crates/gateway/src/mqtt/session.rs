@@ -62,6 +62,8 @@ pub(crate) struct Session {
     since: Instant,
     /// When the client was last heard of.
     heard: Instant,
+    /// What the socket had taken when that was looked at last.
+    sent_before: u64,
     phase: Phase,
     next_tick: Option<Instant>,
     /// When a wait for the sake of a rate or a log-in may be over.
@@ -83,6 +85,7 @@ impl crate::session::Session for Session {
             goes_on: false,
             since: now,
             heard: now,
+            sent_before: 0,
             phase: Phase::Opening(Box::new(Opening::new())),
             next_tick: Some(now + CONNECT_TIMEOUT),
             wake: None,
@@ -176,7 +179,7 @@ impl crate::session::Session for Session {
         self.next_tick.into_iter().chain(self.wake).min()
     }
 
-    fn tick(&mut self, now: Instant, burst: &mut Burst) {
+    fn tick(&mut self, now: Instant, is_read: bool, burst: &mut Burst) {
         let mut turn = Turn::new(burst);
         self.wake_up(0, &mut turn, now);
         if self.next_tick.is_none_or(|at| at > now) {
@@ -192,8 +195,8 @@ impl crate::session::Session for Session {
                 self.force(ReasonCode::ServerUnavailable, text, &mut turn);
             }
             Phase::Open(open) => {
-                let (silence_max, reading) = (open.silence_max, open.running.wants_more());
-                self.look_for_life(silence_max, reading, &mut turn, now);
+                let silence_max = open.silence_max;
+                self.look_for_life(silence_max, is_read, &mut turn, now);
             }
             Phase::Over => self.next_tick = None,
         }

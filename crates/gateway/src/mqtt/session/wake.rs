@@ -2,8 +2,8 @@
 //! log-in which does not last.
 //!
 //! Invariants
-//! - A client is given up when it was silent for all of its time, never before; while we do not
-//!   read from it, its silence means nothing.
+//! - A client is given up when it was silent for all of its time, never before; while it is held
+//!   back, its silence means nothing, but for one that takes nothing of what waits for it.
 //! - A wait is timed by the broker's clock; the instant here only says when to look at it again.
 
 use std::time::{Duration, Instant};
@@ -23,7 +23,7 @@ impl Session {
     pub(super) fn look_for_life(
         &mut self,
         silence_max: Option<Duration>,
-        reading: bool,
+        is_read: bool,
         turn: &mut Turn<'_>,
         now: Instant,
     ) {
@@ -31,7 +31,9 @@ impl Session {
             self.next_tick = None;
             return;
         };
-        if !reading {
+        let sent = self.link.sent_bytes();
+        let taken = std::mem::replace(&mut self.sent_before, sent) != sent;
+        if self.link.excuses_silence(is_read, taken) {
             self.heard = now;
         }
         let gives_up_at = self.heard + silence_max;

@@ -63,14 +63,16 @@ check() {
 }
 finish() { echo "$good passed, $bad failed"; [ "$bad" = 0 ]; }
 
-# pytest_result FILE NAME EXPECTED_FAILURES: turns a pytest report (-rA) into our lines. A case that
-# RabbitMQ fails, too (a line of the file) may fail; every other one must pass or be skipped.
+# pytest_result FILE NAME EXPECTED_FAILURES: turns the summary of a pytest report (-rA) into our
+# lines. A case that RabbitMQ fails, too (a line of the file) may fail; every other one must pass or
+# be skipped.
 pytest_result() {
   local outcome case
   while read -r outcome case; do
     if [ "$outcome" = PASSED ] || [ "$outcome" = SKIPPED ]; then good=$((good + 1)); echo "ok $case"
     elif grep -qxF "$case" "$3"; then echo "expected to fail: $case"
     else bad=$((bad + 1)); echo "FAIL $case"; fi
-  done < <(sed '1,/short test summary info/d' "$1" | grep -E '^(PASSED|FAILED|ERROR) ' | sed -E 's/ - .*//' | cut -d' ' -f1,2)
+  done < <(sed '0,/short test summary info/d' "$1" | grep -E '^(PASSED|FAILED|ERROR) ' |
+    sed -E 's/ - .*//' | cut -d' ' -f1,2)
   check "$2 ran" yes "$([ "$good" -gt 5 ] && echo yes)"
 }

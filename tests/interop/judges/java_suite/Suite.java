@@ -85,6 +85,7 @@ public final class Suite extends RunListener {
                 return "all but " + leftOut;
             }
         };
+        System.out.println("short test summary info");
         Request all = Request.classes(classes.toArray(new Class<?>[0])).filterWith(filter);
         List<Request> requests = List.of(all);
         for (int turn = 1; turn <= TURNS; turn++) {

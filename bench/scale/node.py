@@ -4,7 +4,7 @@
     bench/scale/node.py FOLDER PORT    becomes the node; the other scripts start it so
 
 Environment: FERRYMQ and BENCH, the programs (default: those of target/release); SCALE_DIR, where
-data goes (default: target/scale); SCALE_PORT, the first of four loopback ports (default 21970);
+data goes (default: target/scale); SCALE_PORT, the first of eight loopback ports (default 21970);
 SCALE_CGROUP, a folder of the memory controller that the node enters (cgroup v1).
 """
 
@@ -24,6 +24,8 @@ FERRYMQ = os.path.abspath(os.environ.get("FERRYMQ", ROOT / "target/release/ferry
 BENCH = os.path.abspath(os.environ.get("BENCH", ROOT / "target/release/bench"))
 DIR = pathlib.Path(os.environ.get("SCALE_DIR", ROOT / "target/scale")).resolve()
 PORT = int(os.environ.get("SCALE_PORT", "21970"))
+# A second node has the ports behind those of the first.
+SECOND_PORT = PORT + 4
 READY_S_MAX = 300
 STOP_S_MAX = 300
 
@@ -46,14 +48,14 @@ def become(folder, port):
 class Node:
     """One node with a folder of its own, empty at first."""
 
-    def __init__(self, name):
-        self.folder = DIR / name
+    def __init__(self, name, port=PORT):
+        self.folder, self.port = DIR / name, port
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         self.process = None
 
     def command(self):
-        return [sys.executable, os.path.abspath(__file__), str(self.folder), str(PORT)]
+        return [sys.executable, os.path.abspath(__file__), str(self.folder), str(self.port)]
 
     def start(self):
         """Starts it and says after how many seconds it was ready."""
@@ -115,10 +117,10 @@ class Node:
         """A PUT of a value to the management API."""
         self.ask("PUT", path, 1, json.dumps(value).encode())
 
-    @staticmethod
-    def ask(method, path, port, data=None):
+    def ask(self, method, path, port, data=None):
         """The seconds that a request took, and the body of its answer."""
-        request = urllib.request.Request(f"http://127.0.0.1:{PORT + port}{path}", data, method=method)
+        url = f"http://127.0.0.1:{self.port + port}{path}"
+        request = urllib.request.Request(url, data, method=method)
         login = base64.b64encode(b"guest:guest").decode()
         request.add_header("Authorization", f"Basic {login}")
         request.add_header("Content-Type", "application/json")
@@ -127,12 +129,16 @@ class Node:
             body = answer.read()
         return time.monotonic() - begin, body
 
-    def bench(self, command, *options, proto="amqp"):
-        """Runs the load generator on it and gives its figures."""
-        port = PORT + (2 if proto == "mqtt" else 0)
+    def bench_line(self, command, *options, proto="amqp"):
+        """The command line of the load generator on it."""
+        port = self.port + (2 if proto == "mqtt" else 0)
         user = ",user=guest" if proto == "mqtt" else ""
         target = f"node={proto}@127.0.0.1:{port}{user}"
-        line = [BENCH, *command.split(), target, *(str(option) for option in options)]
+        return [BENCH, *command.split(), target, *(str(option) for option in options)]
+
+    def bench(self, command, *options, proto="amqp"):
+        """Runs the load generator on it and gives its figures."""
+        line = self.bench_line(command, *options, proto=proto)
         done = subprocess.run(line, stdout=subprocess.PIPE, text=True)
         rows = [json.loads(row) for row in done.stdout.splitlines() if row.startswith("{")]
         if done.returncode or not rows:

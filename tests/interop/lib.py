@@ -97,8 +97,9 @@ def free_port(first=None, last=None, skip=()):
 class Broker:
     """A broker process with its own folder, port and data."""
 
-    def __init__(self, kind, folder=None, port=None, http=None, mqtt=None):
+    def __init__(self, kind, folder=None, port=None, http=None, mqtt=None, plugins=()):
         self.kind = kind
+        self.plugins = plugins
         self.port = port or free_port()
         self.http = free_port(skip=(self.port,)) if http is True else http
         self.mqtt = free_port(skip=(self.port, self.http)) if mqtt is True else mqtt
@@ -141,7 +142,7 @@ class Broker:
             conf = self.folder / "mosquitto.conf"
             conf.write_text(MOSQUITTO_CONF.format(mqtt=self.mqtt, port=self.port, data=data))
             return [MOSQUITTO, "-c", str(conf)], env
-        conf, plugins = RABBITMQ_CONF.format(port=self.port), RABBITMQ_PLUGINS
+        conf, plugins = RABBITMQ_CONF.format(port=self.port), RABBITMQ_PLUGINS + self.plugins
         if self.mqtt:
             conf += RABBITMQ_MQTT.format(mqtt=self.mqtt)
             plugins += ("rabbitmq_mqtt",)

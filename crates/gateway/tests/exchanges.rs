@@ -306,3 +306,17 @@ fn the_settle_exchange_is_there_and_stays_as_it_is() {
     assert_there(&mut client, SETTLE, true);
     client.close();
 }
+
+/// RabbitMQ's federation takes a fanout exchange where 503 tells it that there is no other type.
+#[test]
+fn a_federation_link_is_told_to_make_do_with_fanout() {
+    let node = Node::start();
+    let mut client = node.channel();
+    let hops = table(&[("x-max-hops", Value::I64(1))]);
+    send_declare(&mut client, "federation: x", "x-federation-upstream", &hops);
+    let text = "COMMAND_INVALID - unknown exchange type 'x-federation-upstream'".to_owned();
+    assert_eq!(client.expect_close(0), (503, text));
+    let mut other = node.channel();
+    assert_there(&mut other, "federation: x", false);
+    other.close();
+}

@@ -5,8 +5,8 @@
 //! - Names that start with `amq.` can be declared again as they are, never anew or away; so can
 //!   `ferry.settle`, which is bound to and from nothing besides.
 
-use amqp091::Method;
 use amqp091::method::exchange;
+use amqp091::{Method, ReplyCode};
 use ferry_broker::{Exchange, ExchangeKind, Promise, Right, SETTLE_EXCHANGE};
 
 use super::arguments;
@@ -14,6 +14,9 @@ use super::channel::{Channel, Common, plain_name};
 use super::errors::{Refusal, access_refused, precondition_failed};
 use super::queue::BindingChange;
 use super::turn::Turn;
+
+/// What a federation link of RabbitMQ asks its upstream for.
+const FEDERATION_UPSTREAM: &str = "x-federation-upstream";
 
 impl Channel {
     /// `exchange.declare`
@@ -127,7 +130,7 @@ fn declare(
     }
     let kind: ExchangeKind = kind
         .parse()
-        .map_err(|error| precondition_failed(format!("{error}")))?;
+        .map_err(|error| unknown_kind(&kind, format!("{error}")))?;
     refuse_default(&name)?;
     common.check_exchange(Right::Configure, &name)?;
     let known = common.vhost.exchange(&name).is_ok();
@@ -150,6 +153,15 @@ fn declare(
         arguments,
     };
     Ok(common.vhost.declare_exchange(exchange)?)
+}
+
+/// A type of exchange that is not here. A federation link that is told 503, as a RabbitMQ before 4
+/// does, makes do with a fanout exchange and looks at the hops itself; with 406 it gives up.
+fn unknown_kind(kind: &str, explanation: String) -> Refusal {
+    match kind {
+        FEDERATION_UPSTREAM => Refusal::new(ReplyCode::CommandInvalid, explanation),
+        _ => precondition_failed(explanation),
+    }
 }
 
 fn refuse_default(name: &str) -> Result<(), Refusal> {

@@ -13,6 +13,7 @@ INTEROP_PORTS (default 5900-5999), RABBITMQ4_ROOT.
 """
 
 import collections
+import fcntl
 import json
 import os
 import pathlib
@@ -72,25 +73,42 @@ def binary():
     sys.exit("no ferrymq binary: build one or set FERRYMQ")
 
 
-# The ports given last: who has one does not listen on it yet.
-GIVEN = collections.deque(maxlen=20)
+# Locks on the ports given last, which hold for every process: who has a port may not listen on it
+# for seconds yet.
+GIVEN = collections.deque(maxlen=12)
+
+
+def reserved(port):
+    """A lock on the port, for as long as it is kept; none if another one has it."""
+    folder = CACHE / "ports"
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = open(folder / str(port), "w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        return None
+    return lock
 
 
 def free_port(first=None, last=None, skip=()):
     """A loopback port nobody listens on, from INTEROP_PORTS (default 5900-5999)."""
     low, high = os.environ.get("INTEROP_PORTS", "5900-5999").split("-")
     ports = [port for port in range(first or int(low), (last or int(high)) + 1)
-             if port not in skip and port not in GIVEN]
+             if port not in skip]
     start = secrets.randbelow(len(ports))
     for port in ports[start:] + ports[:start]:
+        lock = reserved(port)
+        if not lock:
+            continue
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", port))
-                GIVEN.append(port)
+                GIVEN.append(lock)
                 return port
             except OSError:
-                continue
+                lock.close()
     sys.exit("no free port")
 
 

@@ -246,11 +246,17 @@ def main():
     args = parser.parse_args()
     checks = lib.Checks()
     ferry = lib.Broker.attach(os.environ["BROKER_DIR"])
-    with lib.Broker("rabbitmq", http=True, plugins=PLUGINS) as rabbit:
+    rabbit = lib.Broker("rabbitmq", http=True, plugins=PLUGINS)
+    rabbit.start()
+    try:
         move = Move(Side(ferry), Side(rabbit), args.messages)
         for check in (move.definitions, move.here, move.back, move.exchange, move.queue,
                       move.end):
             checks.run(f"moving {check.__name__}", check)
+    finally:
+        rabbit.stop()
+    if not checks.failed:
+        rabbit.remove()
     checks.finish()
 
 

@@ -48,7 +48,9 @@ class Side:
 
     def __init__(self, broker):
         self.broker = broker
-        self.uri = f"amqp://127.0.0.1:{broker.port}"
+        # RabbitMQ reaches itself without a socket.
+        is_itself = broker.kind == "rabbitmq"
+        self.uri = "amqp://" if is_itself else f"amqp://127.0.0.1:{broker.port}"
 
     def api(self, method, path, value=None):
         """Asks the management API; what it answers, if that is JSON."""
@@ -125,9 +127,8 @@ class Move:
 
     def shovel(self, name, source, target, queue, **more):
         """RabbitMQ takes a queue from one side to the other."""
-        value = {"src-protocol": "amqp091", "src-uri": source.uri, "src-queue": queue,
-                 "dest-protocol": "amqp091", "dest-uri": target.uri, "ack-mode": "on-confirm",
-                 "reconnect-delay": 1, **more}
+        value = {"src-uri": source.uri, "src-queue": queue, "dest-uri": target.uri,
+                 "ack-mode": "on-confirm", "reconnect-delay": 1, **more}
         self.rabbit.api("PUT", f"parameters/shovel/%2F/{name}", {"value": value})
 
     def definitions(self):

@@ -12,6 +12,7 @@ Environment: FERRYMQ (path to the binary), INTEROP_CACHE (default: `.cache` besi
 INTEROP_PORTS (default 5900-5999), RABBITMQ4_ROOT.
 """
 
+import base64
 import collections
 import fcntl
 import json
@@ -24,6 +25,8 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -112,12 +115,27 @@ def free_port(first=None, last=None, skip=()):
     sys.exit("no free port")
 
 
+def api(port, method, path, content=None, user="guest", password="guest", timeout_s=10):
+    """Asks the management API for a path below `/api/`: (status, what the answer's JSON says)."""
+    login = base64.b64encode(f"{user}:{password}".encode()).decode()
+    data = None if content is None else json.dumps(content).encode()
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/api/{path}", data, method=method,
+        headers={"Authorization": f"Basic {login}", "Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=timeout_s) as answer:
+            text, status = answer.read(), answer.status
+    except urllib.error.HTTPError as error:
+        text, status = error.read(), error.code
+    return status, json.loads(text) if text else None
+
+
 class Broker:
     """A broker process with its own folder, port and data."""
 
     def __init__(self, kind, folder=None, port=None, http=None, mqtt=None, plugins=()):
         self.kind = kind
-        self.plugins = plugins
+        self.plugins = tuple(plugins)
         self.port = port or free_port()
         self.http = free_port(skip=(self.port,)) if http is True else http
         self.mqtt = free_port(skip=(self.port, self.http)) if mqtt is True else mqtt
@@ -130,7 +148,8 @@ class Broker:
     def attach(cls, folder):
         """A broker that another process started, e.g. `$BROKER_DIR`."""
         saved = json.loads((pathlib.Path(folder) / "broker.json").read_text())
-        return cls(saved["kind"], folder, saved["port"], saved.get("http"), saved.get("mqtt"))
+        return cls(saved["kind"], folder, saved["port"], saved.get("http"), saved.get("mqtt"),
+                   saved["plugins"])
 
     @property
     def mqtt_url(self):
@@ -197,7 +216,7 @@ class Broker:
         (self.folder / "group").write_text(str(self.process.pid))
         (self.folder / "broker.json").write_text(
             json.dumps({"kind": self.kind, "port": self.port, "http": self.http,
-                        "mqtt": self.mqtt}))
+                        "mqtt": self.mqtt, "plugins": self.plugins}))
         while time.monotonic() - began < READY_S_MAX:
             if self.process.poll() is not None:
                 break

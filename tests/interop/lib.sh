@@ -63,16 +63,62 @@ check() {
 }
 finish() { echo "$good passed, $bad failed"; [ "$bad" = 0 ]; }
 
+# pytest_suite NAME EXPECTED_FAILURES ARGUMENT...: a suite of pytest in this folder, the rest of a
+# judge: runs it, tells its cases and ends. Its environment goes before it, as before a program.
+pytest_suite() {
+  local name=$1 may_fail=$2
+  shift 2
+  report=$(mktemp); trap 'rm -f "$report"' EXIT
+  "$PY" -m pytest "$@" -q -rA -p no:cacheprovider --timeout 60 --tb=short >"$report" 2>&1
+  pytest_result "$report" "$name" "$may_fail"
+  [ "$bad" = 0 ] || grep -vE '^(PASSED|WARNING)' "$report" | tail -60
+  finish
+}
+
 # pytest_result FILE NAME EXPECTED_FAILURES: turns the summary of a pytest report (-rA) into our
-# lines. A case that RabbitMQ fails, too (a line of the file) may fail; every other one must pass or
+# lines. A case that RabbitMQ fails, too (a line of the third) may fail; every other one must pass or
 # be skipped.
 pytest_result() {
   local outcome case
   while read -r outcome case; do
     if [ "$outcome" = PASSED ] || [ "$outcome" = SKIPPED ]; then good=$((good + 1)); echo "ok $case"
-    elif grep -qxF "$case" "$3"; then echo "expected to fail: $case"
+    elif grep -qxF "$case" <<<"$3"; then echo "expected to fail: $case"
     else bad=$((bad + 1)); echo "FAIL $case"; fi
   done < <(sed '0,/short test summary info/d' "$1" | grep -E '^(PASSED|FAILED|ERROR) ' |
     sed -E 's/ - .*//' | cut -d' ' -f1,2)
   check "$2 ran" yes "$([ "$good" -gt 5 ] && echo yes)"
+}
+
+# go_source PACKAGE DEBIAN_PACKAGE: goes to the source of a Go library, as Debian packages it, in a
+# GOPATH of the judge's own: it is built as a package of one, which must be writable. Ends the judge
+# where it is not installed.
+go_source() {
+  if ! command -v go >/dev/null || [ ! -d "/usr/share/gocode/src/$1" ]; then
+    echo "FAIL ${1##*/} is not installed (apt-get install golang-go $2)"
+    echo "0 passed, 1 failed"
+    exit 1
+  fi
+  GOPATH=$(mktemp -d); trap 'rm -rf "$GOPATH"' EXIT
+  export GOPATH GO111MODULE=off GOCACHE=$INTEROP_CACHE/go-build
+  cp -r /usr/share/gocode/src "$GOPATH/src"
+  cd "$GOPATH/src/$1" || exit 1
+}
+
+# go_suite LEAST ARGUMENT...: the suite of that source, of which more than so many cases must pass,
+# the rest of a judge: runs it, tells its cases and ends. Its environment goes before it.
+go_suite() {
+  local least=$1 report=$GOPATH/report outcome result name
+  shift
+  go test -v "$@" -run '^Test' >"$report" 2>&1
+  outcome=$?
+  while read -r _ result name _; do
+    case $result in
+    PASS:) good=$((good + 1)); echo "ok $name" ;;
+    FAIL:) bad=$((bad + 1)); echo "FAIL $name" ;;
+    esac
+  done < <(grep -E '^--- (PASS|FAIL): ' "$report")
+  check "the suite ends well" 0 "$outcome"
+  check "the suite ran" yes "$([ "$good" -gt "$least" ] && echo yes)"
+  [ "$bad" = 0 ] || tail -60 "$report"
+  finish
 }

@@ -8,15 +8,10 @@ other one is and nothing else. The page is docs/moving-from-rabbitmq.md.
 """
 
 import argparse
-import base64
-import json
 import os
 import pathlib
 import sys
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
 
 import pika
 
@@ -37,7 +32,7 @@ def wait_for(what, condition, pause_s=0.2):
         try:
             if last := condition():
                 return last
-        except (pika.exceptions.AMQPError, urllib.error.URLError, OSError) as error:
+        except (pika.exceptions.AMQPError, OSError, AssertionError) as error:
             last = error
         time.sleep(pause_s)
     raise AssertionError(f"waited for {what}; the last was {last!r}")
@@ -53,15 +48,10 @@ class Side:
         self.uri = "amqp://" if is_itself else f"amqp://127.0.0.1:{broker.port}"
 
     def api(self, method, path, value=None):
-        """Asks the management API; what it answers, if that is JSON."""
-        data = None if value is None else json.dumps(value).encode()
-        url = f"http://127.0.0.1:{self.broker.http}/api/{path}"
-        login = base64.b64encode(b"guest:guest").decode()
-        headers = {"Authorization": f"Basic {login}", "Content-Type": "application/json"}
-        request = urllib.request.Request(url, data, headers, method=method)
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            body = answer.read()
-        return json.loads(body) if body else None
+        """What the management API answers to what it accepts."""
+        status, answer = lib.api(self.broker.http, method, path, value, timeout_s=30)
+        assert status < 400, (method, path, status, answer)
+        return answer
 
     def channel(self):
         parameters = pika.ConnectionParameters("127.0.0.1", self.broker.port)
@@ -98,6 +88,11 @@ def body(number):
     return b"%d " % number + bytes(range(256))
 
 
+def number_of(text):
+    """The number that a body begins with."""
+    return int(text.split(b" ", 1)[0])
+
+
 def properties(number):
     return pika.BasicProperties(
         delivery_mode=2, headers={"n": number, "deep": {"list": [1, "two", None, True]}},
@@ -110,7 +105,7 @@ def assert_whole(taken, messages):
     """Each message is there with all its properties; in order, but for those that came again."""
     first, seen = [], set()
     for text, found in taken:
-        number = int(text.split(b" ", 1)[0])
+        number = number_of(text)
         assert text == body(number), f"the body of {number}"
         assert found == properties(number), f"{found} of {number}"
         if number not in seen:
@@ -199,19 +194,19 @@ class Move:
         there.queue_declare("got", durable=True)
         there.queue_bind("got", "fed.x", "a.#")
         self.federate()
-        wait_for("the link", lambda: self.links())
+        wait_for("the link", self.links)
         self.ferry.publish("fed.x", "a.b", [0])
         self.ferry.publish("fed.x", "other", [1])
         wait_for("a message", lambda: self.rabbit.count("got") == 1)
         self.ferry.broker.restart()
-        wait_for("the link to come back", lambda: self.links())
+        wait_for("the link to come back", self.links)
         there.queue_bind("got", "fed.x", "other")
         wait_for("the binding", lambda: self.is_bound_here("other"))
         self.ferry.publish("fed.x", "a.c", [2])
         self.ferry.publish("fed.x", "other", [3])
         wait_for("two more", lambda: self.rabbit.count("got") == 3)
         taken = self.rabbit.take_all("got")
-        assert [int(text.split(b" ")[0]) for text, _ in taken] == [0, 2, 3], taken
+        assert [number_of(text) for text, _ in taken] == [0, 2, 3], taken
         hops = taken[0][1].headers["x-received-from"]
         assert [hop["uri"] for hop in hops] == [self.ferry.uri], hops
         there.queue_unbind("got", "fed.x", "other")
@@ -228,7 +223,7 @@ class Move:
             taken.extend(self.rabbit.take_all("fed.q"))
             return len(taken) >= 100
         wait_for("all of them", have_come)
-        assert [int(text.split(b" ")[0]) for text, _ in taken] == list(range(100))
+        assert [number_of(text) for text, _ in taken] == list(range(100))
         assert self.ferry.count("fed.q") == 0
 
     def end(self):

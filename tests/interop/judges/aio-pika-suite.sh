@@ -8,14 +8,9 @@ set -uo pipefail
 . "$(dirname "$0")/../lib.sh"
 venv; source_of aio_pika 10.2.1
 cd "$SOURCE" || exit 1
-report=$(mktemp); trap 'rm -f "$report"' EXIT
 left_out=()
 for name in amqp_robust amqp_robust_proxy amqps memory_leak pool reconnect_channel_snapshot robust_recovery; do
   left_out+=(--ignore "tests/test_$name.py")
 done
-PYTHONPATH=$PYTHONPATH:$INTEROP/judges/aio_pika_suite "$PY" -m pytest tests -p no_docker \
-  -q -rA -p no:cacheprovider -p no:asyncio --timeout 60 --tb=short -W ignore \
-  "${left_out[@]}" -k "not big_message" >"$report" 2>&1
-pytest_result "$report" aio-pika /dev/null
-[ "$bad" = 0 ] || grep -vE '^(PASSED|WARNING)' "$report" | tail -60
-finish
+PYTHONPATH=$PYTHONPATH:$INTEROP/judges/aio_pika_suite pytest_suite aio-pika "" tests \
+  -p no_docker -p no:asyncio -W ignore "${left_out[@]}" -k "not big_message"

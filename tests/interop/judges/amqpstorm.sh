@@ -5,13 +5,8 @@ set -uo pipefail
 . "$(dirname "$0")/../lib.sh"
 venv; source_of amqpstorm 3.1.4
 cd "$SOURCE" || exit 1
-report=$(mktemp); trap 'rm -f "$report"' EXIT
 export AMQP_HOST=$HOST AMQP_USERNAME=guest AMQP_PASSWORD=guest
 export AMQP_URI=amqp://guest:guest@$HOST:$PORT/%2F AMQP_HTTP_URL=http://$HOST:$HTTP_PORT
 suite=amqpstorm/tests/functional
-PYTHONPATH=$PYTHONPATH:$INTEROP/judges/amqpstorm_suite "$PY" -m pytest "$suite" -p own_port \
-  --ignore "$suite/ssl" -k "not with_inaccessible" \
-  -q -rA -p no:cacheprovider --timeout 60 --tb=short -W ignore >"$report" 2>&1
-pytest_result "$report" amqpstorm /dev/null
-[ "$bad" = 0 ] || grep -vE '^(PASSED|WARNING)' "$report" | tail -60
-finish
+PYTHONPATH=$PYTHONPATH:$INTEROP/judges/amqpstorm_suite pytest_suite amqpstorm "" "$suite" \
+  -p own_port --ignore "$suite/ssl" -k "not with_inaccessible" -W ignore

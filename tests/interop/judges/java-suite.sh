@@ -40,6 +40,6 @@ timeout 400 java -XX:TieredStopAtLevel=1 -cp "$work/classes:$CLASSPATH" -Dbroker
   -Drabbitmqctl.bin="$at/ctl.py" -Dmake.bin="$at/make.py" -Drabbitmq.dir="$work" \
   -Dtest-broker.A.nodename=node -Dtest-broker.A.node_port="$PORT" \
   Suite "${classes[@]}" >"$work/report" 2>&1
-pytest_result "$work/report" java-suite "$at/expected.txt"
+pytest_result "$work/report" java-suite "$(<"$at/expected.txt")"
 [ "$bad" = 0 ] || grep -E '^(FAILED|ERROR)' "$work/report"
 finish

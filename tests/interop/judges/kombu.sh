@@ -6,13 +6,7 @@ set -uo pipefail
 . "$(dirname "$0")/../lib.sh"
 venv; source_of kombu 5.7.0
 cd "$SOURCE" || exit 1
-report=$(mktemp); trap 'rm -f "$report" "$report.may"' EXIT
-suite=t/integration/test_py_amqp.py
-touch "$report.may"
+suite=t/integration/test_py_amqp.py may_fail=
 [ "${BROKER:-ferrymq}" = ferrymq ] ||
-  echo "$suite::test_PyAMQPEventLoop::test_ack_from_another_thread" >"$report.may"
-RABBITMQ_HOST=$HOST RABBITMQ_5672_TCP=$PORT "$PY" -m pytest "$suite" \
-  -q -rA -p no:cacheprovider --timeout 60 --tb=short >"$report" 2>&1
-pytest_result "$report" kombu "$report.may"
-[ "$bad" = 0 ] || grep -vE '^(PASSED|WARNING)' "$report" | tail -60
-finish
+  may_fail=$suite::test_PyAMQPEventLoop::test_ack_from_another_thread
+RABBITMQ_HOST=$HOST RABBITMQ_5672_TCP=$PORT pytest_suite kombu "$may_fail" "$suite"

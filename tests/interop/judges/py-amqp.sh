@@ -6,9 +6,5 @@ set -uo pipefail
 . "$(dirname "$0")/../lib.sh"
 venv; source_of amqp 5.4.2
 cd "$SOURCE" || exit 1
-report=$(mktemp); trap 'rm -f "$report"' EXIT
-RABBITMQ_HOST=$HOST RABBITMQ_5672_TCP=$PORT RABBITMQ_5671_TCP=0 "$PY" -m pytest t/integration \
-  -q -rA -p no:cacheprovider --timeout 60 --tb=short -k "not tls" >"$report" 2>&1
-pytest_result "$report" py-amqp /dev/null
-[ "$bad" = 0 ] || grep -vE '^(PASSED|WARNING)' "$report" | tail -60
-finish
+RABBITMQ_HOST=$HOST RABBITMQ_5672_TCP=$PORT RABBITMQ_5671_TCP=0 \
+  pytest_suite py-amqp "" t/integration -k "not tls"

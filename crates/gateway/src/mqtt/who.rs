@@ -89,8 +89,8 @@ impl Host for Reception<'_> {
         // Devices send fields that were left blank, too.
         let user = hello.user.as_deref().filter(|user| !user.is_empty());
         let password = hello.password.as_deref();
-        let has_password = password.is_some_and(|text| user.is_some() || !text.is_empty());
-        let named = self.named(user, has_password, Asked::of);
+        let password = password.filter(|text| user.is_some() || !text.is_empty());
+        let named = self.named(user, password.is_some(), Asked::of);
         let named = named.map_err(|error| {
             let reason = match error {
                 MqttLoginError::Incomplete => ReasonCode::BadUserNameOrPassword,

@@ -1,6 +1,5 @@
 """What the judges of the command line share: running it, with and without a terminal."""
 
-import base64
 import contextlib
 import errno
 import fcntl
@@ -17,12 +16,11 @@ import subprocess
 import sys
 import termios
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 
+import lib  # noqa: E402
 import pika  # noqa: E402
 from lib import Checks, binary  # noqa: E402,F401
 
@@ -119,20 +117,9 @@ def terminal_text(*line, **more):
         return read()
 
 
-def api(method, path, body=None, user="guest", password="guest"):
+def api(method, path, body=None, **login):
     """(status, JSON) of the management API."""
-    request = urllib.request.Request(NODE + "/api" + path, method=method)
-    login = base64.b64encode(f"{user}:{password}".encode()).decode()
-    request.add_header("Authorization", f"Basic {login}")
-    if body is not None:
-        request.add_header("Content-Type", "application/json")
-        request.data = json.dumps(body).encode()
-    try:
-        with urllib.request.urlopen(request, timeout=20) as answer:
-            status, text = answer.status, answer.read()
-    except urllib.error.HTTPError as error:
-        status, text = error.code, error.read()
-    return status, json.loads(text) if text else None
+    return lib.api(HTTP, method, path, body, timeout_s=20, **login)
 
 
 def quote(name):

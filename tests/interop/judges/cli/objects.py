@@ -14,7 +14,7 @@ def lists_are_the_api_s_own():
         assert isinstance(listed, list), command
         assert rows(command) is not None
     listed = {item["name"]: item for item in as_json("queues")}
-    asked = api("GET", f"/queues/%2F/{quote(queue)}")[1]
+    asked = api("GET", f"queues/%2F/{quote(queue)}")[1]
     assert listed[queue]["durable"] is True and listed[queue]["vhost"] == asked["vhost"]
 
 
@@ -26,7 +26,7 @@ def a_queue_is_declared_with_arguments_by_name():
     wanted = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "dead",
               "x-max-length": 7, "x-overflow": "reject-publish", "x-lease-timeout": 60000,
               "x-message-ttl": 60000}
-    assert api("GET", f"/queues/%2F/{queue}")[1]["arguments"] == wanted
+    assert api("GET", f"queues/%2F/{queue}")[1]["arguments"] == wanted
     with channel() as opened:
         opened.queue_declare(queue, durable=True, arguments=wanted)
     shown = dict(line.split("\t", 1) for line in ok("queues", queue).splitlines())
@@ -81,7 +81,7 @@ def conditions_of_a_delete_hold():
         code(REFUSED, "delete", "queue", queue, "--if-empty")
         opened.queue_purge(queue)
         tag = opened.basic_consume(queue, lambda *_: None)
-        until(lambda: api("GET", f"/queues/%2F/{queue}")[1].get("consumers") == 1)
+        until(lambda: api("GET", f"queues/%2F/{queue}")[1].get("consumers") == 1)
         code(REFUSED, "delete", "queue", queue, "--if-unused")
         opened.basic_cancel(tag)
     ok("delete", "queue", queue, "--if-empty", "--if-unused")

@@ -107,7 +107,7 @@ def definitions_go_out_and_in():
         assert json.loads(ok("definitions", "export"))["users"]
         ok("delete", "queue", queue, "--vhost", vhost)
         ok("definitions", "import", str(path), "--vhost", vhost)
-        assert api("GET", f"/queues/{vhost}/{queue}")[1]["arguments"] == {"x-max-length": 9}
+        assert api("GET", f"queues/{vhost}/{queue}")[1]["arguments"] == {"x-max-length": 9}
         path.write_text("{")
         code(USAGE, "definitions", "import", str(path))
         code(USAGE, "definitions", "import", str(path) + ".none")

@@ -6,22 +6,19 @@ Invariants
   test raises `TooSlow` and is run again, a few times.
 """
 
-import base64
 import collections
-import json
 import os
 import pathlib
 import socket
 import statistics
 import sys
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
 
 import pika
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "pika"))
+import lib  # noqa: E402
 from common import connect, equal, fresh, get, serve  # noqa: E402,F401
 from lib import Broker, Checks  # noqa: E402,F401
 
@@ -181,17 +178,7 @@ def typical(waits, wanted_ms):
 
 def api(method, path, content=None):
     """(status, decoded answer) of the management API."""
-    login = base64.b64encode(b"guest:guest").decode()
-    data = None if content is None else json.dumps(content).encode()
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{HTTP_PORT}/api/{path}", method=method, data=data,
-        headers={"Authorization": f"Basic {login}", "Content-Type": "application/json"})
-    try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            text, status = answer.read(), answer.status
-    except urllib.error.HTTPError as error:
-        text, status = error.read(), error.code
-    return status, json.loads(text) if text else None
+    return lib.api(HTTP_PORT, method, path, content)
 
 
 def counted(queue, name, wanted, seconds=5):

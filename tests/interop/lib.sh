@@ -47,6 +47,17 @@ debian_source() {
     tar xzf "$1_$2.orig.tar.gz") >"$lists/output" 2>&1
 }
 
+# debian_programs PACKAGE...: what is in these packages of this machine's Debian, unpacked below $UNPACKED;
+# nothing is installed or started. Fails where a package can not be had.
+debian_programs() {
+  UNPACKED=$INTEROP_CACHE/debian/$1
+  export UNPACKED
+  [ -e "$UNPACKED/.whole" ] && return
+  mkdir -p "$UNPACKED"
+  (cd "$UNPACKED" && apt-get -qq download "$@" && for file in *.deb; do dpkg-deb -x "$file" .; done &&
+    rm -f -- *.deb && touch .whole) >"$UNPACKED.output" 2>&1
+}
+
 # node_package NAME@VERSION: installs it where `require` finds it.
 node_package() {
   local at=$INTEROP_CACHE/node

@@ -3,7 +3,7 @@
 //! Invariants
 //! - Nothing of a password is kept or logged.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
@@ -13,19 +13,11 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use ferry_auth::LogIn;
+use ferry_auth::{LogIn, Whence};
 use ferry_broker::{LoginBy, LoginError, User};
 
 use crate::api::error_body;
 use crate::shared::Shared;
-
-/// The address that a request came from.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Peer(pub SocketAddr);
-
-/// Whether a request came from this machine, by its socket and by what a proxy says.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct FromHere(pub bool);
 
 /// The user of a request that has come through the gate.
 #[derive(Clone)]
@@ -61,16 +53,16 @@ impl FromRequestParts<Arc<Shared>> for LoggedIn {
         let Some(credentials) = credentials(&parts.headers) else {
             return Err(refused);
         };
-        let peer = parts.extensions.get::<Peer>().map(|peer| peer.0);
+        let whence = parts.extensions.get::<Whence>();
+        let peer = whence.map(|whence| whence.peer);
         let address = peer.map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.ip());
-        let here = parts.extensions.get::<FromHere>();
         let backends = &shared.backends;
         let (user, result) = match &credentials {
             Credentials::Password { user, password } => {
                 let login = LogIn {
                     user,
                     password: Some(password),
-                    loopback: here.is_some_and(|here| here.0),
+                    loopback: whence.is_some_and(|whence| whence.loopback),
                     address,
                     by: LoginBy::Http,
                 };

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use ferry_auth::{Backends, Networks, Proxied, ServerTls, read_proxy_header};
+use ferry_auth::{Backends, Proxies, ServerTls, Whence};
 use ferry_broker::Broker;
 use hyper::Request;
 use hyper::body::Incoming;
@@ -24,7 +24,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinHandle;
 
-use crate::auth::{FromHere, Peer};
 use crate::routes;
 use crate::sampler::Sampler;
 use crate::shared::{Listener, Node, Shared};
@@ -48,8 +47,8 @@ pub struct AdminConfig {
     pub https: Option<SocketAddr>,
     /// Certificates for that.
     pub tls: Option<Arc<ServerTls>>,
-    /// Who may say, by the PROXY protocol, whom it speaks for; from there it must.
-    pub proxy_from: Networks,
+    /// Who is believed whom it speaks for.
+    pub proxies: Proxies,
     /// Who decides about log-ins; the broker alone if nobody is named.
     pub backends: Option<Backends>,
     /// Who takes sockets that become WebSockets; nobody, and there are none.
@@ -172,7 +171,7 @@ impl Admin {
                     router: router.clone(),
                     stopped: stopped.clone(),
                     tls,
-                    proxy_from: config.proxy_from.clone(),
+                    proxies: config.proxies.clone(),
                 },
                 connections: Arc::clone(&connections),
             };
@@ -234,7 +233,7 @@ struct Door {
     router: Router,
     stopped: watch::Receiver<bool>,
     tls: Option<Arc<ServerTls>>,
-    proxy_from: Networks,
+    proxies: Proxies,
 }
 
 impl Acceptor {
@@ -265,47 +264,37 @@ impl Acceptor {
     }
 }
 
-fn is_loopback(address: SocketAddr) -> bool {
-    address.ip().to_canonical().is_loopback()
-}
-
 /// Does what comes before the first request.
 async fn arrive(door: Door, mut stream: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit) {
-    let proxied = match door.proxy_from.contains(peer.ip()) {
-        true => read_proxy_header(&mut stream).await,
-        false => Ok(Proxied::Itself),
-    };
-    let (said, here) = match proxied {
-        Ok(Proxied::Itself) => (peer, is_loopback(peer)),
-        Ok(Proxied::Unknown) => (peer, false),
-        Ok(Proxied::Client(said)) => (said, is_loopback(peer) && is_loopback(said)),
+    let whence = match door.proxies.of_http_socket(&mut stream, peer).await {
+        Ok(whence) => whence,
         Err(error) => return tracing::debug!(%peer, "HTTP: {error}"),
     };
-    let who = (Peer(said), FromHere(here));
     let Some(tls) = &door.tls else {
-        return serve(stream, who, door, permit).await;
+        return serve(stream, whence, door, permit).await;
     };
     match tls.accept(stream).await {
-        Ok(stream) => serve(stream, who, door, permit).await,
+        Ok(stream) => serve(stream, whence, door, permit).await,
         Err(error) => tracing::debug!(%peer, "HTTPS: {error}"),
     }
 }
 
 async fn serve(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    (peer, here): (Peer, FromHere),
+    connection_from: Whence,
     door: Door,
     permit: OwnedSemaphorePermit,
 ) {
     let Door {
         router,
         mut stopped,
+        proxies,
         ..
     } = door;
     let router = TowerToHyperService::new(router);
     let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(peer);
-        request.extensions_mut().insert(here);
+        let whence = proxies.forwarded(connection_from, request.headers());
+        request.extensions_mut().insert(whence);
         if let Some(plain) = routes::without_last_slash(request.uri()) {
             *request.uri_mut() = plain;
         }
@@ -332,7 +321,7 @@ async fn serve(
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(peer = %peer.0, "HTTP: {error}");
+        tracing::debug!(peer = %connection_from.peer, "HTTP: {error}");
     }
     drop(permit);
 }

@@ -5,7 +5,6 @@
 //! - Whom a proxy speaks for, and whether it is of this machine, is told with the socket.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -14,13 +13,13 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Router, http};
+use ferry_auth::Whence;
 use hyper::upgrade::Parts;
 use hyper_util::rt::TokioIo;
 use rustls::ServerConnection;
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-use crate::auth::{FromHere, Peer};
 use crate::routes::not_found;
 use crate::shared::Shared;
 
@@ -46,9 +45,7 @@ pub struct Upgraded {
     /// What came behind the request.
     pub early: Vec<u8>,
     /// Where it comes from: what a proxy says, if one speaks for it.
-    pub peer: SocketAddr,
-    /// Whether it comes from this machine.
-    pub loopback: bool,
+    pub whence: Whence,
 }
 
 /// The paths, for a door that lets WebSockets in.
@@ -60,8 +57,7 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
 
 async fn upgrade(
     State(shared): State<Arc<Shared>>,
-    Extension(Peer(peer)): Extension<Peer>,
-    Extension(FromHere(loopback)): Extension<FromHere>,
+    Extension(whence): Extension<Whence>,
     mut request: Request,
 ) -> Response {
     let Some(websockets) = shared.websockets.clone() else {
@@ -74,9 +70,9 @@ async fn upgrade(
         tokio::spawn(async move {
             let upgraded = match upgraded.await {
                 Ok(upgraded) => upgraded,
-                Err(error) => return tracing::debug!(%peer, "WebSocket: {error}"),
+                Err(error) => return tracing::debug!(peer = %whence.peer, "WebSocket: {error}"),
             };
-            match Upgraded::of(upgraded, peer, loopback) {
+            match Upgraded::of(upgraded, whence) {
                 Some(upgraded) => websockets.take(request, upgraded),
                 None => tracing::error!("a socket is not what HTTP was served on"),
             }
@@ -86,7 +82,7 @@ async fn upgrade(
 }
 
 impl Upgraded {
-    fn of(upgraded: hyper::upgrade::Upgraded, peer: SocketAddr, loopback: bool) -> Option<Self> {
+    fn of(upgraded: hyper::upgrade::Upgraded, whence: Whence) -> Option<Self> {
         let (stream, tls, early) = match upgraded.downcast::<TokioIo<TcpStream>>() {
             Ok(Parts { io, read_buf, .. }) => (io.into_inner(), None, read_buf),
             Err(upgraded) => {
@@ -99,8 +95,7 @@ impl Upgraded {
             stream,
             tls,
             early: early.to_vec(),
-            peer,
-            loopback,
+            whence,
         })
     }
 }

@@ -31,7 +31,7 @@ pub use backends::{Backend, BackendError, Backends, BackendsSettings, LogIn};
 pub use fetch::{FetchError, Url};
 pub use http::{HttpMethod, HttpSettings};
 pub use oauth2::{KeySource, OAuth2Settings};
-pub use proxy::{Network, Networks, PROXY_TIME_MAX, Proxied, ProxyError, read_proxy_header};
+pub use proxy::{Network, Networks, PROXY_TIME_MAX, Proxies, ProxyError, Whence};
 pub use tls::{
     Certificate, ClientAuth, HANDSHAKE_TIME_MAX, LoginFrom, SanType, ServerTls, TlsError,
     TlsSettings, TlsVersionMin, tls_info,

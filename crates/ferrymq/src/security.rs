@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use ferry_auth::{
     Backend, BackendsSettings, ClientAuth, HttpMethod, HttpSettings, KeySource, LoginFrom, Network,
-    Networks, OAuth2Settings, SanType, TlsSettings, TlsVersionMin, Url,
+    Networks, OAuth2Settings, Proxies, SanType, TlsSettings, TlsVersionMin, Url,
 };
 
 use crate::config::{address, addresses, value};
@@ -27,7 +27,7 @@ pub(crate) struct Security {
     pub amqps: Vec<SocketAddr>,
     pub https: Option<SocketAddr>,
     pub tls: Option<TlsSettings>,
-    pub proxy_from: Networks,
+    pub proxies: Proxies,
     pub backends: BackendsSettings,
 }
 
@@ -50,11 +50,10 @@ impl Security {
             amqps,
             https,
             tls,
-            proxy_from: Networks(list(
-                settings,
-                "proxy_protocol_from",
-                str::parse::<Network>,
-            )?),
+            proxies: Proxies {
+                protocol_from: networks(settings, "proxy_protocol_from")?,
+                forwarded_for_from: networks(settings, "x_forwarded_for_from")?,
+            },
             backends: BackendsSettings {
                 oauth2: oauth2(settings, order.contains(&Backend::OAuth2))?,
                 http: http(settings, order.contains(&Backend::Http))?,
@@ -79,6 +78,10 @@ pub(crate) fn list<T>(
     };
     let parse = |text: &String| parse(text).map_err(|why| setting.wrong(why));
     setting.texts.iter().map(parse).collect()
+}
+
+fn networks(settings: &Settings, key: &str) -> Result<Networks, SettingError> {
+    list(settings, key, str::parse::<Network>).map(Networks)
 }
 
 pub(crate) fn text(text: &str) -> Result<String, String> {

@@ -255,7 +255,7 @@ async fn open_doors(mut config: Config, broker: Arc<Broker>) -> Result<Doors, Se
     let backends = Backends::new(Arc::clone(&broker), security.backends)?;
     config.gateway.amqps = security.amqps;
     config.gateway.tls = tls.clone();
-    config.gateway.proxy_from = security.proxy_from.clone();
+    config.gateway.proxies = security.proxies.clone();
     config.gateway.backends = Some(backends.clone());
     let message_bytes_max = config.gateway.message_bytes_max;
     let gateway = Gateway::start(Arc::clone(&broker), config.gateway).map_err(|error| {
@@ -274,7 +274,7 @@ async fn open_doors(mut config: Config, broker: Arc<Broker>) -> Result<Doors, Se
         http: config.http,
         https: security.https,
         tls,
-        proxy_from: security.proxy_from,
+        proxies: security.proxies,
         backends: Some(backends),
         websockets: Some(Arc::new(Passage(gateway.websockets()))),
     };

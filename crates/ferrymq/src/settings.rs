@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Everything that can be set. A flag has `-` for `_`; a variable is upper case after `FERRYMQ_`.
-pub(crate) const KEYS: [&str; 56] = [
+pub(crate) const KEYS: [&str; 57] = [
     "amqp",
     "channel_max",
     "data_dir",
@@ -36,6 +36,7 @@ pub(crate) const KEYS: [&str; 56] = [
     "tls_version_min",
     "tls_login_from",
     "proxy_protocol_from",
+    "x_forwarded_for_from",
     "auth_backends",
     "auth_ca",
     "auth_http_user_path",
@@ -69,7 +70,7 @@ pub(crate) const KEYS: [&str; 56] = [
 ];
 
 /// Of those, what may have several values: commas stand between them in the environment.
-pub(crate) const LISTS: [&str; 11] = [
+pub(crate) const LISTS: [&str; 12] = [
     "amqp",
     "amqps",
     "auth_backends",
@@ -81,6 +82,7 @@ pub(crate) const LISTS: [&str; 11] = [
     "proxy_protocol_from",
     "websocket",
     "websockets",
+    "x_forwarded_for_from",
 ];
 
 /// A setting that can not be used.

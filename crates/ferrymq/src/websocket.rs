@@ -23,15 +23,13 @@ impl ferry_admin::WebSockets for Passage {
             stream,
             tls,
             early,
-            peer,
-            loopback,
+            whence,
         } = upgraded;
         let guest = Guest {
             stream,
             tls,
             early,
-            peer,
-            loopback,
+            whence,
         };
         self.0.serve(&request, guest);
     }

@@ -8,7 +8,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use ferry_auth::{Proxied, read_proxy_header, tls_info};
+use ferry_auth::{Whence, tls_info};
 use ferry_broker::TlsInfo;
 use rustls::ServerConnection;
 use tokio::net::TcpStream;
@@ -41,20 +41,16 @@ pub(crate) struct Arrived {
     pub(crate) arrival: Arrival,
 }
 
-fn is_loopback(address: SocketAddr) -> bool {
-    address.ip().to_canonical().is_loopback()
-}
-
 impl Arrived {
     /// A plain socket from nobody in particular.
-    pub(crate) fn plainly(stream: TcpStream, peer: SocketAddr) -> Arrived {
+    pub(crate) fn plainly(stream: TcpStream, Whence { peer, loopback }: Whence) -> Arrived {
         Arrived {
             stream,
             sealed: None,
             entered: None,
             arrival: Arrival {
                 peer,
-                loopback: is_loopback(peer),
+                loopback,
                 tls: None,
                 external: false,
                 certified: None,
@@ -66,10 +62,10 @@ impl Arrived {
     pub(crate) fn sealed(
         shared: &Shared,
         stream: TcpStream,
-        peer: SocketAddr,
+        whence: Whence,
         connection: ServerConnection,
     ) -> Arrived {
-        let mut arrived = Arrived::plainly(stream, peer);
+        let mut arrived = Arrived::plainly(stream, whence);
         let server = shared.config.tls.as_ref();
         let certificate = server.and_then(|server| server.client_certificate(&connection));
         arrived.arrival.tls = Some(Arc::new(tls_info(&connection, certificate.as_ref())));
@@ -96,35 +92,31 @@ pub(crate) async fn arrive(
     peer: SocketAddr,
     Entrance { protocol, tls }: Entrance,
 ) -> Result<Arrived, String> {
-    let proxied = match shared.config.proxy_from.contains(peer.ip()) {
-        true => read_proxy_header(&mut stream).await,
-        false => Ok(Proxied::Itself),
+    let proxies = &shared.config.proxies;
+    let whence = match protocol {
+        Some(_) => proxies.of_socket(&mut stream, peer).await,
+        None => proxies.of_http_socket(&mut stream, peer).await,
     };
-    let (said, loopback) = match proxied.map_err(|error| error.to_string())? {
-        Proxied::Itself => (peer, is_loopback(peer)),
-        Proxied::Unknown => (peer, false),
-        Proxied::Client(said) => (said, is_loopback(peer) && is_loopback(said)),
-    };
+    let mut whence = whence.map_err(|error| error.to_string())?;
     let mut entered = None;
     let mut arrived = match &shared.config.tls {
         Some(server) if tls => {
             let accepted = server.accept(stream).await;
             let mut accepted = accepted.map_err(|error| format!("TLS: {error}"))?;
             if protocol.is_none() {
-                entered = Some(websocket::enter(shared, &mut accepted).await?);
+                entered = Some(websocket::enter(shared, &mut accepted, &mut whence).await?);
             }
             let (stream, connection) = accepted.into_inner();
-            Arrived::sealed(shared, stream, said, connection)
+            Arrived::sealed(shared, stream, whence, connection)
         }
         None if tls => return Err("there is no certificate for TLS".to_owned()),
         _ => {
             if protocol.is_none() {
-                entered = Some(websocket::enter(shared, &mut stream).await?);
+                entered = Some(websocket::enter(shared, &mut stream, &mut whence).await?);
             }
-            Arrived::plainly(stream, said)
+            Arrived::plainly(stream, whence)
         }
     };
-    arrived.arrival.loopback = loopback;
     if let Some(entered) = entered {
         arrived.enter(entered);
     }

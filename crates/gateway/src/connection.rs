@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
+use ferry_auth::Whence;
 use tokio::io::ReadBuf;
 use tokio::net::TcpStream;
 
@@ -62,8 +63,10 @@ pub(crate) fn serve(shared: &Arc<Shared>, stream: TcpStream, peer: SocketAddr, e
         tracing::debug!(%peer, %error, "no TCP_NODELAY");
     }
     match entrance.protocol {
-        Some(protocol) if !entrance.tls && !shared.config.proxy_from.contains(peer.ip()) => {
-            speak_as(shared, Arrived::plainly(stream, peer), protocol);
+        Some(protocol)
+            if !entrance.tls && !shared.config.proxies.protocol_from.contains(peer.ip()) =>
+        {
+            speak_as(shared, Arrived::plainly(stream, Whence::of(peer)), protocol);
         }
         _ => {
             tokio::spawn(serve_arriving(Arc::clone(shared), stream, peer, entrance));

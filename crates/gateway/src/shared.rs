@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
-use ferry_auth::{Backends, Networks, ServerTls};
+use ferry_auth::{Backends, Proxies, ServerTls};
 use ferry_broker::{AccessWaiter, BlockReason, Broker, PressureWaiter, RateWaiter};
 use hashbrown::HashMap;
 use parking_lot::Mutex;
@@ -25,8 +25,8 @@ pub struct GatewayConfig {
     pub amqps: Vec<SocketAddr>,
     /// Certificates for TLS.
     pub tls: Option<Arc<ServerTls>>,
-    /// Who may say, by the PROXY protocol, whom it speaks for; from there it must.
-    pub proxy_from: Networks,
+    /// Who is believed whom it speaks for.
+    pub proxies: Proxies,
     /// Who decides about log-ins; the broker alone if nobody is named.
     pub backends: Option<Backends>,
     /// Largest frame that is offered, in bytes; at least 4096.
@@ -49,7 +49,7 @@ impl Default for GatewayConfig {
             amqp: Vec::new(),
             amqps: Vec::new(),
             tls: None,
-            proxy_from: Networks::default(),
+            proxies: Proxies::default(),
             backends: None,
             frame_bytes_max: 131_072,
             channel_max: 2047,

@@ -18,15 +18,9 @@ count() {
 # rabbitmqadmin as it is installed, or as it is in Debian's package.
 rabbitmqadmin() {
   local pattern='usr/lib/rabbitmq/lib/rabbitmq_server-*/plugins/rabbitmq_management-*/priv/www/cli'
-  local at=$INTEROP_CACHE/rabbitmqadmin
   SCRIPT=$(compgen -G "/$pattern/rabbitmqadmin" | head -1)
   [ -n "$SCRIPT" ] && return
-  if ! compgen -G "$at/$pattern/rabbitmqadmin" >/dev/null; then
-    mkdir -p "$at"
-    (cd "$at" && apt-get -q download rabbitmq-server && dpkg-deb -x rabbitmq-server_*.deb . &&
-      rm -f rabbitmq-server_*.deb) >/dev/null 2>&1
-  fi
-  SCRIPT=$(compgen -G "$at/$pattern/rabbitmqadmin" | head -1)
+  debian_programs rabbitmq-server && SCRIPT=$(compgen -G "$UNPACKED/$pattern/rabbitmqadmin" | head -1)
 }
 
 rabbitmqadmin

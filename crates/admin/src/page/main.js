@@ -193,7 +193,7 @@ function header() {
     h(
       "a",
       { class: "brand", href: "#/" },
-      h("img", { src: "/icon.svg", alt: "FerryMQ", width: 20, height: 20 }),
+      h("img", { src: "icon.svg", alt: "FerryMQ", width: 20, height: 20 }),
       h("span", { class: "only-wide", "aria-hidden": "true" }, "FerryMQ"),
     ),
     h("span", { class: "grow" }),

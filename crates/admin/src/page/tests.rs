@@ -105,6 +105,15 @@ fn scripts_are_short_and_say_what_they_are() {
 }
 
 #[test]
+fn nothing_is_looked_for_at_the_root_since_the_page_may_be_below_a_path() {
+    let absolute = ["src=\"/", "href=\"/", "src: \"/", "link(\"/", "fetch(\"/"];
+    for file in FILES {
+        let found = absolute.iter().find(|text| file.content.contains(**text));
+        assert_eq!(found, None, "{}", file.name);
+    }
+}
+
+#[test]
 fn a_file_has_the_type_of_its_name() {
     for (name, expected) in [
         ("index.html", "text/html; charset=utf-8"),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::http::{Request, Response, StatusCode};
 use ferry_admin::{Admin, AdminConfig, Node, Upgraded, WebSockets};
+use ferry_auth::Whence;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -34,8 +35,7 @@ impl WebSockets for Parrot {
             mut stream,
             tls,
             early,
-            peer,
-            loopback,
+            whence: Whence { peer, loopback },
         } = upgraded;
         let name = request.headers()["x-name"].to_str().unwrap().to_owned();
         let path = request.uri().path().to_owned();

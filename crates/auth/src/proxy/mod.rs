@@ -10,11 +10,12 @@
 //!   everybody else such bytes are what they are to the protocol behind: no greeting.
 //! - No byte behind the header is taken, and a header has at most `HEADER_BYTES_MAX`.
 //!
-//! Not here: whether the address it tells may do something (who asks takes both into account).
+//! Not here: whether the address it tells is believed (`whence`).
 
 #[cfg(feature = "testing")]
 pub(crate) mod fuzzing;
 mod networks;
+mod whence;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -23,6 +24,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 pub use networks::{Network, Networks};
+pub use whence::{Proxies, Whence};
 
 /// How long a header may take.
 pub const PROXY_TIME_MAX: Duration = Duration::from_secs(5);

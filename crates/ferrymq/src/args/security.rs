@@ -36,6 +36,10 @@ pub(super) struct SecurityArgs {
     /// several times
     #[arg(long, value_name = "NETWORK")]
     proxy_protocol_from: Vec<String>,
+    /// Proxies that say by X-Forwarded-For whom they speak for, such as 10.0.0.7; may be given
+    /// several times
+    #[arg(long, value_name = "NETWORK")]
+    x_forwarded_for_from: Vec<String>,
     /// Who decides about log-ins, in this order; may be given several times [default: internal]
     #[arg(long, value_name = "internal|oauth2|http")]
     auth_backends: Vec<String>,
@@ -95,6 +99,7 @@ impl SecurityArgs {
         let lists = [
             ("amqps", self.amqps),
             ("proxy_protocol_from", self.proxy_protocol_from),
+            ("x_forwarded_for_from", self.x_forwarded_for_from),
             ("auth_backends", self.auth_backends),
             ("oauth2_username_claims", self.oauth2_username_claims),
             ("oauth2_scope_aliases", self.oauth2_scope_aliases),

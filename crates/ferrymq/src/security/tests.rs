@@ -15,7 +15,7 @@ fn with(pairs: &[(&'static str, &str)]) -> Result<Security, String> {
 fn without_settings_nothing_of_it_is_there() {
     let security = with(&[]).unwrap();
     assert!(security.is_closed() && security.tls.is_none());
-    assert!(security.proxy_from.0.is_empty() && security.backends.order.is_empty());
+    assert!(security.proxies.protocol_from.0.is_empty() && security.backends.order.is_empty());
 }
 
 #[test]
@@ -38,6 +38,7 @@ fn all_of_it_is_read() {
             "oauth2_scope_aliases",
             "admin=tag:administrator read:*/*|none=",
         ),
+        ("x_forwarded_for_from", "10.0.0.7"),
         ("auth_http_user_path", "http://a/user"),
         ("auth_http_vhost_path", "http://a/vhost"),
         ("auth_http_resource_path", "http://a/resource"),
@@ -46,7 +47,8 @@ fn all_of_it_is_read() {
     ])
     .unwrap();
     assert_eq!(security.amqps.len(), 2);
-    assert_eq!(security.proxy_from.0.len(), 2);
+    assert_eq!(security.proxies.protocol_from.0.len(), 2);
+    assert_eq!(security.proxies.forwarded_for_from.0.len(), 1);
     let tls = security.tls.unwrap();
     assert_eq!(tls.client_auth, ClientAuth::Require);
     assert_eq!(tls.version_min, TlsVersionMin::Tls13);

@@ -5,10 +5,10 @@
 //! - A request has its time and its size; who is refused is told why, and closed.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ferry_auth::Whence;
 use rustls::ServerConnection;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -77,13 +77,15 @@ impl Entered {
     }
 }
 
-/// Reads a request from a socket, plain or not, and answers it.
+/// Reads a request from a socket, plain or not, and answers it; `whence` becomes the request's.
 pub(crate) async fn enter(
     shared: &Shared,
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    whence: &mut Whence,
 ) -> Result<Entered, String> {
     let entered = tokio::time::timeout(REQUEST_TIMEOUT, async {
         let (request, early) = read_request(stream).await?;
+        *whence = shared.config.proxies.forwarded(*whence, request.headers());
         let (accepted, response) = answer(&request);
         write_answer(stream, &response).await?;
         let text = response.body().trim_end();
@@ -141,9 +143,7 @@ pub struct Guest {
     /// What came behind the request.
     pub early: Vec<u8>,
     /// Where it comes from: what a proxy says, if one speaks for it.
-    pub peer: SocketAddr,
-    /// Whether it comes from this machine.
-    pub loopback: bool,
+    pub whence: Whence,
 }
 
 /// The way in for sockets that a listener for HTTP has accepted.
@@ -165,18 +165,18 @@ impl WebSockets {
     /// Serves a socket to its end whose request was answered with 101, in a task of its own.
     /// Within a tokio runtime.
     pub fn serve(&self, request: &Request<()>, guest: Guest) {
+        let peer = guest.whence.peer;
         let (Some(accepted), _) = answer(request) else {
-            tracing::debug!(peer = %guest.peer, "a WebSocket that was refused is not served");
+            tracing::debug!(%peer, "a WebSocket that was refused is not served");
             return;
         };
         if let Err(error) = guest.stream.set_nodelay(true) {
-            tracing::debug!(peer = %guest.peer, %error, "no TCP_NODELAY");
+            tracing::debug!(%peer, %error, "no TCP_NODELAY");
         }
         let mut arrived = match guest.tls {
-            None => Arrived::plainly(guest.stream, guest.peer),
-            Some(tls) => Arrived::sealed(&self.shared, guest.stream, guest.peer, tls),
+            None => Arrived::plainly(guest.stream, guest.whence),
+            Some(tls) => Arrived::sealed(&self.shared, guest.stream, guest.whence, tls),
         };
-        arrived.arrival.loopback = guest.loopback;
         arrived.enter(Entered::new(&self.shared, accepted, guest.early));
         connection::speak_as(&self.shared, arrived, accepted.protocol);
     }

@@ -13,6 +13,7 @@ use axum::extract::{Request, State};
 use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::Response;
+use ferry_auth::Whence;
 use ferry_core::Millis;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -22,7 +23,7 @@ use super::data::DATA_PLANE;
 use super::extract::Params;
 use super::problem::Problem;
 use super::{Context, Shared};
-use crate::auth::{Peer, claimed_user};
+use crate::auth::claimed_user;
 
 /// Acts that are kept.
 const ACTS_MAX: usize = 1000;
@@ -85,11 +86,11 @@ pub(crate) async fn note(
     if !is_act(request.method(), request.uri().path()) {
         return next.run(request).await;
     }
-    let peer = request.extensions().get::<Peer>();
+    let whence = request.extensions().get::<Whence>();
     let mut act = Act {
         at: shared.broker.now(),
         user: claimed_user(request.headers()).map(|user| clipped(&user)),
-        address: peer.map(|peer| peer.0.to_string()),
+        address: whence.map(|whence| whence.peer.to_string()),
         method: request.method().to_string(),
         path: clipped(request.uri().path()),
         status: 0,

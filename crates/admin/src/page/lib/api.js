@@ -5,6 +5,9 @@
 //   send; there is no cookie.
 // - They are kept in this tab (sessionStorage) until it is closed or somebody logs out.
 
+/** Where this page is, which may be below a proxy's path; everything else is below that. */
+export const BASE = new URL(".", location.href);
+
 const KEPT_AS = "ferrymq.authorization";
 const ANSWER_MS_MAX = 30000;
 
@@ -71,7 +74,7 @@ async function ask(method, where, body, { headers = {}, signal } = {}) {
   if (method !== "GET") request.headers["content-type"] = "application/json";
   let response, text;
   try {
-    response = await fetch("/api" + where, request);
+    response = await fetch(new URL("api" + where, BASE), request);
     text = await response.text();
   } catch (error) {
     if (signal?.aborted) throw error;

@@ -4,11 +4,12 @@
 // - Every request is answered: when the connection ends, those that wait are refused.
 // - The log-in is the one of this page, and goes to this origin only.
 
-import { credentials } from "./api.js";
+import { BASE, credentials } from "./api.js";
 
 /** Connects and logs in; `message` gets what is subscribed to, `ended` the reason of the end. */
 export async function connect({ vhost, message, ended }) {
-  const socket = new WebSocket(location.origin.replace(/^http/, "ws") + "/ws/json", "ferrymq.json");
+  const at = new URL("ws/json", BASE).href.replace(/^http/, "ws");
+  const socket = new WebSocket(at, "ferrymq.json");
   const waiting = new Map();
   let last = 0;
 

@@ -1,12 +1,13 @@
 // Where applications and programs find the node by HTTP.
 
+import { BASE } from "../lib/api.js";
 import { h } from "../lib/dom.js";
 import { link, panel } from "../lib/parts.js";
 
 const code = (text) => h("pre", { class: "payload", tabindex: "0" }, text);
 
 function draw() {
-  const node = location.origin;
+  const node = BASE.href.replace(/\/$/, "");
   return [
     panel(
       "Publish by HTTP",
@@ -40,22 +41,22 @@ function draw() {
         h(
           "li",
           {},
-          link("/api/ferry/openapi.json", "OpenAPI document"),
+          link("api/ferry/openapi.json", "OpenAPI document"),
           " of all paths below /api/ferry",
         ),
         h(
           "li",
           {},
-          link("/metrics", "/metrics"),
+          link("metrics", "/metrics"),
           " for Prometheus, ",
-          link("/metrics/per-object", "each queue by itself"),
+          link("metrics/per-object", "each queue by itself"),
         ),
         h(
           "li",
           {},
-          link("/health/ready", "/health/ready"),
+          link("health/ready", "/health/ready"),
           " and ",
-          link("/health/live", "/health/live"),
+          link("health/live", "/health/live"),
           " for load balancers",
         ),
         h(

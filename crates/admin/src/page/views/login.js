@@ -27,7 +27,7 @@ export function loginForm(entered, said) {
   return h(
     "div",
     { class: "login" },
-    h("h1", {}, h("img", { src: "/icon.svg", alt: "", width: 28, height: 28 }), "FerryMQ"),
+    h("h1", {}, h("img", { src: "icon.svg", alt: "", width: 28, height: 28 }), "FerryMQ"),
     h(
       "form",
       { onsubmit, keep: "login " + said },

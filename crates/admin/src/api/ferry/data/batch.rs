@@ -10,6 +10,7 @@ use axum::body::Body as Content;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
+use ferry_auth::Whence;
 use ferry_broker::{Burst, Published};
 use ferry_core::arguments::Arguments;
 use serde::{Deserialize, Serialize};
@@ -23,7 +24,7 @@ use crate::api::ferry::extract::{At, Params, check_json, from_json};
 use crate::api::ferry::problem::Problem;
 use crate::api::ferry::properties::{PropertiesJson, payload_bytes};
 use crate::api::ferry::{Context, bounds};
-use crate::auth::{LoggedIn, Peer};
+use crate::auth::LoggedIn;
 
 /// Most messages of one batch.
 const MESSAGES_MAX: usize = 10_000;
@@ -87,14 +88,14 @@ pub(in crate::api::ferry) struct BatchAnswer {
 pub(in crate::api::ferry) async fn batch(
     LoggedIn(user): LoggedIn,
     State(shared): Context,
-    peer: Option<axum::Extension<Peer>>,
+    whence: Option<axum::Extension<Whence>>,
     At((vhost, exchange)): At<(String, String)>,
     Params(query): Params<BatchQuery>,
     head: HeaderMap,
     content: Content,
 ) -> Result<(StatusCode, Json<BatchAnswer>), Problem> {
-    let peer = peer.map(|peer| peer.0);
-    let mut sender = Sender::new(&shared, &user, peer, (&vhost, &exchange))?;
+    let whence = whence.map(|whence| whence.0);
+    let mut sender = Sender::new(&shared, &user, whence, (&vhost, &exchange))?;
     check_json(head.get(CONTENT_TYPE).map(|value| value.as_bytes()))?;
     let bytes_max = shared.data.message_bytes_max;
     let read = body::read(&shared, content, bytes_max + bounds::BATCH_BYTES_MORE).await?;

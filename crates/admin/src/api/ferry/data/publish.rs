@@ -11,6 +11,7 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
+use ferry_auth::Whence;
 use ferry_broker::{Burst, Origin, Published, Publisher, User};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -22,7 +23,7 @@ use super::{body, headers};
 use crate::api::ferry::extract::{At, Params};
 use crate::api::ferry::problem::Problem;
 use crate::api::ferry::{Context, Shared, access};
-use crate::auth::{LoggedIn, Peer};
+use crate::auth::LoggedIn;
 
 /// How a message is published.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -56,7 +57,7 @@ impl Sender {
     pub fn new(
         shared: &Shared,
         user: &Arc<User>,
-        peer: Option<Peer>,
+        whence: Option<Whence>,
         (vhost, exchange): (&str, &str),
     ) -> Result<Sender, Problem> {
         let vhost = access::vhost(shared, user, vhost)?;
@@ -70,7 +71,7 @@ impl Sender {
             .rates
             .of(&shared.broker, &user.name, vhost.name());
         rate.check(&shared.broker)?;
-        let address = peer.map(|peer| peer.0.to_string());
+        let address = whence.map(|whence| whence.peer.to_string());
         let origin = Origin {
             user: user.name.clone(),
             address: address.unwrap_or_default(),
@@ -130,14 +131,14 @@ pub(super) fn unroutable() -> Problem {
 pub(in crate::api::ferry) async fn publish(
     LoggedIn(user): LoggedIn,
     State(shared): Context,
-    peer: Option<axum::Extension<Peer>>,
+    whence: Option<axum::Extension<Whence>>,
     At((vhost, exchange)): At<(String, String)>,
     Params(query): Params<PublishQuery>,
     head: HeaderMap,
     content: Body,
 ) -> Result<(StatusCode, Json<PublishAnswer>), Problem> {
-    let peer = peer.map(|peer| peer.0);
-    let mut sender = Sender::new(&shared, &user, peer, (&vhost, &exchange))?;
+    let whence = whence.map(|whence| whence.0);
+    let mut sender = Sender::new(&shared, &user, whence, (&vhost, &exchange))?;
     let properties = headers::read(&head)?;
     let mut read = body::read(&shared, content, shared.data.message_bytes_max).await?;
     // The disk or memory may have become short while it came.

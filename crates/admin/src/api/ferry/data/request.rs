@@ -12,6 +12,7 @@ use axum::extract::State;
 use axum::http::header::CONTENT_DISPOSITION;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use ferry_auth::Whence;
 use ferry_broker::{Broker, Burst, Delivery, Outlet, Published};
 use ferry_core::message::Message;
 use parking_lot::Mutex;
@@ -26,7 +27,7 @@ use super::{body, headers};
 use crate::api::ferry::extract::{At, Params};
 use crate::api::ferry::problem::Problem;
 use crate::api::ferry::{Context, Shared};
-use crate::auth::{LoggedIn, Peer};
+use crate::auth::LoggedIn;
 
 /// How long a reply is waited for if nothing is said, in milliseconds.
 const WAIT_MS_DEFAULT: u64 = 30_000;
@@ -102,7 +103,7 @@ impl Drop for Address {
 pub(in crate::api::ferry) async fn request(
     LoggedIn(user): LoggedIn,
     State(shared): Context,
-    peer: Option<axum::Extension<Peer>>,
+    whence: Option<axum::Extension<Whence>>,
     At((vhost, exchange)): At<(String, String)>,
     Params(query): Params<RequestQuery>,
     head: HeaderMap,
@@ -112,8 +113,8 @@ pub(in crate::api::ferry) async fn request(
     if wait_ms > WAIT_MS_MAX {
         return Err(Problem::bad(format!("wait_ms is at most {WAIT_MS_MAX}")));
     }
-    let peer = peer.map(|peer| peer.0);
-    let mut sender = Sender::new(&shared, &user, peer, (&vhost, &exchange))?;
+    let whence = whence.map(|whence| whence.0);
+    let mut sender = Sender::new(&shared, &user, whence, (&vhost, &exchange))?;
     let mut properties = headers::read(&head)?;
     if properties.reply_to.is_some() {
         return Err(Problem::bad(

@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_TYPE, HeaderName};
+use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use ferry_broker::{
     Choice, ConsumerHandle, ConsumerSpec, Outcome, Outlet, QueueHandle, StreamOffset, User,
@@ -49,6 +49,8 @@ const LOOKS_PER_HEARTBEAT: u32 = 3;
 
 /// Where a browser says what it has seen last.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+/// Tells nginx not to keep events until it has a block of them.
+const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// When a message is settled.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
@@ -149,8 +151,9 @@ pub(in crate::api::ferry) async fn subscribe(
     tokio::spawn(subscription.run(to_client));
     let events = ReceiverStream::new(events).map(Ok::<Bytes, Infallible>);
     let mut response = Body::from_stream(events).into_response();
-    let kind = axum::http::HeaderValue::from_static("text/event-stream");
-    response.headers_mut().insert(CONTENT_TYPE, kind);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
     Ok(response)
 }
 

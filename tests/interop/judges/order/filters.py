@@ -1,11 +1,15 @@
 """Filters at work: who gets what, what waits, what may not explode."""
 
+import socket
+import struct
 import time
 
 import pika
 from tools import (Team, closed, connect, equal, fresh, make, pair, properties, publish, ready,
                    returned, run, send, take, until)
 
+# Of `struct tcp_info`: as much of it as is read, and where `tcpi_bytes_received` is.
+TCP_INFO_BYTES, TCP_INFO_RECEIVED_AT = 192, 128
 RED, BLUE = {"x-filter": "colour = 'red'"}, {"x-filter": "colour = 'blue'"}
 EXPLODING = {
     "deep parentheses": "(" * 5000 + "a = 1" + ")" * 5000,
@@ -45,6 +49,31 @@ def only_what_it_wants(ch):
     team.wait(2)
     team.quiet()
     equal((team.names(), ready(ch, queue)), (["red.1", "red.2"], 3))
+    team.close()
+
+
+def bytes_received(member):
+    """Bytes that its socket has got, as the kernel counts them."""
+    sock = member.connection._impl._transport._sock
+    info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_BYTES)
+    return struct.unpack_from("=Q", info, TCP_INFO_RECEIVED_AT)[0]
+
+
+def what_it_does_not_want_is_not_sent(ch):
+    """A mebibyte that it does not want is not a byte of its socket's."""
+    queue = make(ch)
+    team, one = taken(queue, **RED)
+    colours(ch, queue, "red.1")
+    team.wait(1)
+    before = bytes_received(one)
+    for number in range(64):
+        publish(ch, queue, b"blue.%d." % number + b"x" * 16384, {"colour": "blue"})
+    team.quiet()
+    equal(bytes_received(one) - before, 0)
+    colours(ch, queue, "red.2")
+    team.wait(2)
+    assert 0 < bytes_received(one) - before < 300, bytes_received(one) - before
+    equal(ready(ch, queue), 64)
     team.close()
 
 
@@ -324,8 +353,8 @@ def backtracking(ch):
 
 
 run("filters", ours=(
-    only_what_it_wants, each_its_own, given_back_goes_to_who_wants_it, full_prefetch, single_active,
-    with_priorities, consumer_priorities, expiry_is_not_filtered, get_is_not_filtered, far_behind,
+    only_what_it_wants, what_it_does_not_want_is_not_sent, each_its_own,
+    given_back_goes_to_who_wants_it, full_prefetch, single_active, with_priorities, consumer_priorities, expiry_is_not_filtered, get_is_not_filtered, far_behind,
     many_filters, without_acks_and_exclusive, every_exchange_type, headers_of_a_headers_exchange,
     unrouted_comes_back, alternate_takes_the_rest, between_exchanges, several_of_one_queue,
     changes_count_at_once, exploding, backtracking))

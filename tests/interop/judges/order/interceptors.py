@@ -4,8 +4,8 @@ import json
 import time
 
 import tools
-from tools import (closed, connect, cut, equal, fresh, make, policy, properties, publish, ready,
-                   returned, run, take)
+from tools import (Team, closed, connect, cut, equal, fresh, make, policy, properties, publish,
+                   ready, returned, run, take)
 
 SCHEMA = {"type": "object", "required": ["id"], "properties": {
     "id": {"type": "integer", "minimum": 1}, "name": {"type": "string", "maxLength": 5}}}
@@ -119,6 +119,26 @@ def schemas_by_id(ch):
     broken(exchange, ["order.v3"], b'{"id": 1}', {"x-schema-id": "order.v3"})
     publish(ch, "", b"no id, no check", exchange=exchange)
     equal(ready(ch, queue), 3)
+
+
+def versions_side_by_side(ch):
+    """Consumers of two versions on one queue: each gets its own, also while the other is away."""
+    exchange, queue = ruled(ch, {"body-schemas": {
+        "order.v1": SCHEMA, "order.v2": {"type": "object"}}})
+    team, version = Team(), '"x-schema-id" = '
+    old, new = (team.join(queue, arguments={"x-filter": f"{version}'order.v{number}'"})
+                for number in (1, 2))
+    for number in range(1, 31):
+        name = f"order.v{1 + number % 2}"
+        publish(ch, "", b'{"id": %d}' % number, {"x-schema-id": name}, exchange)
+    team.wait(30)
+    for member, name in ((old, "order.v1"), (new, "order.v2")):
+        equal([got.headers["x-schema-id"] for got in member.got], [name] * 15)
+    old.kill()
+    publish(ch, "", b'{"id": 31}', {"x-schema-id": "order.v1"}, exchange)
+    team.quiet()
+    equal(ready(ch, queue), 16)
+    team.close()
 
 
 def in_a_transaction(ch):
@@ -240,5 +260,6 @@ def queue_and_kind(ch):
 
 run("interceptors", ours=(
     set_and_remove_headers, stamp_time, stamp_origin, require, largest_body, schema, schemas_by_id,
-    in_a_transaction, confirms_around, changes_at_once, not_again_as_a_dead_letter,
-    first_exchange_counts, bad_rules, kinds_are_carried, strict_kinds, queue_and_kind))
+    versions_side_by_side, in_a_transaction, confirms_around, changes_at_once,
+    not_again_as_a_dead_letter, first_exchange_counts, bad_rules, kinds_are_carried,
+    strict_kinds, queue_and_kind))

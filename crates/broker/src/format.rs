@@ -35,6 +35,8 @@ pub struct Amendment<'a> {
     pub set: Vec<(&'a str, Cow<'a, Value>)>,
     /// The timestamp, in seconds, for formats that have one.
     pub timestamp: Option<u64>,
+    /// The message id, for formats that have one.
+    pub message_id: Option<String>,
 }
 
 impl Amendment<'_> {
@@ -67,7 +69,7 @@ pub trait MessageFormat: Send + Sync {
     /// The same properties with other headers, and without the expiration if so wished.
     fn rewrite(&self, properties: &[u8], headers: &Arguments, clear_expiration: bool) -> Vec<u8>;
 
-    /// The same properties amended; a format without a timestamp leaves that out.
+    /// The same properties amended; a format without a timestamp or a message id leaves that out.
     fn amend(&self, properties: &[u8], amendment: &Amendment<'_>) -> Vec<u8> {
         let headers = amendment.apply(&self.headers(properties));
         self.rewrite(properties, &headers, false)

@@ -13,6 +13,7 @@ use super::{Interceptor, clipped};
 pub(super) const SET_HEADERS: &str = "set-headers";
 pub(super) const REMOVE_HEADERS: &str = "remove-headers";
 pub(super) const STAMP_TIME: &str = "stamp-time";
+pub(super) const STAMP_ID: &str = "stamp-id";
 pub(super) const STAMP_ORIGIN: &str = "stamp-origin";
 pub(super) const REQUIRE: &str = "require";
 pub(super) const MAX_MESSAGE_BYTES: &str = "max-message-bytes";
@@ -41,6 +42,7 @@ impl Interceptor {
             SET_HEADERS => values(value).map(|set| self.set = set),
             REMOVE_HEADERS => headers(value).map(|removed| self.removed = removed),
             STAMP_TIME => truth(value).map(|stamp| self.stamp_time = stamp),
+            STAMP_ID => truth(value).map(|stamp| self.stamp_id = stamp),
             STAMP_ORIGIN => truth(value).map(|stamp| self.stamp_origin = stamp),
             REQUIRE => fields(value).map(|required| self.required = required),
             MAX_MESSAGE_BYTES => bytes(value).map(|max| self.message_bytes_max = Some(max)),

@@ -77,12 +77,23 @@ fn broken(rule: &'static str, why: impl Into<String>) -> Broken {
     Broken { rule, why }
 }
 
+/// What messages are stamped with.
+pub(crate) struct Stamps<'a> {
+    /// Who publishes, where that is known.
+    pub origin: Option<&'a Origin>,
+    /// The time.
+    pub now: Millis,
+    /// Makes up an id that no other message has.
+    pub id: &'a dyn Fn() -> String,
+}
+
 /// The rules of an exchange.
 #[derive(Debug, Default)]
 pub(crate) struct Interceptor {
     set: Vec<(String, Value)>,
     removed: Vec<String>,
     stamp_time: bool,
+    stamp_id: bool,
     stamp_origin: bool,
     message_bytes_max: Option<u64>,
     required: Vec<Field>,
@@ -96,6 +107,7 @@ impl Interceptor {
         let changes = !self.set.is_empty()
             || !self.removed.is_empty()
             || self.stamp_time
+            || self.stamp_id
             || self.stamp_origin;
         let asks = self.message_bytes_max.is_some()
             || !self.required.is_empty()
@@ -109,8 +121,7 @@ impl Interceptor {
         &self,
         draft: &Draft<'_>,
         view: &dyn MessageView,
-        origin: Option<&Origin>,
-        now: Millis,
+        stamps: Stamps<'_>,
     ) -> Option<Amendment<'_>> {
         let mut amendment = Amendment::default();
         let there = |name: &&str| view.has_header(name);
@@ -120,10 +131,13 @@ impl Interceptor {
         let set = set.map(|(name, value)| (name.as_str(), Cow::Borrowed(value)));
         amendment.set.extend(set);
         if self.stamp_time {
-            stamp_time(&mut amendment, view, now);
+            stamp_time(&mut amendment, view, stamps.now);
+        }
+        if self.stamp_id && !view.has(Property::MessageId) {
+            amendment.message_id = Some((stamps.id)());
         }
         if self.stamp_origin {
-            stamp_origin(&mut amendment, draft.exchange, origin);
+            stamp_origin(&mut amendment, draft.exchange, stamps.origin);
         }
         (amendment != Amendment::default()).then_some(amendment)
     }

@@ -10,7 +10,7 @@ use ferry_core::message::{Draft, Message};
 use ferry_core::view::MessageView;
 
 use super::{PublishError, Publisher, is_direct_reply};
-use crate::intercept::{Broken, Interceptor, Kind};
+use crate::intercept::{Broken, Interceptor, Kind, Stamps};
 use crate::{Broker, Burst, ConfirmTag, Metrics, Published, RuleBroken};
 
 /// A publish as it came, or as it was amended.
@@ -33,7 +33,12 @@ impl Burst {
     ) -> Result<Published, PublishError> {
         let Publish { draft, view, .. } = publish;
         let origin = publisher.origin.clone();
-        let amendment = rules.amendment(draft, view, origin.as_deref(), broker.now());
+        let stamps = Stamps {
+            origin: origin.as_deref(),
+            now: broker.now(),
+            id: &|| broker.made_up_name(""),
+        };
+        let amendment = rules.amendment(draft, view, stamps);
         let Some(amendment) = amendment else {
             return self.stage_checked(broker, publisher, rules, publish);
         };

@@ -19,12 +19,15 @@ pub(super) fn amended(block: &[u8], amendment: &Amendment<'_>) -> Vec<u8> {
     let headers = properties.headers().unwrap_or_default();
     let headers = amended_headers(headers, amendment);
     let none = headers.is_empty() && properties.headers().is_none();
+    let message_id = amendment.message_id.as_deref().map(str::as_bytes);
+    let message_id = message_id.and_then(ShortStr::new);
     let change = Edit {
         headers: match none {
             true => Change::Keep,
             false => Change::Set(RawTable::new(&headers)),
         },
         timestamp: amendment.timestamp.map_or(Change::Keep, Change::Set),
+        message_id: message_id.map_or(Change::Keep, Change::Set),
         ..Edit::default()
     };
     let mut out = Vec::with_capacity(block.len() + headers.len());
@@ -121,6 +124,18 @@ mod tests {
             ..Amendment::default()
         };
         assert_eq!(amended(&block(None, None), &stamp), block(None, Some(9)));
+    }
+
+    #[test]
+    fn an_id_is_set() {
+        let stamp = Amendment {
+            message_id: Some("7".to_owned()),
+            ..Amendment::default()
+        };
+        let amended = amended(&block(Some(KEPT), Some(5)), &stamp);
+        let properties = Properties::parse(&amended).unwrap();
+        assert_eq!(properties.message_id(), ShortStr::new(b"7"));
+        assert_eq!(properties.headers().unwrap().as_bytes(), KEPT);
     }
 
     #[test]

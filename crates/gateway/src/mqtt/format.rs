@@ -12,7 +12,9 @@
 use std::borrow::Cow;
 
 use amqp091::RawTable;
-use ferry_broker::{Basics, MessageFormat, MessageId, Properties as Named, PropertyError};
+use ferry_broker::{
+    Amendment, Basics, MessageFormat, MessageId, Properties as Named, PropertyError,
+};
 use ferry_core::arguments::{Arguments, Value};
 use ferry_core::message::Message;
 use ferry_core::view::{MessageView, Operand, Property};
@@ -61,19 +63,13 @@ impl MessageFormat for MqttFormat {
     }
 
     fn rewrite(&self, properties: &[u8], headers: &Arguments, clear_expiration: bool) -> Vec<u8> {
-        let Some(block) = Block::parse(properties) else {
-            return properties.to_vec();
-        };
-        let (properties, added) = split(block.properties, headers, clear_expiration);
-        let added = arguments::to_table(&added).to_bytes();
-        let mut out = Vec::with_capacity(properties.len() + added.len() + 16);
-        Block {
-            properties: Properties::from_checked(&properties),
-            headers: RawTable::new(&added),
-            ..block
-        }
-        .write(&mut out);
-        out
+        rewritten(properties, headers, clear_expiration, None)
+    }
+
+    /// The message id is there as a publisher by MQTT would have written it.
+    fn amend(&self, properties: &[u8], amendment: &Amendment<'_>) -> Vec<u8> {
+        let headers = amendment.apply(&self.headers(properties));
+        rewritten(properties, &headers, false, amendment.message_id.as_deref())
     }
 
     fn identity(&self, properties: &[u8]) -> Option<MessageId> {
@@ -102,6 +98,34 @@ impl MessageFormat for MqttFormat {
     fn expiration(&self, properties: &[u8]) -> Option<String> {
         Some(expiry_ms(&Block::parse(properties)?)?.to_string())
     }
+}
+
+/// The same properties with other headers, without the expiration if so wished, and with a message
+/// id that they do not have yet.
+fn rewritten(
+    properties: &[u8],
+    headers: &Arguments,
+    clear_expiration: bool,
+    message_id: Option<&str>,
+) -> Vec<u8> {
+    let Some(block) = Block::parse(properties) else {
+        return properties.to_vec();
+    };
+    let (mut properties, added) = split(block.properties, headers, clear_expiration);
+    if let Some(id) = message_id {
+        write_properties(&mut properties, |writer| {
+            writer.user(carried::MESSAGE_ID, id);
+        });
+    }
+    let added = arguments::to_table(&added).to_bytes();
+    let mut out = Vec::with_capacity(properties.len() + added.len() + 16);
+    Block {
+        properties: Properties::from_checked(&properties),
+        headers: RawTable::new(&added),
+        ..block
+    }
+    .write(&mut out);
+    out
 }
 
 fn user<'a>(block: &Block<'a>, name: &str) -> Option<&'a str> {

@@ -31,10 +31,11 @@ const COUNTS: [&str; 14] = [
     "deliver-byte-rate",
     "max-message-bytes",
 ];
-const TRUTHS: [&str; 5] = [
+const TRUTHS: [&str; 6] = [
     "message-deduplication",
     "passport",
     "stamp-time",
+    "stamp-id",
     "stamp-origin",
     "kind-strict",
 ];

@@ -354,7 +354,8 @@ def backtracking(ch):
 
 run("filters", ours=(
     only_what_it_wants, what_it_does_not_want_is_not_sent, each_its_own,
-    given_back_goes_to_who_wants_it, full_prefetch, single_active, with_priorities, consumer_priorities, expiry_is_not_filtered, get_is_not_filtered, far_behind,
-    many_filters, without_acks_and_exclusive, every_exchange_type, headers_of_a_headers_exchange,
+    given_back_goes_to_who_wants_it, full_prefetch, single_active, with_priorities,
+    consumer_priorities, expiry_is_not_filtered, get_is_not_filtered, far_behind, many_filters,
+    without_acks_and_exclusive, every_exchange_type, headers_of_a_headers_exchange,
     unrouted_comes_back, alternate_takes_the_rest, between_exchanges, several_of_one_queue,
     changes_count_at_once, exploding, backtracking))

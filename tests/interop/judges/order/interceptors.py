@@ -63,6 +63,25 @@ def stamp_time(ch):
     equal(take(ch, queue).properties.timestamp, 1000000000)
 
 
+def stamp_id(ch):
+    """An id of its own for what has none, the same for all of its copies and deliveries."""
+    exchange, queue = ruled(ch, {"stamp-id": True, "require": ["message_id"]})
+    copy = make(ch)
+    ch.queue_bind(copy, exchange)
+    for _ in range(2):
+        publish(ch, "", b"x", {"a": 1}, exchange)
+    publish(ch, "", b"x", None, exchange, message_id="mine")
+    ids = [take(ch, queue).properties.message_id for _ in range(3)]
+    equal([take(ch, copy).properties.message_id for _ in range(3)], ids)
+    equal((len(set(ids)), ids[2], min(map(len, ids[:2]))), (3, "mine", 22))
+    publish(ch, "", b"x", {"a": 1}, exchange)
+    method, properties, _ = ch.basic_get(queue)
+    equal(properties.headers, {"a": 1})
+    ch.basic_nack(method.delivery_tag)
+    again = take(ch, queue)
+    equal((again.properties.message_id, again.redelivered), (properties.message_id, True))
+
+
 def stamp_origin(ch):
     """Who published from where; nobody can pretend to be another."""
     exchange, queue = ruled(ch, {"stamp-origin": True})
@@ -208,7 +227,7 @@ def bad_rules(ch):
     """400, with a reason."""
     for definition in (
             {"set-headers": []}, {"set-headers": {"a": {"b": 1}}}, {"remove-headers": "a"},
-            {"remove-headers": [5]}, {"stamp-time": "yes"}, {"stamp-origin": 1},
+            {"remove-headers": [5]}, {"stamp-time": "yes"}, {"stamp-id": 1}, {"stamp-origin": 1},
             {"require": "message_id"}, {"require": ["no_such"]}, {"max-message-bytes": -1},
             {"max-message-bytes": "5"}, {"body-schema": {"type": "no-such"}}, {"body-schema": 5},
             {"body-schema": {"$ref": "http://example.invalid/schema"}},
@@ -259,7 +278,7 @@ def queue_and_kind(ch):
 
 
 run("interceptors", ours=(
-    set_and_remove_headers, stamp_time, stamp_origin, require, largest_body, schema, schemas_by_id,
-    versions_side_by_side, in_a_transaction, confirms_around, changes_at_once,
-    not_again_as_a_dead_letter, first_exchange_counts, bad_rules, kinds_are_carried,
-    strict_kinds, queue_and_kind))
+    set_and_remove_headers, stamp_time, stamp_id, stamp_origin, require, largest_body, schema,
+    schemas_by_id, versions_side_by_side, in_a_transaction, confirms_around, changes_at_once,
+    not_again_as_a_dead_letter, first_exchange_counts, bad_rules, kinds_are_carried, strict_kinds,
+    queue_and_kind))

@@ -21,9 +21,30 @@ fn amended(definition: &str, view: &Posted, known: bool) -> Option<(Arguments, O
     let [user, address] = ORIGIN.map(str::to_owned);
     let origin = Origin { user, address };
     let rules = rules(definition).unwrap();
-    let origin = known.then_some(&origin);
-    let amendment = rules.amendment(&draft(b"orders"), view, origin, 5_999)?;
+    let stamps = Stamps {
+        origin: known.then_some(&origin),
+        now: 5_999,
+        id: &|| unreachable!("no id is wanted"),
+    };
+    let amendment = rules.amendment(&draft(b"orders"), view, stamps)?;
     Some((amendment.apply(&view.headers), amendment.timestamp))
+}
+
+#[test]
+fn an_id_is_made_up_for_what_has_none() {
+    let rules = rules(r#"{"stamp-id":true}"#).unwrap();
+    let stamped = |view: &Posted| {
+        let stamps = Stamps {
+            origin: None,
+            now: 5_999,
+            id: &|| "made-up".to_owned(),
+        };
+        let amendment = rules.amendment(&draft(b"orders"), view, stamps);
+        amendment.map(|amendment| (amendment.message_id, amendment.set.len()))
+    };
+    let none = Posted::new(&[("a", 3.into())], &[]);
+    assert_eq!(stamped(&none), Some((Some("made-up".to_owned()), 0)));
+    assert_eq!(stamped(&Posted::new(&[], &[Property::MessageId])), None);
 }
 
 #[test]

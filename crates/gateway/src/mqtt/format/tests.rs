@@ -198,9 +198,13 @@ fn an_amendment_sets_and_removes_headers() {
         removed: vec!["a"],
         set: vec![("tenant", Cow::Owned(text("acme")))],
         timestamp: Some(5),
+        message_id: Some("1".to_owned()),
     };
-    let headers = MqttFormat.headers(&MqttFormat.amend(&before, &amendment));
-    assert_eq!(headers, pairs(&[("tenant", "acme"), ("b", "2")]));
+    let amended = MqttFormat.amend(&before, &amendment);
+    let expected = pairs(&[("tenant", "acme"), ("b", "2"), ("x-amqp-message-id", "1")]);
+    assert_eq!(MqttFormat.headers(&amended), expected);
+    let basics = MqttFormat.basics(&amended).unwrap();
+    assert_eq!(basics.message_id.as_deref(), Some("1"));
 }
 
 #[test]

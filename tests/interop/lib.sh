@@ -47,14 +47,18 @@ debian_source() {
     tar xzf "$1_$2.orig.tar.gz") >"$lists/output" 2>&1
 }
 
-# debian_programs PACKAGE...: what is in these packages of this machine's Debian, unpacked below $UNPACKED;
-# nothing is installed or started. Fails where a package can not be had.
+# debian_programs PACKAGE...: what is in these packages of this machine's Debian, unpacked below
+# $UNPACKED; nothing is installed or started. Fails where a package can not be had; nothing of the
+# machine's own lists is changed.
 debian_programs() {
   UNPACKED=$INTEROP_CACHE/debian/$1
   export UNPACKED
   [ -e "$UNPACKED/.whole" ] && return
-  mkdir -p "$UNPACKED"
-  (cd "$UNPACKED" && apt-get -qq download "$@" && for file in *.deb; do dpkg-deb -x "$file" .; done &&
+  local fresh=(-o "Dir::State::lists=$UNPACKED.lists" -o Acquire::Retries=2)
+  mkdir -p "$UNPACKED" "$UNPACKED.lists/partial"
+  (cd "$UNPACKED" && { apt-get -qq download "$@" ||
+    { apt-get -qq "${fresh[@]}" update && apt-get -qq "${fresh[@]}" download "$@"; }; } &&
+    for file in *.deb; do dpkg-deb -x "$file" . || exit 1; done &&
     rm -f -- *.deb && touch .whole) >"$UNPACKED.output" 2>&1
 }
 
